@@ -1,0 +1,1 @@
+"""The composition root: site model, command line, daemon, collector and demo."""

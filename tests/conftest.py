@@ -1,0 +1,52 @@
+"""What holds for every test: a printed seed, a virtual clock on request, nothing left running behind."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+
+import async_solipsism
+import hypothesis
+import pytest
+
+from tests.support.leaks import no_leaked_tasks, no_leaks
+from tests.support.services import influxd, influxd_factory, influxdb, mosquitto, mosquitto_factory
+
+__all__ = [  # the fixtures, found here by every test
+    "influxd",
+    "influxd_factory",
+    "influxdb",
+    "mosquitto",
+    "mosquitto_factory",
+    "no_leaked_tasks",
+    "no_leaks",
+]
+
+hypothesis.settings.register_profile(
+    "yaosu",
+    deadline=None,  # a busy machine is no reason to fail
+    derandomize=False,  # new examples in every run; the seed in the header brings a run back
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # see deadline
+)
+hypothesis.settings.load_profile("yaosu")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed of all generated examples before the hypothesis plugin reads its option."""
+    if config.getoption("--hypothesis-seed") is None:
+        config.option.hypothesis_seed = str(secrets.randbits(32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed: repeat this run's examples with --hypothesis-seed={config.getoption('--hypothesis-seed')}"
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Give tests marked `virtual_time` a loop whose clock jumps to the next timer when nothing else can run.
+
+    No single timer of theirs may lie 24 h or more ahead: the loop takes that for a test that hangs.
+    """
+    if item.get_closest_marker("virtual_time") is not None:
+        return {"virtual": async_solipsism.EventLoop}
+    return {"asyncio": asyncio.new_event_loop}

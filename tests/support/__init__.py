@@ -1,0 +1,1 @@
+"""What tests of several areas share: real servers on free ports, guards against leaks."""
