@@ -226,7 +226,9 @@ class PtyInstrument:
 
 
 @contextlib.asynccontextmanager
-async def pty_instrument(answers: Answers, *, one_byte_at_a_time: bool = False) -> AsyncIterator[PtyInstrument]:
+async def pty_instrument(
+    answers: Answers, *, one_byte_at_a_time: bool = False
+) -> AsyncIterator[PtyInstrument]:
     instrument = PtyInstrument(answers, one_byte_at_a_time=one_byte_at_a_time)
     try:
         yield instrument

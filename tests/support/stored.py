@@ -1,8 +1,10 @@
 """Records for tests of stores, and a naive reader of line protocol written from its reference."""
 
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.records import Block, Channel, Flag, FlagSet, Frame, Layout, Record
 from pipeline.records.clock import ClockState
@@ -19,7 +21,7 @@ S_NS = 1_000_000_000
 
 def record(
     kind: str,
-    body: dict[str, object],
+    body: Mapping[str, object],
     seq: int,
     *,
     t_utc_ns: int = T0_NS,
@@ -29,7 +31,7 @@ def record(
 ) -> Record:
     return encode(
         kind=kind, source=source, journal=journal, epoch=epoch, boot=1, seq=seq, t_utc_ns=t_utc_ns,
-        t_run_ns=t_utc_ns, clock=CLOCK, by=None, body=body,
+        t_run_ns=t_utc_ns, clock=CLOCK, by=None, body=dict(body),
     )  # fmt: skip
 
 
@@ -55,20 +57,21 @@ def frame(  # one keyword for each part of a frame that a test may want to set
     times = np.array(t_ns or [T0_NS + row * S_NS for row in range(rows)], dtype=np.int64)
     shape = (len(columns), rows)
 
-    def matrix(kind: str, dtype: str) -> np.ndarray:  # type: ignore[type-arg]
+    def matrix(kind: str, dtype: str) -> NDArray[Any]:
         return np.array([v for (_, k), v in columns.items() if k == kind], dtype=dtype).reshape(-1, rows)
 
-    def sparse(entries: dict[tuple[str, int], int] | None, dtype: str, normal: int) -> np.ndarray:  # type: ignore[type-arg]
+    def sparse(entries: dict[tuple[str, int], int] | None, dtype: str, normal: int) -> NDArray[Any]:
         values = np.full(shape, normal, dtype=dtype)
         for (name, row), value in (entries or {}).items():
             values[layout.index[name], row] = value
         return values
 
+    texts = tuple(tuple(cast("list[str | None]", v)) for (_, k), v in columns.items() if k == "text")
     block = Block(
         instrument=instrument, layout=layout, t_utc_ns=times, t_run_ns=times, t_request_ns=times,
         t_response_ns=times, status=sparse(status, "u1", 0), f8=matrix("f8", "<f8"), i8=matrix("i8", "<i8"),
-        u8=matrix("u8", "<u8"), text=tuple(tuple(v) for (_, k), v in columns.items() if k == "text"),
-    )  # type: ignore[arg-type]  # fmt: skip
+        u8=matrix("u8", "<u8"), text=texts,
+    )  # fmt: skip
     return Frame(
         block=block, n_first=n_first, flag=sparse(dict(flag or {}), "u1", 1), reason=sparse(reason, "<i8", 0),
         unevaluated=np.zeros(shape, dtype=np.int64), service=service,

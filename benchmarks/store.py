@@ -1,0 +1,161 @@
+"""Stores: how fast readings are encoded, inserted and read. Prints a table, or JSON with --json.
+
+Encoding is measured side by side with influxdb-client's `Point` on the same rows. Single-threaded;
+the embedded store writes to a temporary folder (TMPDIR), one transaction for each batch, synced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from influxdb_client import Point
+
+from benchmarks.machine import describe_machine, machine_line
+from pipeline.records import Block, Channel, Frame, Layout
+from pipeline.records.clock import ClockState
+from pipeline.records.envelope import encode
+from pipeline.records.frame import encode_frame
+from pipeline.store import Origin
+from pipeline.store.embedded import EmbeddedCore, EmbeddedStoreSettings
+from pipeline.store.influx.lines import record_lines
+from pipeline.store.prepare import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.records import Record
+
+ORIGIN = Origin("bench-lab", "gw")
+T0_NS = 1_750_000_000_000_000_000
+JOURNAL = bytes(16)
+SHAPES = {"1 channel x 1000 rows": (1, 1000), "3 channels x 5 rows": (3, 5), "500 channels x 1 row": (500, 1)}
+"""Frames as they come: a fast gauge in arrears, the same gauge live, a large logger."""
+
+
+def make_records(channels: int, rows: int, readings: int) -> list[Record]:
+    """Make data records of one instrument with about `readings` values, every hundredth flagged."""
+    generator = np.random.default_rng(1)
+    layout = Layout(tuple(Channel(f"ch{index:03}") for index in range(channels)))
+    records = []
+    for seq in range(max(1, readings // (channels * rows))):
+        t_ns = T0_NS + (seq * rows + np.arange(rows, dtype=np.int64)) * 20_000_000
+        flag = np.where(generator.random((channels, rows)) < 0.01, 3, 1).astype(np.uint8)
+        block = Block(
+            instrument="bench", layout=layout, t_utc_ns=t_ns, t_run_ns=t_ns, t_request_ns=t_ns,
+            t_response_ns=t_ns, status=np.zeros((channels, rows), dtype=np.uint8),
+            f8=generator.normal(20.0, 1.0, (channels, rows)),
+            i8=np.zeros((0, rows), dtype=np.int64), u8=np.zeros((0, rows), dtype=np.uint64),
+        )  # fmt: skip
+        reason = np.where(flag == 3, 4, 0).astype(np.int64)
+        frame = Frame(block, seq * rows, flag, reason, np.zeros((channels, rows), dtype=np.int64))
+        records.append(
+            encode(
+                kind="data", source="live", journal=JOURNAL, epoch=0, boot=1, seq=seq, t_utc_ns=int(t_ns[0]),
+                t_run_ns=int(t_ns[0]), clock=ClockState(synchronised=True, error_ns=0), by=None,
+                body=encode_frame(frame),
+            )
+        )  # fmt: skip
+    return records
+
+
+def measure_encoder(records: Sequence[Record], readings: int) -> float:
+    """Readings/s from decoded record bodies to line protocol, decoding of the columns included."""
+    start = time.perf_counter()
+    ready, dead = prepare(ORIGIN, records)
+    lines = sum(len(record_lines(ORIGIN, each)) for each in ready)
+    elapsed_s = time.perf_counter() - start
+    assert lines
+    assert not dead
+    return readings / elapsed_s
+
+
+def measure_points(records: Sequence[Record], readings: int) -> float:
+    """Readings/s through one `Point` object a row, with the same tags and fields."""
+    start = time.perf_counter()
+    ready, _ = prepare(ORIGIN, records)
+    for record, frame in ready:
+        assert isinstance(frame, Frame)
+        names = [channel.name for channel in frame.block.layout.channels]
+        for row, t_ns in enumerate(frame.t_store_ns.tolist()):
+            point = (
+                Point("reading").tag("lab", ORIGIN.lab).tag("gateway", ORIGIN.gateway).tag("era", record.era)
+            )
+            point = point.tag("instrument", "bench").tag("source", record.source).time(t_ns)
+            point = point.field("seq", record.seq).field("n", frame.n_first + row)
+            for index, name in enumerate(names):
+                point.field(name, float(frame.block.f8[index, row]))
+                if frame.flag[index, row] != 1:
+                    point.field(f"{name}.q", int(frame.flag[index, row])).field(f"{name}.r", 4)
+            point.to_line_protocol()
+    return readings / (time.perf_counter() - start)
+
+
+def measure_embedded(records: Sequence[Record], readings: int) -> dict[str, float]:
+    """Insert in batches of 100 records, then read the channel's newest hour."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bench.db"
+        core = EmbeddedCore(EmbeddedStoreSettings(kind="embedded", path=path))
+        start = time.perf_counter()
+        for index in range(0, len(records), 100):
+            core.write(ORIGIN, records[index : index + 100])
+        insert_s = time.perf_counter() - start
+        last_ns = records[-1].t_utc_ns + 10**12
+        start = time.perf_counter()
+        series = core.window(ORIGIN, "bench", "ch000", last_ns - 4600 * 10**9, last_ns, 4000)
+        window_s = time.perf_counter() - start
+        assert len(series.value)
+        counts = core.counts(ORIGIN, 0, 2**62)["bench"]
+        assert counts.readings == readings
+        core.close()
+        size = path.stat().st_size
+    return {
+        "insert_readings_per_s": readings / insert_s,
+        "bytes_per_reading": size / readings,
+        "window_of_an_hour_ms": window_s * 1000,
+    }
+
+
+def measure() -> dict[str, dict[str, float]]:
+    """Measure every shape of frame."""
+    results = {}
+    for name, (channels, rows) in SHAPES.items():
+        records = make_records(channels, rows, 300_000)
+        readings = len(records) * channels * rows
+        few = records[: max(1, len(records) // 5)]
+        few_readings = len(few) * channels * rows
+        encoder = measure_encoder(records, readings)
+        points = measure_points(few, few_readings)
+        results[name] = {
+            "encode_readings_per_s": encoder,
+            "point_readings_per_s": points,
+            "encode_times_point": encoder / points,
+            **measure_embedded(records, readings),
+        }
+    return results
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    machine = describe_machine(("numpy", "orjson", "influxdb-client"))
+    results = measure()
+    if arguments.json:
+        print(json.dumps({"machine": machine, "store": results}))
+        return
+    print(machine_line(machine))
+    for shape, figures in results.items():
+        print(shape)
+        for name, value in figures.items():
+            print(f"  {name:26} {value:14,.1f}")
+
+
+if __name__ == "__main__":
+    main()

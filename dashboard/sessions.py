@@ -1,0 +1,108 @@
+"""Who looks: logins held by this process, and what each may see."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from dashboard.door import Door, Json
+    from dashboard.settings import WebSettings
+
+Role = Literal["none", "lab", "regulator"]
+COOKIE = "yaosu-session"
+SESSIONS_MAX = 256
+SESSION_S = 8 * 3600.0
+NAMES_AGE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Somebody at a page."""
+
+    role: Role
+    person: str = ""
+    """Opaque id, empty for somebody who has not logged in."""
+    name: str = ""
+    token: str | None = None
+    """The daemon's session token."""
+
+    @property
+    def may_act(self) -> bool:
+        """Whether the pages offer commands: only to the laboratory's own people who have logged in."""
+        return self.role == "lab" and self.token is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    viewer: Viewer
+    ends_at_s: float
+    names: dict[str, str]
+    names_until_s: float = float("-inf")
+
+
+class Sessions:
+    """Sessions by the daemon's token. At most `SESSIONS_MAX`; a further login ends the oldest.
+
+    A restart of the web or of the daemon asks everybody to log in again.
+    """
+
+    def __init__(self, settings: WebSettings, door: Door | None, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._anonymous = Viewer(settings.anonymous_role)
+        self._door = door
+        self._clock_s = clock_s
+        self._sessions: dict[str, _Session] = {}
+
+    def open(self, answer: Json, response: Response, *, secure: bool) -> None:
+        """Keep the session that the daemon has opened, and give its token to the browser."""
+        roles, token = set(answer["roles"]), str(answer["token"])
+        role: Role = "regulator" if roles == {"regulator"} else "lab"
+        if len(self._sessions) >= SESSIONS_MAX:
+            del self._sessions[next(iter(self._sessions))]
+        viewer = Viewer(role, str(answer["person"]), str(answer.get("name") or answer["person"]), token)
+        self._sessions[token] = _Session(viewer, self._clock_s() + SESSION_S, {})
+        response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure, path="/")
+
+    def close(self, viewer: Viewer) -> None:
+        """Forget a session: the person left, or the daemon does not know it any more."""
+        self._sessions.pop(viewer.token or "", None)
+
+    def viewer(self, request: Request) -> Viewer:
+        """Return who asks."""
+        token = request.cookies.get(COOKIE, "")
+        session = self._sessions.get(token)
+        if session is None:
+            return self._anonymous
+        if session.ends_at_s <= self._clock_s():
+            del self._sessions[token]
+            return self._anonymous
+        return session.viewer
+
+    async def names(self, viewer: Viewer) -> dict[str, str]:
+        """Return the names behind opaque ids, for the laboratory's own people; nothing for anybody else.
+
+        The daemon is asked again every `NAMES_AGE_S`: where it refuses the token, the session ends here too.
+        """
+        if self._door is None or not viewer.may_act or viewer.token not in self._sessions:
+            return {}
+        session = self._sessions[viewer.token]
+        if session.names_until_s > self._clock_s():
+            return session.names
+        try:
+            answer = await self._door.get("persons", token=viewer.token)
+        except ConnectionError:
+            return session.names
+        if answer.get("ok") is False:
+            self.close(viewer)
+            return {}
+        names = dict(answer)
+        if viewer.token in self._sessions:  # it may have ended while the daemon was asked
+            until_s = self._clock_s() + NAMES_AGE_S
+            self._sessions[viewer.token] = replace(session, names=names, names_until_s=until_s)
+        return names

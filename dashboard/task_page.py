@@ -1,0 +1,158 @@
+"""The page of one task: verdicts with their evidence, bindings, results, and the disposition of a hold."""
+
+from __future__ import annotations
+
+import secrets
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, get_args
+
+from starlette.responses import RedirectResponse
+
+from dashboard import language as lang
+from dashboard.context import read_form, refusal_page, render
+from dashboard.tasks import fold_tasks
+from dashboard.verdicts import binding_rows, element_cards, result_rows, signature_of
+from pipeline.elements.vocabulary import ELEMENTS, Disposition
+from pipeline.store.door import StoreError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from dashboard.context import Context
+    from dashboard.language import Messages
+    from dashboard.sessions import Viewer
+    from dashboard.tasks import TaskView
+
+TASK_KINDS = ("task", "verdict", "result", "review")
+RECORDS_LIMIT = 5000
+"""Newest records of each kind read for one task."""
+DISPOSITIONS: tuple[Disposition, ...] = get_args(Disposition)
+
+
+async def load_task(context: Context, task_id: str) -> TaskView | None:
+    """Read one task from the store. Raises StoreUnavailable."""
+    watcher = context.watcher
+    rows = []
+    for kind in TASK_KINDS:
+        rows += await watcher.store.ledger(watcher.origin, kind, key=task_id, limit=RECORDS_LIMIT)
+    return fold_tasks(rows, await context.required()).get(task_id)
+
+
+async def task(context: Context, request: Request, viewer: Viewer) -> Response:
+    """Show one task."""
+    try:
+        found = await load_task(context, request.path_params["task"])
+    except StoreError:
+        return refusal_page(context, request, viewer, "trust.store_away", HTTPStatus.SERVICE_UNAVAILABLE)
+    if found is None:
+        return refusal_page(context, request, viewer, "refused.no_task", HTTPStatus.NOT_FOUND)
+    return await _page(context, request, viewer, found)
+
+
+async def _page(
+    context: Context, request: Request, viewer: Viewer, found: TaskView, *,
+    entered: dict[str, str] | None = None, refusal: dict[str, str] | None = None, status: int = HTTPStatus.OK,
+) -> Response:  # fmt: skip
+    names = await context.sessions.names(viewer)
+    text = lang.messages(lang.language_of(request))
+    signed, signed_hash = signature_of(found)
+    recorded = request.query_params.get("recorded", "")
+    return render(context, request, viewer, "task.html", await context.watcher.view(), {
+        "task": found,
+        "names": names,
+        "cards": element_cards(found, text, names),
+        "bindings": binding_rows(found, names),
+        "results": result_rows(found, viewer.role),
+        "signed": signed,
+        "signed_hash": signed_hash,
+        "held_words": ", ".join(text.word("element", element) for element in ELEMENTS if element in found.held),
+        "dispositions": DISPOSITIONS,
+        "may_sign": viewer.may_act and context.door is not None and found.final and found.phase != "aborted",
+        "entered": entered or {},
+        "refusal": refusal,
+        "recorded": recorded if recorded.isdecimal() else "",
+        "already_shown": any(str(seq) == recorded for seq, _, _ in found.reviews),
+        "key": secrets.token_hex(16),
+    }, status)  # fmt: skip
+
+
+async def dispose(context: Context, request: Request, viewer: Viewer) -> Response:
+    """Send a signed disposition to the daemon; a refusal is shown on the page with what to do next."""
+    if not viewer.may_act or context.door is None:
+        return refusal_page(context, request, viewer, "refused.login", HTTPStatus.UNAUTHORIZED)
+    try:
+        form = await read_form(request)
+        found = await load_task(context, request.path_params["task"])
+    except ValueError:
+        return refusal_page(context, request, viewer, "refused.bad_form", HTTPStatus.BAD_REQUEST)
+    except StoreError:
+        return refusal_page(context, request, viewer, "trust.store_away", HTTPStatus.SERVICE_UNAVAILABLE)
+    if found is None:
+        return refusal_page(context, request, viewer, "refused.no_task", HTTPStatus.NOT_FOUND)
+    text = lang.messages(lang.language_of(request))
+    problem = _missing(form, text)
+    if problem is None:
+        answer = await _sign(context, viewer, found.id, form)
+        if answer.get("ok"):
+            seq = next(iter(answer.get("seq") or ()), "")
+            return RedirectResponse(f"/tasks/{found.id}?recorded={seq}", HTTPStatus.SEE_OTHER)
+        if answer.get("code") == "session-ended":
+            context.sessions.close(viewer)
+        problem = refusal_of(answer, text)
+    entered = {name: form.get(name, "") for name in ("disposition", "reason", "limitation")}
+    return await _page(
+        context, request, viewer, found, entered=entered, refusal=problem, status=HTTPStatus.CONFLICT
+    )
+
+
+def _missing(form: dict[str, str], text: Messages) -> dict[str, str] | None:
+    for name in ("disposition", "reason", "password"):
+        if not form.get(name, "").strip():
+            return {"text": text(f"sign.missing_{name}"), "hint": text("sign.missing_hint")}
+    return None
+
+
+async def _sign(context: Context, viewer: Viewer, task_id: str, form: dict[str, str]) -> dict[str, Any]:
+    args = {
+        "task": task_id,
+        "disposition": form["disposition"],
+        "reason": form["reason"].strip(),
+        "signed_hash": form.get("signed_hash", ""),
+    }
+    if form.get("limitation", "").strip():
+        args["limitation"] = form["limitation"].strip()
+    actor = {
+        "person": viewer.person,
+        "password": form["password"],
+        "station": "web",
+        "meaning": form["disposition"],
+        "reason": args["reason"],
+    }
+    return await send(context, "hold.release", args, actor, token=viewer.token, key=form.get("key") or None)
+
+
+async def send(
+    context: Context, name: str, args: dict[str, Any], actor: dict[str, Any], *,
+    token: str | None = None, key: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Send a command; a daemon that does not answer is a refusal too."""
+    if context.door is None:
+        return {"ok": False, "code": "no-door"}
+    try:
+        answer: dict[str, Any] = await context.door.command(name, args, actor, token=token, key=key)
+    except ConnectionError:
+        return {"ok": False, "code": "door-away"}
+    return answer
+
+
+def refusal_of(answer: dict[str, Any], text: Messages) -> dict[str, str]:
+    """Say a refusal in the reader's language, with what to do."""
+    own = text.table("door").get(str(answer.get("code", "")).replace("-", "_"))
+    language = text.language
+    said = own or answer.get(language) or answer.get("en") or str(answer.get("code", ""))
+    hint = answer.get(f"hint_{language}") or answer.get("hint") or ""
+    own_hint = text.table("door_hint").get(str(answer.get("code", "")).replace("-", "_"))
+    return {"text": str(said), "hint": str(own_hint or hint), "code": str(answer.get("code", ""))}
+
+

@@ -1,0 +1,123 @@
+"""A task's verdicts, bindings and results as the task page shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dashboard.language import value_text
+from pipeline.elements.signing import signing_hash
+from pipeline.elements.state import Posted as StatePosted
+from pipeline.elements.state import TaskState
+from pipeline.elements.texts import render_reason
+from pipeline.elements.vocabulary import ELEMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dashboard.language import Messages
+    from dashboard.sessions import Role
+    from dashboard.tasks import Posted, TaskView
+    from pipeline.elements.shapes import Reason, Result
+    from pipeline.records.events import Language
+
+Json = dict[str, Any]
+
+
+def reason_text(reason: Reason, language: Language, names: Mapping[str, str] | None = None) -> str:
+    """Write a reason out for people, with names for opaque ids where the reader may know them."""
+    known = names or {}
+    args = {key: known.get(value, value) if isinstance(value, str) else value for key, value in reason.args.items()}
+    return render_reason(reason.code, known.get(reason.subject, reason.subject), args, language)
+
+
+def signature_of(task: TaskView) -> tuple[Json, str]:
+    """Return what a disposition of this task signs, and its hash as the daemon computes it."""
+    in_force = task.in_force()
+    state = TaskState(
+        task.start, task.start_seq, task.journal,
+        verdicts={element: StatePosted(posted.verdict, posted.seq) for element, posted in in_force.items()},
+        result_seqs=[seq for seq, _ in task.results],
+    )  # fmt: skip
+    signed = {
+        "task": task.id,
+        "journal": task.journal,
+        "verdicts": {element: posted.seq for element, posted in in_force.items()},
+        "results": sorted(state.result_seqs),
+    }
+    return signed, signing_hash(state)
+
+
+def element_cards(task: TaskView, text: Messages, names: Mapping[str, str]) -> list[Json]:
+    """Show each element: the verdict in force with its evidence, and what it superseded, newest first."""
+    return [
+        {
+            "element": element,
+            "held": element in task.held,
+            "in_force": _verdict(task.verdicts[element][-1], text, names) if element in task.verdicts else None,
+            "history": [_verdict(posted, text, names) for posted in reversed(task.verdicts.get(element, [])[:-1])],
+        }
+        for element in ELEMENTS
+    ]
+
+
+def _verdict(posted: Posted, text: Messages, names: Mapping[str, str]) -> Json:
+    verdict = posted.verdict
+    other: Language = "zh" if text.language == "en" else "en"
+    return {
+        "seq": posted.seq,
+        "t_utc_ns": posted.t_utc_ns,
+        "status": verdict.status,
+        "finality": verdict.finality,
+        "late": verdict.late,
+        "cause": verdict.cause,
+        "cause_seq": verdict.cause_seq,
+        "reasons": [
+            {
+                "status": reason.status,
+                "text": reason_text(reason, text.language, names),
+                "other": reason_text(reason, other, names),
+                "other_language": other,
+                "seqs": reason.seqs,
+            }
+            for reason in verdict.reasons
+        ],
+    }
+
+
+def binding_rows(task: TaskView, names: Mapping[str, str]) -> list[Json]:
+    """List the bindings in order of their start: who and what took part, from when to when."""
+    return [
+        {
+            "role": binding.role,
+            "target": names.get(binding.target, binding.target),
+            "from_utc_ns": task.utc_at(binding.from_run_ns),
+            "to_utc_ns": None if binding.to_run_ns is None else task.utc_at(binding.to_run_ns),
+            "late": binding.late,
+        }
+        for binding in sorted(task.bindings, key=lambda binding: (binding.role, binding.from_run_ns))
+    ]
+
+
+def result_rows(task: TaskView, role: Role) -> list[Json]:
+    """List the results; a regulator sees that there is one, its conformity and its seqs, no value."""
+    return [_result(seq, result, role) for seq, result in task.results]
+
+
+def _result(seq: int, result: Result, role: Role) -> Json:
+    row: Json = {
+        "seq": seq,
+        "quantity": result.quantity,
+        "unit": result.unit,
+        "conformity": result.conformity.decision if result.conformity else "",
+        "rule": result.conformity.rule if result.conformity else "",
+        "seqs": result.seqs,
+        "algorithm": f"{result.algorithm} v{result.version}",
+        "value": None,
+        "uncertainty": None,
+        "k": None,
+    }
+    if role == "lab":
+        uncertainty = None if result.uncertainty is None else value_text(result.uncertainty, None)
+        k = None if result.k is None else value_text(result.k, None)
+        row |= {"value": value_text(result.value, result.decimals), "uncertainty": uncertainty, "k": k}
+    return row

@@ -1,0 +1,242 @@
+"""A Modbus instrument as its poller sees it: its plan, its decode, its events."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from drivers.door import Description, Identity
+from drivers.errors import DeviceException, DriverError, LineBusy, LinkDown, NoAnswer, WrongAnswer
+from drivers.modbus.bus import ModbusBus
+from drivers.modbus.decode import Decoder
+from drivers.modbus.frames import (
+    RtuFraming,
+    TcpFraming,
+    decode_identification,
+    identification_request,
+    read_request,
+)
+from drivers.modbus.plan import plan_blocks
+from drivers.news import News
+from drivers.poller import Outcome, Poller
+from drivers.transport import Line, open_serial, open_tcp
+from pipeline.records import Block
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Sequence
+
+    from drivers.door import Driver
+    from drivers.modbus.bus import Exchange
+    from drivers.modbus.settings import ModbusRtuSettings, ModbusSettings, ModbusTcpSettings
+    from drivers.transport import Wire
+    from pipeline.records import Clock, Item
+
+_IDENTITY_ANSWERS_MAX = 8
+_IDENTITY_SILENCES_MAX = 2
+"""A device that did not answer the question so often is not asked again: each time costs a time-out."""
+_READ_EXTENDED = 3
+_READ_BASIC = 1
+_SILENCE_CHARACTERS = 3.5
+_SILENCE_FAST_S = 0.00175
+"""Above 19200 baud the silence is fixed (Modbus over Serial Line V1.02, section 2.5.1.1)."""
+
+
+class _Poll(NamedTuple):
+    """The exchanges of one poll."""
+
+    answers: list[bytes | int]
+    request_ns: int
+    response_ns: int
+    errors: list[DriverError | None]
+
+
+class ModbusInstrument:
+    """One unit of a Modbus line. A row holds all its channels, whatever the number of blocks.
+
+    Its stamps reach from the first request to the last answer of the poll.
+    """
+
+    def __init__(self, settings: ModbusSettings, bus: ModbusBus) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._blocks = plan_blocks(
+            settings.channels,
+            block_registers_max=settings.block_registers_max,
+            gap_registers_max=settings.gap_registers_max,
+        )
+        self._requests = [
+            read_request(settings.unit, block.function, block.address, block.count, block.byte_count)
+            for block in self._blocks
+        ]
+        self._decoder = Decoder(settings.channels, self._blocks)
+        self._news = News(settings.id, bus.line.clock)
+        self._identity: Identity | None = None
+        self._identified_connection = 0
+        self._identity_silences = 0
+
+    def describe(self) -> Description:
+        """Tell what is known of the instrument now."""
+        settings = self._settings
+        return Description(
+            settings.id, settings.driver, settings.source, settings.endpoint, self._decoder.layout,
+            self._identity, settings.poll_interval_s,
+        )  # fmt: skip
+
+    async def open(self, wake: Callable[[], None]) -> None:  # noqa: ARG002 - a Modbus unit never speaks by itself
+        """Claim the line."""
+        self._bus.line.join()
+
+    async def close(self) -> None:
+        """Give the line back."""
+        self._bus.line.leave()
+
+    def unsolicited(self) -> Sequence[Item]:
+        """Return nothing: a Modbus unit never speaks by itself."""
+        return ()
+
+    async def poll(self, until_run_ns: int) -> Outcome:
+        """Read all blocks, unless the line cannot be had before `until_run_ns`."""
+        try:
+            async with self._bus.line.lease(until_run_ns) as wire:
+                return await self._poll(wire)
+        except LineBusy as error:
+            return Outcome(cause="line-busy", error=error)
+        except LinkDown as error:
+            return Outcome(cause="disconnected", error=error)
+
+    async def _poll(self, wire: Wire) -> Outcome:
+        poll = await self._read(wire)
+        heard = [error for error in poll.errors if error is None or isinstance(error, DeviceException)]
+        items: list[Item] = []
+        if not heard:
+            # Whoever answers next may be another device in its place.
+            self._identified_connection = 0
+        elif self._wants_identity():
+            self._identified_connection = self._bus.line.connections
+            items += await self._identify(wire)
+        items += self._report(poll.errors)
+        items.append(self._row(poll))
+        error = None if heard else next(error for error in poll.errors if error is not None)
+        return Outcome(items, error=error)
+
+    def _wants_identity(self) -> bool:
+        return (
+            self._settings.read_identity
+            and self._identity_silences < _IDENTITY_SILENCES_MAX
+            and self._identified_connection != self._bus.line.connections
+        )
+
+    async def _read(self, wire: Wire) -> _Poll:
+        """Read block by block; after silence or a loss the rest is not asked for.
+
+        Raises LineBusy and LinkDown when nothing could be sent.
+        """
+        answers: list[bytes | int] = []
+        errors: list[DriverError | None] = []
+        request_ns = response_ns = 0
+        for request in self._requests:
+            exchange: Exchange = await self._bus.exchange(wire, request, self._settings.timeout_s)
+            if exchange.request_ns is None and exchange.error is not None and not errors:
+                raise exchange.error
+            request_ns = request_ns or exchange.request_ns or 0
+            response_ns = exchange.response_ns
+            errors.append(exchange.error)
+            answers.append(exchange.data if exchange.error is None else exchange.error.status)
+            if isinstance(exchange.error, NoAnswer | LinkDown | LineBusy):
+                answers += [exchange.error.status] * (len(self._requests) - len(answers))
+                break
+        return _Poll(answers, request_ns, response_ns, errors)
+
+    def _row(self, poll: _Poll) -> Block:
+        columns = self._decoder.decode(poll.answers)
+        middle_ns = (poll.request_ns + poll.response_ns) // 2
+        clock = self._bus.line.clock
+        utc_ns = clock.utc_ns() - (clock.run_ns() - middle_ns)
+        raw = b"".join(answer for answer in poll.answers if isinstance(answer, bytes))
+        return Block(
+            instrument=self._settings.id,
+            layout=self._decoder.layout,
+            t_utc_ns=np.array([utc_ns], dtype=np.int64),
+            t_run_ns=np.array([middle_ns], dtype=np.int64),
+            t_request_ns=np.array([poll.request_ns], dtype=np.int64),
+            t_response_ns=np.array([poll.response_ns], dtype=np.int64),
+            status=columns.status,
+            f8=columns.f8,
+            i8=columns.i8,
+            u8=columns.u8,
+            # The bytes of the blocks that answered, in the plan's order; the status says which did.
+            raw=(raw,) if self._settings.keep_raw else None,
+        )
+
+    def _report(self, errors: list[DriverError | None]) -> list[Item]:
+        items: list[Item] = []
+        for block, error in zip(self._blocks, errors, strict=False):
+            where = f"{block.address}+{block.count} function {block.function}"
+            items += self._news.exchange(where, error)
+        return items
+
+    async def _identify(self, wire: Wire) -> list[Item]:
+        """Ask the device who it is (function 43/14); one that cannot say is left in peace."""
+        for read_code in (_READ_EXTENDED, _READ_BASIC):
+            objects, error = await self._identification(wire, read_code)
+            if isinstance(error, NoAnswer):
+                self._identity_silences += 1
+                break
+            if objects:
+                self._identity_silences = 0
+                self._identity = Identity(
+                    vendor=objects.get(0, ""),
+                    model=objects.get(5) or objects.get(4) or objects.get(1, ""),
+                    serial=objects.get(self._settings.serial_object, ""),
+                    revision=objects.get(2, ""),
+                )
+                return [self._news.identity(self._identity)]
+        return []
+
+    async def _identification(self, wire: Wire, read_code: int) -> tuple[dict[int, str], DriverError | None]:
+        objects: dict[int, str] = {}
+        following: int | None = 0
+        for _ in range(_IDENTITY_ANSWERS_MAX):
+            if following is None:
+                break
+            request = identification_request(self._settings.unit, read_code, following)
+            exchange = await self._bus.exchange(wire, request, self._settings.timeout_s)
+            if exchange.error is not None:
+                return objects, exchange.error
+            try:
+                found, following = decode_identification(exchange.data)
+            except WrongAnswer as error:
+                return objects, error
+            objects |= found
+        return objects, None
+
+
+def build_modbus_tcp(
+    instruments: Sequence[ModbusTcpSettings], clock: Clock, rng: random.Random
+) -> list[Driver]:
+    """Make the drivers of all units behind one host and port: they share a connection."""
+    first = instruments[0]
+    connect = partial(open_tcp, first.host, first.port, timeout_s=first.connect_timeout_s, clock=clock)
+    bus = ModbusBus(Line(first.endpoint, connect, clock, rng), TcpFraming())
+    return [Poller(ModbusInstrument(settings, bus), clock, rng) for settings in instruments]
+
+
+def build_modbus_rtu(
+    instruments: Sequence[ModbusRtuSettings], clock: Clock, rng: random.Random
+) -> list[Driver]:
+    """Make the drivers of all units of one serial port."""
+    first = instruments[0]
+    parameters = first.serial()
+
+    async def connect() -> Wire:
+        return open_serial(parameters, clock=clock)
+
+    silence_s = _SILENCE_FAST_S if first.baudrate > 19200 else _SILENCE_CHARACTERS * parameters.character_s
+    line = Line(
+        first.endpoint, connect, clock, rng, silence_s=silence_s + first.turnaround_s, quarantine=True
+    )
+    bus = ModbusBus(line, RtuFraming(), character_s=parameters.character_s)
+    return [Poller(ModbusInstrument(settings, bus), clock, rng) for settings in instruments]

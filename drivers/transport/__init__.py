@@ -1,0 +1,8 @@
+"""Bytes only: TCP streams, serial ports, and the line that instruments share."""
+
+from drivers.transport.line import Line
+from drivers.transport.serial_port import SerialParameters, open_serial
+from drivers.transport.tcp import open_tcp
+from drivers.transport.wire import Inbox, Wire
+
+__all__ = ["Inbox", "Line", "SerialParameters", "Wire", "open_serial", "open_tcp"]

@@ -1,0 +1,169 @@
+"""The line that instruments share: who may use it now, its connection, and its quiet times."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from drivers.errors import LineBusy, LinkDown
+from drivers.schedule import NS_PER_S, Backoff
+from drivers.transport.wire import Inbox, Wire
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from pipeline.records import Clock
+
+QUARANTINE_S = 0.15
+"""Quiet time after a failed exchange before the line is used again."""
+SETTLE_MAX_S = 2.0
+"""A line that is not quiet for so long counts as busy."""
+
+
+class Line:
+    """One endpoint and its connection, used by one instrument at a time, in the order of asking.
+
+    A line opens when it is first needed and is opened again after a loss, with back-off and jitter. Before
+    each request `settle()` waits for the line's silence; a line that is *dirty* (an exchange began and did
+    not end well, by time-out, damage or cancellation) must be quiet for `QUARANTINE_S` first. What came until
+    then is stale.
+
+    Args:
+        endpoint: name for people.
+        connect: opens a wire or raises LinkDown.
+        silence_s: quiet time that the protocol asks for between two frames.
+        quarantine: whether answers cannot be told apart, so that a dirty line needs quiet.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        connect: Callable[[], Awaitable[Wire]],
+        clock: Clock,
+        rng: random.Random,
+        *,
+        silence_s: float = 0.0,
+        quarantine: bool = False,
+    ) -> None:
+        self.endpoint = endpoint
+        self.clock = clock
+        self._connect = connect
+        self._silence_ns = int(silence_s * NS_PER_S)
+        self._quarantine_ns = int(QUARANTINE_S * NS_PER_S) if quarantine else 0
+        self._lock = asyncio.Lock()
+        self._backoff = Backoff(rng)
+        self._users = 0
+        self._wire: Wire | None = None
+        self._refused = LinkDown("not connected yet", endpoint=endpoint)
+        self._dirty = False
+        self._active_until_ns = 0
+        self.on_data: Callable[[], None] | None = None
+        """Called when bytes come; for lines of one instrument that also speaks by itself."""
+        self.connections = 0
+        """How often a connection was made: after a new one the device may be another."""
+
+    def join(self) -> None:
+        """Claim the line for one more instrument."""
+        self._users += 1
+
+    def leave(self) -> None:
+        """Give it back; the last instrument closes the connection."""
+        self._users -= 1
+        if self._users == 0:
+            self.drop()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the last exchange did not end well, or none has been made since the connection."""
+        return self._dirty
+
+    @property
+    def inbox(self) -> Inbox | None:
+        """The inbox of the open connection."""
+        return None if self._wire is None else self._wire.inbox
+
+    @asynccontextmanager
+    async def lease(self, until_run_ns: int) -> AsyncIterator[Wire]:
+        """Have the line for one poll.
+
+        Raises:
+            LineBusy: it was not free before `until_run_ns`.
+            LinkDown: it is not connected, and cannot be now.
+        """
+        left_s = max(0.0, (until_run_ns - self.clock.run_ns()) / NS_PER_S)
+        try:
+            async with asyncio.timeout(left_s):
+                await self._lock.acquire()
+        except TimeoutError:
+            if self._wire is None:
+                raise self._refused from None
+            raise LineBusy("the line was not free in time", endpoint=self.endpoint) from None
+        try:
+            yield await self._connected()
+        finally:
+            self._lock.release()
+
+    async def settle(self, wire: Wire) -> bool:
+        """Wait for the quiet time due before a request; False: the line does not become quiet."""
+        give_up_ns = self.clock.run_ns() + int(SETTLE_MAX_S * NS_PER_S)
+        quiet_ns = max(self._silence_ns, self._quarantine_ns if self._dirty else 0)
+        while True:
+            now_ns = self.clock.run_ns()
+            ready_ns = max(self._active_until_ns, wire.inbox.last_run_ns) + quiet_ns
+            if now_ns >= ready_ns:
+                return True
+            if now_ns >= give_up_ns:
+                return False
+            await wire.inbox.wait(min(ready_ns, give_up_ns))
+            if wire.inbox.lost is not None:
+                return True
+
+    def begin(self, wire: Wire, data: bytes, transmission_s: float = 0.0) -> int:
+        """Write a request; return the gateway time just before. Raises LinkDown.
+
+        Until `done()` the line is dirty, so that a cancelled exchange needs no further care.
+        """
+        self._dirty = True
+        request_ns = self.clock.run_ns()
+        self._active_until_ns = request_ns + int(transmission_s * NS_PER_S)
+        wire.write(data)
+        return request_ns
+
+    def abandon(self) -> None:
+        """Note that an exchange ended badly just now: quiet time counts from here."""
+        self._active_until_ns = max(self._active_until_ns, self.clock.run_ns())
+
+    def done(self) -> None:
+        """Note that an exchange ended with an undamaged, expected answer."""
+        self._dirty = False
+        self._backoff.succeeded()
+
+    def drop(self) -> None:
+        """Close the connection; the next lease opens a new one."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.inbox.on_data = None
+            wire.close()
+
+    async def _connected(self) -> Wire:
+        if self._wire is not None and self._wire.inbox.lost is not None:
+            self._refused = self._wire.inbox.lost
+            self.drop()
+            self._backoff.failed(self.clock.run_ns())
+        if self._wire is not None:
+            return self._wire
+        if self._backoff.waiting(self.clock.run_ns()):
+            raise self._refused
+        try:
+            wire = await self._connect()
+        except LinkDown as error:
+            self._refused = error
+            self._backoff.failed(self.clock.run_ns())
+            raise
+        wire.inbox.on_data = self.on_data
+        # An answer to whoever used the line before may still be on its way.
+        self._wire, self._dirty = wire, True
+        self.connections += 1
+        return wire

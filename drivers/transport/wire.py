@@ -1,0 +1,126 @@
+"""One open connection, and the inbox that keeps when each byte came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from drivers.errors import LinkDown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.records import Clock
+
+INBOX_BYTES_MAX = 65536
+NS_PER_S = 1_000_000_000
+
+
+class Stamp(NamedTuple):
+    """One instant in both times."""
+
+    utc_ns: int
+    run_ns: int
+
+
+class Inbox:
+    """Bytes that have come and not been taken, each chunk with its time.
+
+    Queue limit: `INBOX_BYTES_MAX`; full policy: the oldest bytes are dropped and counted in `dropped_bytes`.
+    Thread-safe: no. One waiter at a time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._chunks: deque[tuple[int, Stamp]] = deque()
+        self._taken = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._news = 0
+        self.data = bytearray()
+        self.dropped_bytes = 0
+        self.last_run_ns = clock.run_ns()
+        """Gateway time of the newest byte; of the opening while none has come."""
+        self.lost: LinkDown | None = None
+        """Why no more bytes will come."""
+        self.on_data: Callable[[], None] | None = None
+        """Called after each chunk."""
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes that have just come."""
+        stamp = Stamp(self._clock.utc_ns(), self._clock.run_ns())
+        self.last_run_ns = stamp.run_ns
+        self._chunks.append((self._taken + len(self.data) + len(data), stamp))
+        self.data += data
+        excess = len(self.data) - INBOX_BYTES_MAX
+        if excess > 0:
+            self.dropped_bytes += excess
+            self.take(excess)
+        self._notify()
+
+    def fail(self, lost: LinkDown) -> None:
+        """Note that the connection is gone; the first reason stands."""
+        self.lost = self.lost or lost
+        self._notify()
+
+    def take(self, count: int) -> bytes:
+        """Remove and return the oldest `count` bytes."""
+        taken = bytes(self.data[:count])
+        del self.data[:count]
+        self._taken += len(taken)
+        while self._chunks and self._chunks[0][0] <= self._taken:
+            self._chunks.popleft()
+        return taken
+
+    def clear(self) -> int:
+        """Throw away all bytes; return how many."""
+        return len(self.take(len(self.data)))
+
+    def stamp(self, offset: int = 0) -> Stamp:
+        """Return when the byte at `offset` of `data` came."""
+        for end, stamp in self._chunks:
+            if self._taken + offset < end:
+                return stamp
+        raise IndexError(f"no byte at {offset} of {len(self.data)}")
+
+    async def wait(self, until_run_ns: int) -> bool:
+        """Wait for another chunk or the loss of the connection; False when `until_run_ns` came first."""
+        left_s = (until_run_ns - self._clock.run_ns()) / NS_PER_S
+        if left_s <= 0:
+            return False
+        loop = asyncio.get_running_loop()
+        self._waiter = waiter = loop.create_future()
+        news = self._news
+        timer = loop.call_later(left_s, _resolve, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+        return self._news != news
+
+    def _notify(self) -> None:
+        self._news += 1
+        if self._waiter is not None:
+            _resolve(self._waiter)
+        if self.on_data is not None:
+            self.on_data()
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class Wire(Protocol):
+    """One open connection to an endpoint."""
+
+    inbox: Inbox
+
+    def write(self, data: bytes) -> None:
+        """Send bytes without waiting. Raises LinkDown when the connection is gone."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection; closing twice is harmless."""
+        ...

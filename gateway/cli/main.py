@@ -1,0 +1,47 @@
+"""Entry point of `yaosu`."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from gateway.cli import demo, files, journal, look, people, roles, sim, tasks
+from gateway.cli.common import OUT
+
+app = typer.Typer(
+    name="yaosu",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="要素 Yaosu: the online-testing gateway for laboratories.\n\n"
+    "Try it: [bold]yaosu demo[/]. Set up: [bold]init[/], [bold]check[/], [bold]run[/]. "
+    "Exit codes: 0 ok, 1 findings, 2 usage, 69 unavailable, 74 I/O, 75 retry, 78 configuration.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        OUT.print(version("yaosu"), markup=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave."),
+    ] = False,
+) -> None:
+    pass
+
+
+for _room in (demo, roles, people, files, look, tasks, journal, sim):
+    _room.register(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,93 @@
+"""`run`, `collect`, `web`: the long-running roles."""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from config import CredentialUnavailableError, Exit
+from gateway import notify
+from gateway.cli.common import DEFAULT_CONFIG, ConfigOption, fail, run_role, site_of
+from gateway.collector import run_collector
+from gateway.door.socket_server import SocketInUseError
+from gateway.edge.daemon import EdgeDaemon
+from gateway.persons import PersonsError
+from gateway.web import PortInUseError, run_web
+from pipeline.archive import ArchiveBusyError, ArchiveError
+from pipeline.journal import JournalBusyError, JournalError
+from pipeline.records import SystemClock
+from pipeline.store import open_store
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+
+    from gateway.site import LoadedSite
+
+
+def _logging() -> None:
+    # The service manager stamps and stores what comes on standard error.
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # httpx and paho write a line per request.
+    for chatty in ("httpx", "httpcore", "mqtt"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _serve(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    _logging()
+    try:
+        run_role(main)
+    except (SocketInUseError, PortInUseError, JournalBusyError, ArchiveBusyError) as error:
+        fail(Exit.UNAVAILABLE, str(error))
+    except (CredentialUnavailableError, PersonsError) as error:
+        fail(Exit.CONFIG, str(error))
+    except (JournalError, ArchiveError) as error:
+        fail(Exit.IO, str(error))
+    except PermissionError as error:
+        fail(Exit.IO, f"{error}; run as the user that owns the state folder")
+    except OSError as error:
+        fail(Exit.IO, str(error))
+
+
+def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Read the instruments: acquisition, QC, journal, elements, publishing. Ends in order on SIGTERM."""
+    _serve(EdgeDaemon(site_of(config)).run)
+
+
+def collect(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Store what gateways publish, archive it, and send receipts."""
+    site = site_of(config)
+    _serve(lambda stop: _collect(site, stop))
+
+
+async def _collect(site: LoadedSite, stop: asyncio.Event) -> None:
+    settings, password = site.settings, site.settings.mqtt.password
+    folder = site.path.parent
+    async with open_store(site.store, credentials=folder) as store:
+        await run_collector(
+            settings.collector,
+            mqtt=settings.mqtt,
+            state=site.state,
+            store=store,
+            clock=SystemClock(),
+            random=random.Random(),  # noqa: S311 - jitter
+            stop=stop,
+            password=None if password is None else password.resolve_text(folder),
+            ready=lambda key: notify.notify("READY=1", f"STATUS=collecting, key {key}"),
+        )
+
+
+def web(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Serve the pages for laboratory and regulator."""
+    site = site_of(config)
+    _serve(lambda stop: run_web(site, stop))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (run, collect, web):
+        app.command()(command)

@@ -1,0 +1,108 @@
+"""Run a collector: its parts, its status on a Unix socket, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.collector.collector import Collector
+from gateway.collector.dead_letters import DeadLetters
+from gateway.door.socket_server import bind, serve
+from gateway.supervise import Supervisor
+from pipeline.archive import Archive
+from pipeline.mqtt import Link, keep_connected
+from pipeline.records.signing import SigningKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from starlette.requests import Request
+
+    from gateway.collector.settings import CollectorSettings
+    from gateway.edge.state import StateFolder
+    from pipeline.mqtt import MqttSettings
+    from pipeline.records import Clock
+    from pipeline.store.door import Store
+
+LOG = logging.getLogger(__name__)
+ROLE = "collect"
+
+
+async def run_collector(
+    settings: CollectorSettings, *, mqtt: MqttSettings, state: StateFolder, store: Store, clock: Clock,
+    random: Random, stop: asyncio.Event, password: str | None = None,
+    ready: Callable[[str], None] = lambda _key: None,
+) -> None:  # fmt: skip
+    """Collect until `stop` is set; status is served at `state.socket("collect")` as GET /v1/status.
+
+    Args:
+        settings: batching, archive, dead letters.
+        mqtt: the broker.
+        state: where key, archive, dead letters and socket lie.
+        store: open; the caller closes it.
+        clock: UTC for stamps.
+        random: jitter of back-off.
+        stop: set it to end in order.
+        password: the broker's, when it asks for one.
+        ready: called with the id of the signing key once the parts run.
+
+    Raises:
+        SocketInUseError, ArchiveBusyError: another collector runs on this state folder.
+        ArchiveError, OSError: the state folder cannot be used.
+    """
+    listener = bind(state.socket(ROLE))
+    try:
+        key = SigningKey.load_or_create(state.collector_key)
+        archive = await Archive.open(
+            state.archive, hashlib.sha256(key.public).digest()[:16], settings.archive
+        )
+        try:
+            dead_letters = DeadLetters(state.root / "dead-letters.jsonl", settings.dead_letter_bytes_max)
+            collector = Collector(
+                settings,
+                store=store,
+                archive=archive,
+                dead_letters=dead_letters,
+                key=key,
+                clock=clock,
+                random=random,
+            )
+
+            def connect() -> Link:
+                return Link(mqtt, f"yaosu-collector-{key.id}", None, password)
+
+            def status() -> dict[str, Any]:
+                return collector.health.as_json(key=key.id, dead_letters=dead_letters.count, archive=archive)
+
+            async with Supervisor(_report) as parts:
+                parts.start("status", lambda: serve(_application(status), listener))
+                parts.start(
+                    "link",
+                    lambda: keep_connected(connect, collector.work, collector.health.link, clock, random),
+                )
+                ready(key.id)
+                await stop.wait()
+        finally:
+            await archive.close()
+    finally:
+        listener.close()
+        state.socket(ROLE).unlink(missing_ok=True)
+
+
+def _report(part: str, error: str) -> None:
+    LOG.error("%s failed and is started again: %s", part, error)
+
+
+def _application(status: Callable[[], dict[str, Any]]) -> Starlette:
+    async def answer(_request: Request) -> Response:
+        return Response(orjson.dumps(status()), media_type="application/json")
+
+    return Starlette(routes=[Route("/v1/status", answer, methods=["GET"])])

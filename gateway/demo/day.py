@@ -1,0 +1,101 @@
+"""A compressed day in the two benches: who does what when, through the daemon's door like anybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.demo.people import DemoPerson
+    from gateway.door.client import DoorClient
+
+LOG = logging.getLogger(__name__)
+CYCLE_S = 60.0
+"""The simulated loads and faults come again after this time, and so does the day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing that a person does, `at_s` after the cycle began. `$name` in args is the task of that name."""
+
+    at_s: float
+    person: str
+    command: str
+    args: dict[str, Any]
+    task: str = ""
+    """Name under which the started task is known to later acts."""
+    refused: bool = False
+    """This person may not: the refusal is the point."""
+
+
+def acts(cycle: int) -> list[Act]:
+    """The day of one cycle."""
+    sample = f"S-2026-{cycle % 2 + 1:04d}"
+    hold_test = {
+        "sample": "V-0001",
+        "item": "pressure hold",
+        "method": "pressure-hold",
+        "instruments": ["p-1", "p-2", "em-1"],
+    }
+    check = {
+        "reference": "CW-100G",
+        "item": "daily check",
+        "method": "check-weight",
+        "instruments": ["bal-1"],
+        "purpose": "qc",
+    }
+    weighing = {"sample": sample, "item": "sample mass", "method": "weighing", "instruments": ["bal-1"]}
+    release = {"task": "$weighing", "disposition": "release", "reason": "looks fine to me"}
+    return [
+        Act(0.6, "su", "task.start", hold_test, task="hold-test"),
+        Act(1.0, "lin", "task.start", check, task="check"),
+        Act(10.0, "lin", "task.stop", {"task": "$check"}),
+        Act(10.8, "lin", "task.start", weighing, task="weighing"),
+        Act(17.0, "lin", "task.handover", {"task": "$weighing", "operator": "p-0002"}),
+        Act(24.6, "su", "task.stop", {"task": "$weighing"}),
+        Act(25.4, "su", "task.stop", {"task": "$hold-test"}),
+        Act(28.0, "lin", "hold.release", release, refused=True),
+    ]
+
+
+class Day:
+    """Plays the acts in step with the simulators."""
+
+    def __init__(self, door: DoorClient, people: dict[str, DemoPerson], say: Callable[[str], None]) -> None:
+        self._door = door
+        self._people = people
+        self._say = say
+        self.unexpected: list[str] = []
+        """Answers that were not what the script expected."""
+
+    async def play(self, samples: int) -> None:
+        """Play one cycle after another, one sample each."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        for cycle in range(samples):
+            tasks: dict[str, str] = {}
+            for act in acts(cycle):
+                await asyncio.sleep(max(0.0, began_s + cycle * CYCLE_S + act.at_s - loop.time()))
+                await self._do(act, tasks)
+            await asyncio.sleep(max(0.0, began_s + (cycle + 1) * CYCLE_S - loop.time()))
+
+    async def _do(self, act: Act, tasks: dict[str, str]) -> None:
+        args = {
+            name: tasks.get(value[1:], value) if isinstance(value, str) and value.startswith("$") else value
+            for name, value in act.args.items()
+        }
+        if act.command == "hold.release":
+            args["signed_hash"] = (await self._door.get(f"tasks/{args['task']}")).get("to_sign", "")
+        person = self._people[act.person]
+        actor = {"person": person.id, "pin": person.pin, "station": "demo", "reason": args.get("reason", "")}
+        answer = await self._door.command(act.command, args, actor)
+        if bool(answer.get("ok")) == act.refused:
+            self.unexpected.append(f"{act.command} by {act.person}: {answer.get('en', 'was accepted')}")
+        if answer.get("ok") and act.task:
+            tasks[act.task] = answer["result"]["task"]
+        outcome = "done" if answer.get("ok") else f"refused: {answer.get('en')}"
+        self._say(f"{act.command} {args.get('sample') or args.get('task')} by {person.id}: {outcome}")

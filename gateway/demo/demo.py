@@ -1,0 +1,174 @@
+"""Bring a demonstration up, play its day, take it down, count."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gateway.broker import EmbeddedBroker
+from gateway.demo.day import Day
+from gateway.demo.people import make_people
+from gateway.demo.processes import Roles
+from gateway.demo.report import count
+from gateway.demo.site import REGISTRY, write_site
+from gateway.door.client import DoorClient, DoorClosedError
+from gateway.edge.state import TrustedKeys
+from gateway.initialise import initialise
+from gateway.persons import Directory
+from gateway.site import load_site
+from pipeline.elements import read_registry
+from pipeline.records.signing import SigningKey
+from pipeline.store import open_store
+from pipeline.store.door import Origin
+from simulators import ScenarioRunner, load_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gateway.demo.people import DemoPerson
+    from gateway.site import LoadedSite
+    from pipeline.store import Store
+
+READY_S = 60.0
+SETTLE_S = 20.0
+"""At the end, the collector is given this long to store what the gateway left."""
+SAMPLES = 40
+FIRST_EVENT_NS = 2_500_000_000
+"""Scenario time up to which nothing happens in the simulated benches."""
+
+
+class Demo:
+    """One demonstration in a folder of its own."""
+
+    def __init__(self, scenario: str, folder: Path, web_port: int, say: Callable[[str], None]) -> None:
+        self._scenario = scenario
+        self._folder = folder
+        self._web_port = web_port
+        self._say = say
+        self.people = make_people()
+        self.url = f"http://127.0.0.1:{web_port}/"
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> dict[str, Any]:
+        """Run until `stop` is set; `ready` is called when the pages can be opened. Returns the report."""
+        scenario = load_scenario(self._scenario)
+        simulators = ScenarioRunner(scenario, self._folder / "simulators")
+        async with EmbeddedBroker() as broker, simulators:
+            write_site(self._folder / "gateway.toml", simulators.endpoints, broker.port, self._web_port)
+            site = load_site(self._folder / "gateway.toml")
+            await self._prepare(site)
+            roles = Roles(site.path, self._folder / "logs")
+            try:
+                await self._start(roles, site, simulators)
+                simulators.rewind()
+                ready()
+                day = await self._play(site, roles, stop)
+                return await self._finish(site, roles, day, scenario.scenario.name)
+            finally:
+                await roles.stop_all()
+
+    async def _prepare(self, site: LoadedSite) -> None:
+        """Enrol the people, trust the collector's key."""
+        first, *others = self.people.values()
+        await initialise(site, first.id, first.name, first.password, first.pin)
+        directory = Directory(site.state.persons)
+        for person in others:
+            await asyncio.to_thread(
+                directory.add, person.id, person.name, person.roles, person.password, person.pin
+            )
+        collector = SigningKey.load_or_create(site.state.collector_key)
+        TrustedKeys(site.state.trusted_keys).trust(collector.public)
+
+    async def _start(self, roles: Roles, site: LoadedSite, simulators: ScenarioRunner) -> None:
+        for role in ("collect", "run", "web"):
+            await roles.start(role)
+        async with DoorClient(site.state.socket("door")) as door:
+            await self._wait_for_rows(door, roles, simulators)
+            registry = read_registry(REGISTRY)
+            args = {"records": registry.records, "directory": registry.directory}
+            answer = await door.command("registry.import", args, self._actor("qin"))
+            if not answer["ok"]:
+                raise RuntimeError(f"the demonstration's registry was refused: {answer['en']}")
+        await self._wait_for_web(roles)
+
+    def _actor(self, name: str) -> dict[str, str]:
+        person: DemoPerson = self.people[name]
+        return {"person": person.id, "pin": person.pin, "station": "demo"}
+
+    async def _wait_for_rows(self, door: DoorClient, roles: Roles, simulators: ScenarioRunner) -> None:
+        """Wait until every instrument has given its first row; until then the day does not begin."""
+        async with asyncio.timeout(READY_S):
+            while True:
+                roles.check()
+                with contextlib.suppress(DoorClosedError):
+                    status = await door.get("status")
+                    if sum(bool(row.get("rows")) for row in status["instruments"]) == len(simulators.endpoints):
+                        return
+                if simulators.clock.now_ns() > FIRST_EVENT_NS:
+                    simulators.rewind()
+                await asyncio.sleep(0.1)
+
+    async def _wait_for_web(self, roles: Roles) -> None:
+        async with asyncio.timeout(READY_S):
+            while True:
+                roles.check()
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", self._web_port)
+                    writer.close()
+                    await writer.wait_closed()
+                    return
+                await asyncio.sleep(0.1)
+
+    async def _play(self, site: LoadedSite, roles: Roles, stop: asyncio.Event) -> Day:
+        async with DoorClient(site.state.socket("door")) as door:
+            day = Day(door, self.people, self._say)
+            playing = asyncio.create_task(day.play(SAMPLES), name="day")
+            stopping = asyncio.create_task(stop.wait(), name="stop")
+            try:
+                while not stopping.done():
+                    await asyncio.wait({stopping}, timeout=1.0)
+                    roles.check()
+                    if playing.done():
+                        playing.result()
+            finally:
+                for task in (playing, stopping):
+                    task.cancel()
+                await asyncio.gather(playing, stopping, return_exceptions=True)
+        return day
+
+    async def _finish(self, site: LoadedSite, roles: Roles, day: Day, scenario: str) -> dict[str, Any]:
+        """Stop the gateway in order, let the collector catch up, count in the store."""
+        await roles.stop("run")
+        acquired = orjson.loads(site.state.last_run.read_bytes())
+        settings = site.settings
+        origin = Origin(settings.site.lab, settings.site.gateway)
+        async with DoorClient(site.state.socket("collect")) as collector, open_store(site.store) as store:
+            counted = await self._count_until(store, origin, acquired["readings"])
+            health = await collector.get("status")
+        return {
+            "scenario": scenario,
+            "instruments": len(settings.instrument),
+            "channels": acquired["channels"],
+            "readings_acquired": acquired["readings"],
+            "readings_stored": counted["readings_stored"],
+            "lost": acquired["readings"] - counted["readings_stored"],
+            **{key: counted[key] for key in ("duplicated", "flags", "rules", "elements")},
+            "records": acquired["records"],
+            "latency_ms": health["latency_ms"],
+            "dashboard": self.url,
+            "unexpected": day.unexpected,
+        }
+
+    @staticmethod
+    async def _count_until(store: Store, origin: Origin, readings: int) -> dict[str, Any]:
+        """Count in the store until everything is there, or the time for it is up."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + SETTLE_S
+        while True:
+            counted = await count(store, origin)
+            if counted["readings_stored"] >= readings or loop.time() >= until_s:
+                return counted
+            await asyncio.sleep(0.25)

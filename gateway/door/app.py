@@ -1,0 +1,205 @@
+"""Routes of the daemon's door. What a command means is decided by the services behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.door.actors import RefusedActorError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from gateway.door.actors import Actors
+
+BODY_BYTES_MAX = 4 * 1024 * 1024
+
+Json = dict[str, Any]
+
+
+class CommandRefusedError(Exception):
+    """A command that was understood and will not be done; says why in both languages and what to do."""
+
+    def __init__(self, code: str, en: str, zh: str, hint: str = "") -> None:
+        super().__init__(en)
+        self.code, self.en, self.zh, self.hint = code, en, zh, hint
+
+
+class Services(Protocol):
+    """What the daemon offers behind its door."""
+
+    actors: Actors
+
+    async def settled(self) -> bool:
+        """Wait until everything recorded so far is durable: nobody outside sees what a power cut could take back."""
+        ...
+
+    def status(self, *, settled: bool) -> Json:
+        """Health of the daemon; without what was recorded where that is not durable."""
+        ...
+
+    async def execute(self, command: str, args: Json, actor: Json, idempotency_key: str) -> Json:
+        """Do a command once; the same key gives the same answer. Raises CommandRefusedError."""
+        ...
+
+    async def refused(self, command: str, code: str, person: str) -> None:
+        """Record that a command was refused."""
+        ...
+
+    def view(self, name: str, argument: str | None, query: dict[str, str]) -> Any:
+        """A reading view: tasks, holds, registry, instruments, elements. Raises KeyError for none."""
+        ...
+
+    def names(self) -> dict[str, str]:
+        """Names behind opaque ids."""
+        ...
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    body = orjson.dumps(
+        content, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY, default=_bytes_as_hex
+    )
+    return Response(body, status, media_type="application/json")
+
+
+def _bytes_as_hex(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _refusal(code: str, en: str, zh: str, hint: str = "", status: int = 409) -> Response:
+    return _json({"ok": False, "code": code, "en": en, "zh": zh, "hint": hint}, status)
+
+
+def _token(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" and token else None
+
+
+def _peer(request: Request) -> str:
+    return str(request.client.host) if request.client else "unknown"
+
+
+async def _body(request: Request) -> Json:
+    raw = await request.body()
+    if len(raw) > BODY_BYTES_MAX:
+        raise CommandRefusedError("too-large", "the request is larger than 4 MiB", "请求大于 4 MiB")
+    try:
+        content = orjson.loads(raw or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise CommandRefusedError(
+            "not-json", f"the request is not JSON: {error}", f"请求不是 JSON:{error}"
+        ) from None
+    if not isinstance(content, dict):
+        raise CommandRefusedError("not-json", "the request is not a JSON object", "请求不是 JSON 对象")
+    return content
+
+
+def _guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def guarded(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except CommandRefusedError as refused:
+            return _refusal(refused.code, refused.en, refused.zh, refused.hint)
+        except RefusedActorError as refused:
+            return _refusal(refused.code, str(refused), str(refused), status=401)
+
+    return guarded
+
+
+class _Door:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def status(self, _request: Request) -> Response:
+        settled = await self._services.settled()
+        return _json(self._services.status(settled=settled))
+
+    async def login(self, request: Request) -> Response:
+        body = await _body(request)
+        session = await self._services.actors.login(
+            str(body.get("person", "")), str(body.get("password", ""))
+        )
+        person = session.person
+        return _json(
+            {
+                "ok": True,
+                "token": session.token,
+                "person": person.id,
+                "name": person.name,
+                "roles": person.roles,
+            }
+        )
+
+    async def logout(self, request: Request) -> Response:
+        self._services.actors.logout(_token(request) or "")
+        return _json({"ok": True})
+
+    async def command(self, request: Request) -> Response:
+        name, body = request.path_params["name"], await _body(request)
+        args, claim = body.get("args") or {}, body.get("actor") or {}
+        key = str(body.get("idempotency_key") or "")
+        if not isinstance(args, dict) or not isinstance(claim, dict) or not key:
+            return _refusal(
+                "bad-request",
+                "a command has args, actor and idempotency_key",
+                "命令须含 args、actor 和 idempotency_key",
+            )
+        try:
+            actor = await self._services.actors.identify(name, args, claim, _token(request), _peer(request))
+            actor["idempotency_key"] = key
+            result = await self._services.execute(name, args, actor, key)
+        except (RefusedActorError, CommandRefusedError) as refused:
+            person = str(claim.get("person") or claim.get("badge") or "")
+            await self._services.refused(name, refused.code, person)
+            raise
+        return _json({"ok": True, **result})
+
+    async def view(self, request: Request) -> Response:
+        name, argument = request.path_params["name"], request.path_params.get("argument")
+        if not await self._services.settled():
+            return _refusal(
+                "not-durable",
+                "the journal cannot write now; see: yaosu status",
+                "记录暂时无法落盘",
+                status=503,
+            )
+        try:
+            content = self._services.view(name, argument, dict(request.query_params))
+        except KeyError:
+            return _refusal("not-found", f"there is no {name} {argument or ''}".strip(), "不存在", status=404)
+        return _json(content)
+
+    async def persons(self, request: Request) -> Response:
+        session = self._services.actors.session(_token(request) or "")
+        if session is None or set(session.person.roles) <= {"regulator"}:
+            return _refusal(
+                "not-authenticated",
+                "names are for the laboratory's own people",
+                "姓名仅供本实验室人员查看",
+                status=401,
+            )
+        return _json(self._services.names())
+
+
+def build_door(services: Services) -> Starlette:
+    """Make the application that serves the daemon's door."""
+    door = _Door(services)
+    return Starlette(
+        routes=[
+            Route("/v1/status", _guarded(door.status), methods=["GET"]),
+            Route("/v1/login", _guarded(door.login), methods=["POST"]),
+            Route("/v1/logout", _guarded(door.logout), methods=["POST"]),
+            Route("/v1/commands/{name}", _guarded(door.command), methods=["POST"]),
+            Route("/v1/persons", _guarded(door.persons), methods=["GET"]),
+            Route("/v1/{name}", _guarded(door.view), methods=["GET"]),
+            Route("/v1/{name}/{argument}", _guarded(door.view), methods=["GET"]),
+        ]
+    )

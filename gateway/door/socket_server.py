@@ -1,0 +1,84 @@
+"""Serve an ASGI application on a Unix socket, inside the process's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from starlette.types import ASGIApp
+
+SHUTDOWN_S = 1
+_UCRED = struct.Struct("3i")
+
+
+class SocketInUseError(Exception):
+    """Another process serves this socket: the role runs already."""
+
+
+class _PeerProtocol(H11Protocol):
+    """HTTP/1.1 that knows who calls: the scope's client is ("uid:1000", pid) by SO_PEERCRED (unix(7))."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        pid, uid, _ = _UCRED.unpack(raw)
+        self.client = (f"uid:{uid}", pid)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Signals belong to the process, which stops its parts in order.
+        yield
+
+
+def bind(path: Path) -> socket.socket:
+    """Bind and listen at `path` with mode 0660, removing what a dead process left behind.
+
+    Raises:
+        SocketInUseError: a living process answers there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except OSError:
+                path.unlink()
+            else:
+                raise SocketInUseError(f"another process already serves {path}; see: yaosu status")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.setblocking(False)
+    # The mode is set before anybody can connect: bind makes the file, listen opens it.
+    listener.bind(str(path))
+    os.chmod(path, 0o660)  # noqa: PTH101 - the socket's own path
+    listener.listen(64)
+    return listener
+
+
+async def serve(application: ASGIApp, listener: socket.socket) -> None:
+    """Serve until cancelled; a cancelled server ends open requests within SHUTDOWN_S."""
+    options: dict[str, Any] = {
+        "http": _PeerProtocol, "ws": "none", "lifespan": "off", "log_config": None, "access_log": False,
+        "timeout_graceful_shutdown": SHUTDOWN_S, "server_header": False, "loop": "none",
+    }  # fmt: skip
+    server = _Server(uvicorn.Config(application, **options))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await running
+        raise

@@ -1,0 +1,1 @@
+"""The edge daemon: instruments to journal, elements, door, publisher."""

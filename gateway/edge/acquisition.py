@@ -1,0 +1,54 @@
+"""Run every driver as a part of its own: one that fails never stops another."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drivers.door import Driver
+    from gateway.supervise import Supervisor
+    from pipeline.intake import Intake
+
+CLOSE_PERIOD_S = 0.025
+STOP_S = 2.0
+"""A driver that has not ended by then is cancelled; its open gap is closed at the next start."""
+
+
+class Acquisition:
+    """Drivers to intake."""
+
+    def __init__(self, drivers: Sequence[Driver], intake: Intake, supervisor: Supervisor) -> None:
+        self._drivers = drivers
+        self._intake = intake
+        self._supervisor = supervisor
+        self._parts: list[str] = []
+
+    def start(self) -> None:
+        """Start a part for each driver, and the one that closes frames in time."""
+        for driver in self._drivers:
+            part = f"driver {driver.describe().instrument}"
+            self._parts.append(part)
+            self._supervisor.start(part, lambda driver=driver: self._read(driver))  # type: ignore[misc]
+        self._supervisor.start("frames", self._close_frames)
+
+    async def _read(self, driver: Driver) -> None:
+        async with driver:
+            async for item in driver.stream():
+                await self._intake.take(item)
+
+    async def _close_frames(self) -> None:
+        while True:
+            self._intake.close_due()
+            await asyncio.sleep(CLOSE_PERIOD_S)
+
+    async def stop(self) -> None:
+        """Let the drivers finish the exchange in flight, then hand what they gave to the journal."""
+        for driver in self._drivers:
+            driver.stop()
+        await self._supervisor.wait(self._parts, STOP_S)
+        await self._supervisor.stop(*self._parts)
+        await self._supervisor.stop("frames")
+        self._intake.flush()

@@ -1,0 +1,41 @@
+"""Which configurations an authenticated person applied: a small fold over `config` records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+if TYPE_CHECKING:
+    from pipeline.records import Record
+
+VERSION = 1
+NAME = "config-history"
+
+
+class ConfigHistory:
+    """Remembers the hash of the last configuration that a person applied, and the record of the last start."""
+
+    def __init__(self) -> None:
+        self.applied_sha256: str | None = None
+        self.applied_by: dict[str, Any] | None = None
+        self.latest: Record | None = None
+
+    def see(self, record: Record) -> None:
+        """Take one record; only `config` records matter."""
+        if record.kind != "config":
+            return
+        if record.body["action"] == "apply":
+            self.applied_sha256 = record.body["sha256"]
+            self.applied_by = record.body["actor"]
+        else:
+            self.latest = record
+
+    def snapshot(self) -> bytes:
+        """State for the next start; the record of the last start is written anew by each start."""
+        packed: bytes = msgpack.packb([self.applied_sha256, self.applied_by])
+        return packed
+
+    def restore(self, state: bytes) -> None:
+        """Take up a snapshot."""
+        self.applied_sha256, self.applied_by = msgpack.unpackb(state)

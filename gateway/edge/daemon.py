@@ -1,0 +1,180 @@
+"""The edge daemon: brings the parts up in order, keeps them running, takes them down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from drivers.compose import open_drivers
+from gateway import notify
+from gateway.door.actors import Actors
+from gateway.door.app import build_door
+from gateway.door.socket_server import bind, serve
+from gateway.edge.acquisition import Acquisition
+from gateway.edge.commands import Commands
+from gateway.edge.config_history import ConfigHistory
+from gateway.edge.recorder import Recorder
+from gateway.edge.recovery import Recovery
+from gateway.edge.rhythm import Rhythm
+from gateway.edge.services import DaemonServices
+from gateway.edge.state import TrustedKeys
+from gateway.persons import Directory
+from gateway.supervise import Supervisor
+from pipeline.elements import Elements
+from pipeline.intake import Intake
+from pipeline.journal import Journal
+from pipeline.mqtt import Publisher, Topics
+from pipeline.qc import QcEngine
+from pipeline.records.envelope import own_source
+from pipeline.records.events import event_body
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.site import LoadedSite
+
+LOG = logging.getLogger(__name__)
+WARM_S = 2.0
+"""The compiled QC kernels are waited for this long at start; on a cold cache acquisition starts without them."""
+DRAIN_S = 5.0
+"""At a stop, what is durable is given this long to be receipted; the rest waits in the journal."""
+
+
+class EdgeDaemon:
+    """One gateway. `run()` returns after `stop` is set and everything is on disk."""
+
+    def __init__(self, site: LoadedSite) -> None:
+        self._site = site
+        self._settings = site.settings
+        self._state = site.state
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set.
+
+        Raises:
+            SocketInUseError: another daemon serves this state folder.
+        """
+        listener = bind(self._state.socket("door"))
+        try:
+            journal = await self._open_journal()
+            try:
+                async with Supervisor(self._record_failure) as supervisor:
+                    await self._assemble(journal, supervisor)
+                    supervisor.start("door", lambda: serve(build_door(self.services), listener))
+                    notify.notify("READY=1", f"STATUS=recording into {self._state.journal}")
+                    await stop.wait()
+                    notify.notify("STOPPING=1")
+                    await self._wind_down(supervisor)
+            finally:
+                await journal.close()
+        finally:
+            listener.close()
+            self._state.socket("door").unlink(missing_ok=True)
+
+    async def _open_journal(self) -> Journal:
+        site = self._settings.site
+        return await Journal.open(
+            self._state.journal,
+            self._settings.journal,
+            purpose=site.purpose,
+            origin=f"yaosu/{site.lab}/{site.gateway}",
+        )
+
+    def _record_failure(self, part: str, error: str) -> None:
+        self.recorder.append("event", event_body("part-failed", part=part, error=error))
+
+    async def _assemble(self, journal: Journal, supervisor: Supervisor) -> None:
+        settings, state = self._settings, self._state
+        self.elements = Elements(settings.elements)
+        self.recorder = Recorder(
+            journal, self.elements, {i.id: i.source for i in settings.instrument},
+            own_source(settings.site.purpose),
+        )  # fmt: skip
+        self.engine = QcEngine(self._site.qc(), self._site.intervals_s())
+        self.intake = Intake(self.engine, self.recorder, journal.clock, self.elements.service_state)
+        self.history = ConfigHistory()
+        warm = asyncio.create_task(asyncio.to_thread(self.engine.warm), name="warm kernels")
+        await asyncio.wait([warm], timeout=WARM_S)
+        recovery = Recovery(journal, self.recorder, self.intake, self.elements, self.history)
+        await recovery.run(self._site)
+        self.rhythm = Rhythm(journal, self.recorder, self.intake, self.elements, self.history)
+        self._drivers = open_drivers(settings.instrument, journal.clock, random.Random())  # noqa: S311 - jitter
+        self.acquisition = Acquisition(self._drivers, self.intake, supervisor)
+        self.publisher = self._publisher(journal)
+        directory = await asyncio.to_thread(Directory, state.persons)
+        actors = Actors(
+            directory, journal.clock, lambda badge: self.elements.badge_owner(badge, journal.clock.utc_ns())
+        )
+        commands = Commands(self.recorder, directory, self.history)
+        self.services = DaemonServices(self._site, self, supervisor, actors, commands, directory, journal)
+        self.acquisition.start()
+        self.rhythm.start(supervisor)
+        supervisor.start("publisher", self.publisher.run)
+        supervisor.start("warm kernels", lambda: _finish(warm))
+
+    def _publisher(self, journal: Journal) -> Publisher:
+        settings = self._settings
+        password = settings.mqtt.password
+        return Publisher(
+            settings=settings.mqtt,
+            topics=Topics(settings.site.lab, settings.site.gateway),
+            source=journal,
+            clock=journal.clock,
+            random=random.Random(),  # noqa: S311 - jitter
+            trusted=TrustedKeys(self._state.trusted_keys).keys,
+            status=lambda: {"purpose": settings.site.purpose, "config_sha256": self._site.sha256},
+            retained=lambda: self._retained(journal),
+            password=None if password is None else password.resolve_text(self._site.path.parent),
+        )
+
+    def _retained(self, journal: Journal) -> Mapping[str, bytes]:
+        """Birth and checkpoint, each only once its record is durable."""
+        topics = Topics(self._settings.site.lab, self._settings.site.gateway)
+        latest = {topics.birth: self.history.latest, topics.checkpoint: self.rhythm.latest_checkpoint}
+        return {
+            topic: record.data if topic == topics.birth else record.body["note"].encode()
+            for topic, record in latest.items()
+            if record is not None and record.seq <= journal.durable_seq
+        }
+
+    async def _wind_down(self, supervisor: Supervisor) -> None:
+        """Drivers first, then what they left, then the seal, then a short chance for receipts."""
+        await self.acquisition.stop()
+        await supervisor.stop(*self.rhythm.parts)
+        self.recorder.append("event", event_body("daemon-stop"))
+        await self.rhythm.last()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while self.publisher.health.link.connected and self.recorder.journal.stats().backlog_records:
+                    await asyncio.sleep(0.05)
+        await supervisor.stop("publisher")
+        await supervisor.stop("door")
+        self._state.last_run.write_bytes(orjson.dumps(self._counted()))
+
+    def _counted(self) -> dict[str, int]:
+        """What the drivers gave in this run, and how many records the journal holds."""
+        return {
+            "readings": self.intake.readings,
+            "rows": self.intake.rows,
+            "channels": sum(len(driver.describe().layout.channels) for driver in self._drivers),
+            "records": self.recorder.journal.head_seq,
+        }
+
+    def health(self) -> dict[str, Any]:
+        """Counters of the data path."""
+        return {
+            "readings": self.intake.readings,
+            "rows": self.intake.rows,
+            "publisher": asdict(self.publisher.health),
+            "kernels": "ready" if self.engine.ready else "warming",
+        }
+
+
+async def _finish(task: asyncio.Task[None]) -> None:
+    await task

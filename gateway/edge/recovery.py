@@ -1,0 +1,115 @@
+"""Take up where the last run ended: snapshots, the records after them, and the account of the time between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.edge import config_history
+from gateway.edge.recorder import CONSUMER
+from pipeline.elements import VERSION as ELEMENTS_VERSION
+from pipeline.intake import VERSION as INTAKE_VERSION
+from pipeline.records.events import event_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.edge.config_history import ConfigHistory
+    from gateway.edge.recorder import Recorder
+    from gateway.site import LoadedSite
+    from pipeline.elements import Elements
+    from pipeline.intake import Intake
+    from pipeline.journal import Journal
+    from pipeline.records import Record
+
+INTAKE = "intake"
+READ_BYTES_MAX = 4 * 1024 * 1024
+
+
+class Recovery:
+    """Brings intake, elements and configuration history to the journal's end, then says what happened."""
+
+    def __init__(
+        self, journal: Journal, recorder: Recorder, intake: Intake, elements: Elements, history: ConfigHistory
+    ) -> None:  # fmt: skip
+        self._journal = journal
+        self._recorder = recorder
+        self._intake = intake
+        self._elements = elements
+        self._history = history
+
+    async def run(self, site: LoadedSite) -> None:
+        """Recover; afterwards the next append is the first of this boot's own news."""
+        await self._replay()
+        self._say_start(site)
+        self._account_for_downtime(site)
+
+    async def _replay(self) -> None:
+        elements_seq = self._restore(CONSUMER, ELEMENTS_VERSION, self._elements.restore)
+        intake_seq = self._restore(INTAKE, INTAKE_VERSION, self._intake.restore)
+        history_seq = self._restore(config_history.NAME, config_history.VERSION, self._history.restore)
+
+        def forward(record: Record) -> None:
+            if record.seq > intake_seq:
+                self._intake.replay(record)
+            if record.seq > history_seq:
+                self._history.see(record)
+
+        first = min(intake_seq, history_seq) + 1
+        if first <= elements_seq:
+            await self._read(first, elements_seq, forward)
+        await self._recorder.replay(elements_seq + 1, forward)
+
+    def _restore(self, name: str, version: int, restore: Callable[[bytes], object]) -> int:
+        """Take up a snapshot; returns the seq that it covers, -1 without one."""
+        saved = self._journal.load_snapshot(name, version)
+        if saved is None:
+            return -1
+        restore(saved[1])
+        return saved[0]
+
+    async def _read(self, first: int, last: int, forward: Callable[[Record], None]) -> None:
+        while first <= last:
+            records = await self._journal.read(first, bytes_max=READ_BYTES_MAX)
+            if not records:
+                return
+            for record in records:
+                if record.seq <= last:
+                    forward(record)
+            first = records[-1].seq + 1
+
+    def _say_start(self, site: LoadedSite) -> None:
+        start = self._journal.start
+        downtime = start.downtime
+        seconds = "unknown" if downtime.ns is None else downtime.ns / 1e9
+        self._recorder.append(
+            "event",
+            event_body(
+                "daemon-start",
+                boot=start.boot,
+                offset_ns=start.offset_ns,
+                downtime_s=seconds,
+                basis=downtime.basis,
+            ),
+        )
+        for damage in self._journal.recovery.quarantined:
+            self._recorder.append("event", event_body("quarantine", segment=damage.segment))
+        attributed = self._history.applied_sha256 == site.sha256
+        body = {
+            "action": "start",
+            "sha256": site.sha256,
+            "path_name": site.path.name,
+            "site": site.summary(),
+            "actor": self._history.applied_by if attributed else None,
+        }
+        self._history.latest = self._recorder.append("config", body)
+        if not attributed:
+            self._recorder.append("event", event_body("unattributed-change", sha256=site.sha256))
+
+    def _account_for_downtime(self, site: LoadedSite) -> None:
+        downtime = self._journal.start.downtime
+        if downtime.last_run_ns is None or downtime.last_utc_ns is None:
+            return
+        intervals_s = site.intervals_s()
+        for instrument in site.settings.instrument:
+            period_ns = round(intervals_s[instrument.id] * 1e9)
+            self._intake.begin(instrument.id, period_ns, downtime.last_run_ns, downtime.last_utc_ns)

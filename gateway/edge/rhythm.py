@@ -1,0 +1,113 @@
+"""What happens by the clock: ticks, checkpoints, snapshots, retirement, signs of life."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gateway import notify
+from gateway.edge import config_history
+from gateway.edge.recorder import CONSUMER
+from gateway.edge.recovery import INTAKE
+from pipeline.elements import VERSION as ELEMENTS_VERSION
+from pipeline.intake import VERSION as INTAKE_VERSION
+from pipeline.records.events import event_body
+
+if TYPE_CHECKING:
+    from gateway.edge.config_history import ConfigHistory
+    from gateway.edge.recorder import Recorder
+    from gateway.supervise import Supervisor
+    from pipeline.elements import Elements
+    from pipeline.intake import Intake
+    from pipeline.journal import Journal
+    from pipeline.records import Record
+
+TICK_BUSY_S = 1.0
+TICK_IDLE_S = 10.0
+CHECKPOINT_S = 5.0
+SNAPSHOT_S = 30.0
+RETIRE_S = 60.0
+
+
+class Rhythm:
+    """The daemon's periodic parts."""
+
+    def __init__(
+        self, journal: Journal, recorder: Recorder, intake: Intake, elements: Elements, history: ConfigHistory
+    ) -> None:  # fmt: skip
+        self._history = history
+        self._journal = journal
+        self._recorder = recorder
+        self._intake = intake
+        self._elements = elements
+        self.latest_checkpoint: Record | None = None
+        self.parts: list[str] = []
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Start every part."""
+        parts = {
+            "ticks": self._ticks,
+            "checkpoints": self._checkpoints,
+            "snapshots": self._snapshots,
+            "retirement": self._retirement,
+            "watchdog": self._watchdog,
+        }
+        for part, run in parts.items():
+            self.parts.append(part)
+            supervisor.start(part, run)
+
+    async def _ticks(self) -> None:
+        last_ns = self._journal.clock.run_ns()
+        while True:
+            await asyncio.sleep(TICK_BUSY_S)
+            now_ns = self._journal.clock.run_ns()
+            for notice in self._journal.take_notices():
+                self._recorder.append("event", event_body(notice.code, **notice.args))
+            # A task may begin at any moment, so idleness is looked at every second.
+            if self._elements.open_tasks or now_ns - last_ns >= TICK_IDLE_S * 1e9:
+                last_ns = now_ns
+                self._recorder.append("tick", {})
+
+    async def _checkpoints(self) -> None:
+        while True:
+            await asyncio.sleep(CHECKPOINT_S)
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Seal what is durable."""
+        sealed = self._journal.checkpoint()
+        if sealed is not None:
+            self.latest_checkpoint = sealed
+
+    async def _snapshots(self) -> None:
+        while True:
+            await asyncio.sleep(SNAPSHOT_S)
+            self.snapshot()
+
+    def snapshot(self) -> None:
+        """Hand the consumers' state to the journal, which writes it once what it covers is durable."""
+        intake = self._intake.snapshot()
+        seq = self._journal.head_seq - 1
+        self._journal.save_snapshot(INTAKE, seq, intake, INTAKE_VERSION)
+        self._journal.save_snapshot(CONSUMER, seq, self._elements.snapshot(), ELEMENTS_VERSION)
+        self._journal.save_snapshot(
+            config_history.NAME, seq, self._history.snapshot(), config_history.VERSION
+        )
+
+    async def _retirement(self) -> None:
+        while True:
+            await asyncio.sleep(RETIRE_S)
+            await self._journal.retire()
+
+    async def _watchdog(self) -> None:
+        period_s = notify.watchdog_period_s()
+        while period_s is not None:
+            notify.notify("WATCHDOG=1")
+            await asyncio.sleep(period_s)
+
+    async def last(self) -> None:
+        """The end of a clean stop: everything durable, sealed, and its state saved."""
+        await self._journal.wait_durable(self._journal.head_seq - 1)
+        self.checkpoint()
+        self.snapshot()
+        await self._journal.wait_durable(self._journal.head_seq - 1)

@@ -1,0 +1,49 @@
+"""Make a new gateway's state: folder, journal, first administrator, the configuration's first application."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gateway.persons import Directory
+from pipeline.journal import Journal
+from pipeline.records.envelope import own_source
+
+if TYPE_CHECKING:
+    from gateway.site import LoadedSite
+
+
+class AlreadyInitialisedError(Exception):
+    """The state folder holds a journal already; nothing was changed."""
+
+
+async def initialise(site: LoadedSite, person: str, name: str, password: str, pin: str) -> None:
+    """Create the journal and enrol the first administrator, who by that applies the configuration.
+
+    Raises:
+        AlreadyInitialisedError: there is a journal already.
+        PersonsError: the id or a secret does not do.
+    """
+    state = site.state
+    if state.journal.exists() or state.persons.exists():
+        raise AlreadyInitialisedError(
+            f"{state.root} is in use already; choose another [site] state_dir, or go on with: yaosu run"
+        )
+    state.root.mkdir(parents=True, exist_ok=True, mode=0o750)
+    directory = Directory(state.persons)
+    await asyncio.to_thread(directory.add, person, name, ("administrator", "signatory"), password, pin)
+    settings = site.settings.site
+    origin = f"yaosu/{settings.lab}/{settings.gateway}"
+    journal = await Journal.open(
+        state.journal, site.settings.journal, purpose=settings.purpose, origin=origin
+    )
+    try:
+        actor = {
+            "person": person, "role": "administrator", "how": "password", "station": "yaosu init",
+            "meaning": "config.apply", "reason": "first start", "signed_at_ns": journal.clock.utc_ns(),
+            "idempotency_key": f"init-{site.sha256[:16]}",
+        }  # fmt: skip
+        body = {"action": "apply", "sha256": site.sha256, "path_name": site.path.name, "actor": actor}
+        journal.append("config", body, source=own_source(settings.purpose))
+    finally:
+        await journal.close()

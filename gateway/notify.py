@@ -1,0 +1,27 @@
+"""Talk to the service manager (sd_notify(3)) over its datagram socket; nothing happens where there is none."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+def notify(*assignments: str) -> bool:
+    """Send assignments such as `READY=1`; tell whether a service manager listens."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return False
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        try:
+            channel.sendto("\n".join(assignments).encode(), address)
+        except OSError:
+            return False
+    return True
+
+
+def watchdog_period_s() -> float | None:
+    """Half of the period in which the service manager wants a sign of life; None when it wants none."""
+    period_us = os.environ.get("WATCHDOG_USEC")
+    return int(period_us) / 2e6 if period_us else None

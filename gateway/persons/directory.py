@@ -1,0 +1,160 @@
+"""Who works here: a file of its own, correctable and erasable, from which only opaque ids reach a record.
+
+The file is JSON, mode 0600, replaced as a whole (temporary name, fsync, rename). Passwords and PINs are kept as
+argon2id verifiers (RFC 9106) only.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+import orjson
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Role = Literal["operator", "signatory", "administrator", "regulator"]
+ROLES: tuple[Role, ...] = get_args(Role)
+PASSWORD_LENGTH_MIN = 8
+PIN_LENGTH_MIN = 6
+
+
+class PersonsError(Exception):
+    """The directory cannot do what was asked; the message says what to do instead."""
+
+
+class AuthenticationError(Exception):
+    """Person and secret do not belong together, or the person is disabled. Never says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One entry; `verifier` and `pin_verifier` are argon2id strings, empty when not set."""
+
+    id: str
+    name: str
+    roles: tuple[Role, ...]
+    verifier: str = ""
+    pin_verifier: str = ""
+    disabled: bool = False
+
+
+class Directory:
+    """Persons who can act, and the names behind opaque ids (persons and customers)."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the directory at `path`; a missing file is an empty directory.
+
+        Raises:
+            PersonsError: the file is damaged or open to other users.
+        """
+        self._path = path
+        self._hasher = PasswordHasher()
+        self._persons: dict[str, Person] = {}
+        self._names: dict[str, str] = {}
+        # Verified for unknown persons too, so that the time of an answer does not tell who exists.
+        self._nobody = self._hasher.hash(os.urandom(16).hex())
+        if path.exists():
+            self._load()
+
+    def _load(self) -> None:
+        if self._path.stat().st_mode & 0o077:
+            raise PersonsError(f"{self._path} can be read by others; run: chmod 600 {self._path}")
+        try:
+            content = orjson.loads(self._path.read_bytes())
+            self._persons = {p["id"]: Person(**{**p, "roles": tuple(p["roles"])}) for p in content["persons"]}
+            self._names = dict(content["names"])
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise PersonsError(f"{self._path} is damaged ({error}); restore it from a backup") from error
+
+    def _save(self) -> None:
+        content = {"persons": [asdict(person) for person in self._persons.values()], "names": self._names}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_name(self._path.name + ".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(self._path)
+
+    def add(self, person: str, name: str, roles: tuple[Role, ...], password: str, pin: str = "") -> Person:
+        """Enrol a person. Raises PersonsError for a known id, an unknown role or a weak secret."""
+        if person in self._persons:
+            raise PersonsError(
+                f"'{person}' is already enrolled; change the password with: yaosu person passwd {person}"
+            )
+        unknown = [role for role in roles if role not in ROLES]
+        if unknown or not roles:
+            raise PersonsError(
+                f"roles are one or more of {', '.join(ROLES)}; not {', '.join(unknown) or 'none'}"
+            )
+        self._check_strength(password, pin)
+        entry = Person(
+            person, name, roles, self._hasher.hash(password), self._hasher.hash(pin) if pin else ""
+        )
+        self._persons[person] = entry
+        self._names[person] = name
+        self._save()
+        return entry
+
+    @staticmethod
+    def _check_strength(password: str, pin: str) -> None:
+        if len(password) < PASSWORD_LENGTH_MIN:
+            raise PersonsError(f"a password has at least {PASSWORD_LENGTH_MIN} characters")
+        if pin and (len(pin) < PIN_LENGTH_MIN or not pin.isdigit()):
+            raise PersonsError(f"a PIN has at least {PIN_LENGTH_MIN} digits")
+
+    def set_password(self, person: str, password: str, pin: str = "") -> None:
+        """Replace the secrets of a person; an empty `pin` keeps the old one."""
+        known = self._known(person)
+        self._check_strength(password, pin)
+        pin_verifier = self._hasher.hash(pin) if pin else known.pin_verifier
+        self._persons[person] = replace(
+            known, verifier=self._hasher.hash(password), pin_verifier=pin_verifier
+        )
+        self._save()
+
+    def disable(self, person: str) -> None:
+        """Shut a person out; the entry stays, because records name its id."""
+        self._persons[person] = replace(self._known(person), disabled=True)
+        self._save()
+
+    def _known(self, person: str) -> Person:
+        if person not in self._persons:
+            raise PersonsError(f"nobody is enrolled as '{person}'; see: yaosu person list")
+        return self._persons[person]
+
+    def learn_names(self, names: dict[str, str]) -> None:
+        """Take over names behind opaque ids from a registry file."""
+        if names:
+            self._names.update(names)
+            self._save()
+
+    def names(self) -> dict[str, str]:
+        """Names by opaque id, for the lab's own screens."""
+        return dict(self._names)
+
+    def persons(self) -> list[Person]:
+        """Everybody enrolled."""
+        return list(self._persons.values())
+
+    def authenticate(self, person: str, secret: str, *, pin: bool = False) -> Person:
+        """Return the person whose password (or PIN) this is. Takes some 50 ms by design: call it off the loop.
+
+        Raises:
+            AuthenticationError: anything else.
+        """
+        known = self._persons.get(person)
+        verifier = (known.pin_verifier if pin else known.verifier) if known else ""
+        try:
+            self._hasher.verify(verifier or self._nobody, secret)
+        except (VerifyMismatchError, InvalidHashError):
+            raise AuthenticationError("person and password do not match") from None
+        if known is None or not verifier or known.disabled:
+            raise AuthenticationError("person and password do not match")
+        return known

@@ -1,0 +1,94 @@
+"""Read a site file and resolve what depends on where it lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from config import load_toml
+from gateway.edge.state import StateFolder
+from gateway.site.checks import CHECKS, channel_qc
+from gateway.site.model import SiteSettings
+from pipeline.store import EmbeddedStoreSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from config import Finding
+    from pipeline.qc import ChannelQc
+    from pipeline.records.envelope import Body
+    from pipeline.store import StoreSettings
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSite:
+    """A site file that may be used."""
+
+    settings: SiteSettings
+    sha256: str
+    path: Path
+    warnings: tuple[Finding, ...]
+
+    @property
+    def state(self) -> StateFolder:
+        """The state folder; a relative one counts from the file's folder."""
+        return StateFolder((self.path.parent / self.settings.site.state_dir).resolve())
+
+    @property
+    def store(self) -> StoreSettings:
+        """The store; embedded in the state folder when the file names none, relative paths as above."""
+        store = self.settings.store
+        if store is None:
+            return EmbeddedStoreSettings(kind="embedded", path=self.state.root / "store.sqlite")
+        if isinstance(store, EmbeddedStoreSettings):
+            return store.model_copy(update={"path": (self.path.parent / store.path).resolve()})
+        return store
+
+    def qc(self) -> dict[str, dict[str, ChannelQc]]:
+        """Rules by instrument and channel."""
+        return {
+            instrument.id: {channel.name: channel_qc(channel.qc) for channel in instrument.channels}
+            for instrument in self.settings.instrument
+        }
+
+    def intervals_s(self) -> dict[str, float]:
+        """Poll interval of each instrument."""
+        return {i.id: i.poll_interval_s for i in self.settings.instrument}
+
+    def summary(self) -> Body:
+        """What the `config` record says of the site: instruments, channels, units, limits; never a secret."""
+        intervals_s = self.intervals_s()
+        return {
+            "lab": self.settings.site.lab,
+            "gateway": self.settings.site.gateway,
+            "title": self.settings.site.title,
+            "purpose": self.settings.site.purpose,
+            "instruments": [
+                {
+                    "id": instrument.id,
+                    "driver": instrument.driver,
+                    "source": instrument.source,
+                    "asset": instrument.asset,
+                    "serial_number": instrument.serial_number,
+                    "poll_interval_s": intervals_s[instrument.id],
+                    "channels": [
+                        {
+                            "name": c.name,
+                            "unit": c.unit,
+                            "decimals": c.decimals,
+                            "low": c.low,
+                            "high": c.high,
+                            "qc": c.qc,
+                        }
+                        for c in instrument.channels
+                    ],
+                }
+                for instrument in self.settings.instrument
+            ],
+        }
+
+
+def load_site(path: Path) -> LoadedSite:
+    """Read and check a site file. Raises config.ConfigInvalid with every finding."""
+    loaded = load_toml(path, SiteSettings, CHECKS)
+    return LoadedSite(loaded.value, loaded.sha256, loaded.path, loaded.warnings)

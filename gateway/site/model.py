@@ -1,0 +1,49 @@
+"""One file for every role: `[site]` and the tables of the roles that run from it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from config.model import FilePath, Identifier, Settings
+from dashboard.settings import WebSettings
+from drivers.registry import AnyInstrument
+from gateway.collector.settings import CollectorSettings
+from pipeline.elements import ElementsSettings
+from pipeline.journal import JournalSettings
+from pipeline.mqtt import MqttSettings
+from pipeline.records.envelope import Purpose
+from pipeline.store import StoreSettings
+
+
+class Site(Settings):
+    """Who and where this is."""
+
+    lab: Identifier
+    """Id of the laboratory, part of every topic and tag."""
+    gateway: Identifier
+    """Id of this gateway, unique in the laboratory."""
+    title: Annotated[str, Field(max_length=120)] = ""
+    """Name of the place for pages."""
+    purpose: Purpose = "production"
+    """`production` records the laboratory's work; `rehearsal` is for simulators and replays, and says so everywhere."""
+    state_dir: FilePath = FilePath("/var/lib/yaosu")
+    """Folder of journal, archive, keys and sockets; a relative path counts from this file's folder."""
+
+
+class SiteSettings(Settings):
+    """The whole file. Each role reads its own tables; the others may be there or not."""
+
+    site: Site
+    journal: JournalSettings = JournalSettings()
+    elements: ElementsSettings = ElementsSettings()
+    mqtt: MqttSettings = MqttSettings()
+    instrument: Annotated[
+        tuple[Annotated[AnyInstrument, Field(discriminator="driver")], ...], Field(max_length=1000)
+    ] = ()
+    """The instruments that `yaosu run` reads."""
+    store: Annotated[StoreSettings, Field(discriminator="kind")] | None = None
+    """Where `yaosu collect` writes and `yaosu web` reads; embedded in the state folder when left out."""
+    collector: CollectorSettings = CollectorSettings()
+    web: WebSettings = WebSettings()

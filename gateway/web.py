@@ -1,0 +1,64 @@
+"""The web role: pages over the store, with the daemon's door where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from dashboard import build_dashboard
+from gateway.door.client import DoorClient
+from pipeline.store import open_store
+from pipeline.store.door import Origin
+
+if TYPE_CHECKING:
+    from gateway.site import LoadedSite
+
+
+class PortInUseError(Exception):
+    """A port that a role wants is taken; the message says which role and how to change it."""
+
+
+def require_free(host: str, port: int) -> None:
+    """Raise PortInUseError when nobody could listen at `port`; 0 stands for any free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                raise
+            raise PortInUseError(
+                f"the pages (role web) want port {port}, which is in use or not allowed; choose another with [web] port or --port"
+            ) from None
+
+
+async def run_web(site: LoadedSite, stop: asyncio.Event) -> None:
+    """Serve the pages until `stop` is set. Raises PortInUseError."""
+    web = site.settings.web
+    require_free(web.host, web.port)
+    origin = Origin(site.settings.site.lab, site.settings.site.gateway)
+    async with open_store(site.store) as store, DoorClient(site.state.socket("door")) as door:
+        application = build_dashboard(store=store, door=door, settings=web, origin=origin)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                application,
+                host=web.host,
+                port=web.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )  # fmt: skip
+        )
+        serving = asyncio.create_task(server.serve(), name="web")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        # Open live streams end at once; the server would wait for them.
+        application.state.stop.set()
+        server.should_exit = True
+        stopping.cancel()
+        await serving

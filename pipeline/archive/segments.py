@@ -1,0 +1,172 @@
+"""Segment files of the archive: the journal's framing, with the archive's own ordinal in the place of seq.
+
+    payload of a frame   length of what follows (2 bytes, big-endian), msgpack [lab, gateway], the record's
+    bytes
+
+A file is named by its first ordinal, so that sealed files of several collectors can lie side by side in
+folders of their own, and each says by its header which collector wrote it. Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgpack
+
+from pipeline.journal.disk import write_whole
+from pipeline.journal.framing import (
+    FILE_HEADER_BYTES,
+    FRAME_HEADER_BYTES,
+    Damage,
+    file_header,
+    frame,
+    parse,
+    read_file_header,
+    scan,
+)
+from pipeline.store.door import Origin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.journal.disk import Disk
+
+_LENGTH = struct.Struct(">H")
+_SUFFIX = ".segment"
+
+
+class Place(NamedTuple):
+    """Where a frame lies."""
+
+    segment: int
+    """First ordinal of the file, which names it."""
+    offset: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One archived record."""
+
+    origin: Origin
+    data: bytes
+    """The record's bytes, as received."""
+
+
+def pack(origin: Origin, data: bytes) -> bytes:
+    """Make a frame's payload."""
+    packed: bytes = msgpack.packb([origin.lab, origin.gateway])
+    return b"".join((_LENGTH.pack(len(packed)), packed, data))
+
+
+def unpack(payload: bytes | memoryview) -> Content:
+    """Read a frame's payload, whose checksum fits. Raises ValueError when it is of another format."""
+    (length,) = _LENGTH.unpack_from(payload)
+    start = _LENGTH.size + length
+    lab, gateway = msgpack.unpackb(payload[_LENGTH.size : start])
+    return Content(Origin(lab, gateway), bytes(payload[start:]))
+
+
+class Segments:
+    """The segment files of one folder; the last one grows.
+
+    Thread-safe: no. A write that failed leaves nothing that counts: the next one begins at the same place.
+    """
+
+    def __init__(self, disk: Disk, folder: Path, archive: bytes, segment_bytes: int) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._archive = archive
+        self._segment_bytes = segment_bytes
+        self._open: int | None = None
+        self._end = 0
+        self._next = 0
+
+    def names(self) -> list[int]:
+        """First ordinals of all segment files, in order."""
+        names = [name for name in self._disk.names(self._folder) if name.endswith(_SUFFIX)]
+        return [int(name.removesuffix(_SUFFIX)) for name in names]
+
+    def path(self, segment: int) -> Path:
+        """File of a segment."""
+        return self._folder / f"{segment:016d}{_SUFFIX}"
+
+    def size(self, segment: int) -> int:
+        """Bytes of a segment file; -1 when there is none."""
+        return self._disk.size(self.path(segment))
+
+    def contents(self, segment: int) -> tuple[list[tuple[Place, Content]], list[Damage]]:
+        """Read every whole frame of a segment, and the bytes that are none."""
+        data = self._disk.read(self.path(segment))
+        if read_file_header(data) is None:
+            return [], [Damage(0, len(data), segment)]
+        entries, damages = scan(data, segment)
+        view = memoryview(data)
+        return [
+            (Place(segment, e.offset, e.end), unpack(view[e.offset + FRAME_HEADER_BYTES : e.end]))
+            for e in entries
+        ], damages
+
+    def recover(self) -> int:
+        """Find where to go on, set a torn tail aside in a file of its own, and return its size in bytes."""
+        names = self.names()
+        if not names:
+            return 0
+        last = names[-1]
+        data = self._disk.read(self.path(last))
+        if read_file_header(data) is None:
+            # A file that was only begun is begun again. A damaged one stays as it is: no frame of it has an
+            # ordinal as large as its number of bytes.
+            self._next = last + (len(data) if len(data) > FILE_HEADER_BYTES else 0)
+            return 0
+        entries, damages = scan(data, last)
+        self._next = entries[-1].seq + 1 if entries else last
+        end = entries[-1].end if entries else FILE_HEADER_BYTES
+        torn = len(data) - end if damages else 0
+        if torn:
+            write_whole(self._disk, self._folder / f"{last:016d}-{end}.torn", data[end:])
+            self._disk.truncate(self.path(last), end)
+            self._disk.sync(self.path(last))
+        self._open, self._end = last, end
+        return torn
+
+    def append(self, contents: list[Content]) -> list[Place]:
+        """Write records and return once they are on the medium. Raises OSError: then none counts."""
+        if self._open is None or self._end >= self._segment_bytes:
+            self._begin()
+        assert self._open is not None  # noqa: S101 - _begin has opened one
+        places, parts, offset = [], [], self._end
+        for number, content in enumerate(contents, start=self._next):
+            framed = frame(number, self._next - 1, pack(content.origin, content.data))
+            parts.append(framed)
+            places.append(Place(self._open, offset, offset + len(framed)))
+            offset += len(framed)
+        path = self.path(self._open)
+        self._disk.write_at(path, self._end, b"".join(parts))
+        self._disk.sync(path)
+        self._end, self._next = offset, self._next + len(contents)
+        return places
+
+    def _begin(self) -> None:
+        if self._open is not None:
+            self._disk.close(self.path(self._open))
+        path = self.path(self._next)
+        self._disk.create(path)
+        header = file_header(self._archive, self._next)
+        self._disk.write_at(path, 0, header)
+        self._disk.sync(path)
+        self._disk.sync_directory(self._folder)
+        self._open, self._end = self._next, len(header)
+
+    def read(self, place: Place) -> Content | None:
+        """Read one record again; None when its bytes are damaged."""
+        data = self._disk.read(self.path(place.segment), place.offset, place.end - place.offset)
+        entry = parse(memoryview(data), 0)
+        return None if entry is None else unpack(memoryview(data)[FRAME_HEADER_BYTES:])
+
+    def close(self) -> None:
+        """Let go of the open file."""
+        if self._open is not None:
+            self._disk.close(self.path(self._open))

@@ -1,0 +1,141 @@
+"""Typed dataclasses to record bodies and back: one rule for every shape and for the snapshot of the state.
+
+A body is a map of plain values (None, bool, int, float, str, bytes, list, map with string keys). Keys that
+this version does not know are ignored: a newer writer may add facts, never change the meaning of old ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.records.envelope import Body
+
+T = TypeVar("T")
+
+
+class MalformedBody(ValueError):  # noqa: N818 - a noun that says what it is
+    """A body that is not the shape it should be; the message names the key."""
+
+
+def to_body(value: object) -> Any:
+    """Turn a dataclass, with all that it holds, into plain values."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field: to_body(getattr(value, field)) for field in _names(type(value))}
+    if isinstance(value, list | tuple):
+        return [to_body(item) for item in value]
+    if isinstance(value, dict):
+        return {key: to_body(item) for key, item in value.items()}
+    return value
+
+
+def from_body(cls: type[T], body: Body) -> T:
+    """Build `cls` from a body.
+
+    Raises:
+        MalformedBody: a key is missing, or its value has another type or is none of the allowed ones.
+    """
+    shape: Any = cls
+    built: T = _converter(shape)(body, "")
+    return built
+
+
+@cache
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))
+
+
+@cache
+def _converter(hint: Any) -> Callable[[Any, str], Any]:
+    if hint is Any:
+        return lambda value, _where: value
+    if is_dataclass(hint) and isinstance(hint, type):
+        return _dataclass_converter(hint)
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in {Union, UnionType}:
+        return _optional(_converter(next(arg for arg in args if arg is not NoneType)))
+    if origin is Literal:
+        return _choice(args)
+    if origin in {tuple, list}:
+        return _sequence(origin, _converter(args[0]))
+    if origin is dict:
+        return _mapping(_converter(args[1]))
+    return _scalar(hint)
+
+
+def _wrong(where: str, expected: str, value: object) -> MalformedBody:
+    return MalformedBody(f"{where or 'body'} should be {expected}, not {type(value).__name__}")
+
+
+def _dataclass_converter(cls: type) -> Callable[[Any, str], Any]:
+    hints = get_type_hints(cls)
+    members = [
+        (
+            field.name,
+            _converter(hints[field.name]),
+            field.default is MISSING and field.default_factory is MISSING,
+        )
+        for field in fields(cls)
+    ]
+
+    def convert(value: Any, where: str) -> Any:
+        if not isinstance(value, dict):
+            raise _wrong(where, "a map", value)
+        arguments = {}
+        for name, converter, required in members:
+            path = f"{where}.{name}" if where else name
+            if name in value:
+                arguments[name] = converter(value[name], path)
+            elif required:
+                raise MalformedBody(f"{path} is missing")
+        return cls(**arguments)
+
+    return convert
+
+
+def _optional(inner: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    return lambda value, where: None if value is None else inner(value, where)
+
+
+def _choice(allowed: tuple[Any, ...]) -> Callable[[Any, str], Any]:
+    def convert(value: Any, where: str) -> Any:
+        if value not in allowed:
+            raise MalformedBody(f"{where} is {value!r}; allowed: {', '.join(map(str, allowed))}")
+        return value
+
+    return convert
+
+
+def _sequence(kind: type, inner: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    def convert(value: Any, where: str) -> Any:
+        if not isinstance(value, list | tuple):
+            raise _wrong(where, "a list", value)
+        return kind(inner(item, f"{where}[{position}]") for position, item in enumerate(value))
+
+    return convert
+
+
+def _mapping(inner: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    def convert(value: Any, where: str) -> Any:
+        if not isinstance(value, dict):
+            raise _wrong(where, "a map", value)
+        return {str(key): inner(item, f"{where}.{key}") for key, item in value.items()}
+
+    return convert
+
+
+def _scalar(kind: type) -> Callable[[Any, str], Any]:
+    def convert(value: Any, where: str) -> Any:
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        # A bool is an int in Python, and a body that says `true` for a count is wrong all the same.
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise _wrong(where, kind.__name__, value)
+        return value
+
+    return convert

@@ -1,0 +1,117 @@
+"""The door of the elements: fold, commands and views over one state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.elements import views
+from pipeline.elements.commands import COMMANDS, Planned, Request
+from pipeline.elements.engine import Fold, answer_key
+from pipeline.elements.refusal import Refused
+from pipeline.elements.settings import ElementsSettings
+
+if TYPE_CHECKING:
+    from pipeline.elements.shapes import Actor, Draft
+    from pipeline.elements.vocabulary import RegistryType, TaskPhase
+    from pipeline.records.envelope import Record
+
+
+class Elements:
+    """Judges the elements of every task from the records of one journal.
+
+    Pure and deterministic: no clock, no input or output. The daemon feeds every appended record in seq order
+    to `consume`, appends the drafts at once and in order, and feeds those records back too. `plan` changes
+    nothing; the drafts that it gives must be appended before the next `plan`. Thread-safe: no.
+    Memory is bounded by the registry, the open and held tasks and `settings.retained_tasks` finished ones.
+    """
+
+    def __init__(self, settings: ElementsSettings | None = None) -> None:
+        self._fold = Fold(ElementsSettings() if settings is None else settings)
+
+    @property
+    def open_tasks(self) -> int:
+        """Tasks that run or wait for their final verdicts: while there are any, ticks come every second."""
+        return sum(not task.final for task in self._fold.state.tasks.values())
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the last record taken in; -1 before the first."""
+        return self._fold.state.last_seq
+
+    def consume(self, record: Record) -> list[Draft]:
+        """Take a record in and give the drafts that follow from it. Never raises on a record's content."""
+        return self._fold.consume(record)
+
+    def plan(self, command: str, args: dict[str, Any], actor: Actor, t_utc_ns: int, t_run_ns: int) -> Planned:
+        """Check a person's command against the state.
+
+        The same person and idempotency key get the earlier answer again, without drafts.
+
+        Raises:
+            Refused: the command is not carried out; its message says why and what to do.
+        """
+        handler = COMMANDS.get(command)
+        if handler is None:
+            raise Refused("unknown-command", command=command)
+        if not actor.idempotency_key:
+            raise Refused("missing-argument", argument="idempotency_key")
+        answer = self._fold.state.answers.get(answer_key(actor.person, actor.idempotency_key))
+        if answer is not None:
+            if answer.command != command:
+                raise Refused("key-reused", earlier=answer.command)
+            return Planned((), dict(answer.result), tuple(dict.fromkeys(answer.seqs)))
+        fold = self._fold
+        return handler(Request(command, args, actor, fold.state, fold.registry, t_utc_ns, t_run_ns))
+
+    def snapshot(self) -> bytes:
+        """Encode the whole state (msgpack)."""
+        return self._fold.snapshot()
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take over a state that `snapshot` gave.
+
+        Raises:
+            MalformedBody: not a snapshot of this version; start empty and replay the records instead.
+        """
+        self._fold.restore(snapshot)
+
+    def tasks(self, limit: int = 100, phase: TaskPhase | None = None) -> list[dict[str, Any]]:
+        """List the newest tasks, newest first, in brief."""
+        return views.tasks(self._fold, limit, phase)
+
+    def task(self, task_id: str) -> dict[str, Any] | None:
+        """Show one task in full; None when it is not known, or no longer kept here."""
+        return views.task(self._fold, task_id)
+
+    def holds(self) -> list[dict[str, Any]]:
+        """List the tasks that wait for a disposition, oldest first."""
+        return views.holds(self._fold)
+
+    def registry(
+        self, entry_type: RegistryType, known_at_seq: int | None = None, at_utc_ns: int | None = None
+    ) -> list[dict[str, Any]]:
+        """List the entries of a type as known at a seq (default: now).
+
+        Args:
+            entry_type: person, equipment, material, method or environment.
+            known_at_seq: leaves out what became known later.
+            at_utc_ns: takes the version that is valid then; default: the last that became known.
+        """
+        return views.registry(self._fold, entry_type, known_at_seq, at_utc_ns)
+
+    def instrument_states(self) -> dict[str, dict[str, Any]]:
+        """Show service state, identity and last check of every instrument that was heard of."""
+        return views.instrument_states(self._fold)
+
+    def badge_owner(self, badge: str, t_utc_ns: int) -> str | None:
+        """Tell whose badge this is at an instant; None for one that belongs to nobody then."""
+        return self._fold.registry.person_of_badge(badge, t_utc_ns)
+
+    def service_state(self, instrument: str) -> str:
+        """Tell the service state of an instrument; one that was never set is in use."""
+        known = self._fold.state.instruments.get(instrument)
+        return "in-use" if known is None else known.service
+
+    def element_status(self) -> dict[str, dict[str, Any]]:
+        """Show the worst status of each element over running and held tasks, with the reasons."""
+        return views.element_status(self._fold)

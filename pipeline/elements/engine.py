@@ -1,0 +1,288 @@
+"""The fold: journal records in, drafts of results, verdicts and events out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgpack
+
+from pipeline.elements.apply import apply_action, apply_review, observe_state, read_action
+from pipeline.elements.checks.finding import SECOND_NS
+from pipeline.elements.codec import MalformedBody, from_body, to_body
+from pipeline.elements.judge import judge, note_check
+from pipeline.elements.observe import observe_flags, observe_frame, observe_gap
+from pipeline.elements.registry import Registry
+from pipeline.elements.registry_shapes import RegistryRecord
+from pipeline.elements.settings import ElementsSettings
+from pipeline.elements.shapes import Draft, Result, TaskStart, Verdict
+from pipeline.elements.state import Answer, Observed, State, TaskState
+from pipeline.records.block import Gap
+from pipeline.records.events import event_body
+from pipeline.records.frame import decode_flags, decode_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.records.envelope import Body, Record
+
+VERSION = 1
+"""Version of the fold, for `By` and for the names of snapshots."""
+_OUT_OF_WORK = frozenset({"calibration", "maintenance", "fault", "out-of-service"})
+
+
+class Fold:
+    """State of the elements as a fold over the records of one journal, in seq order.
+
+    Pure: no clock, no input or output; equal records give equal drafts. A record is taken once: one whose seq
+    is not above the last is ignored. Thread-safe: no.
+    """
+
+    def __init__(self, settings: ElementsSettings) -> None:
+        self.settings = settings
+        self.state = State()
+        self.registry = Registry()
+        self._bound: dict[str, list[TaskState]] = {}
+        self._handlers: dict[str, Callable[[Record], list[Draft]]] = {
+            "tick": self._tick,
+            "registry": self._registry,
+            "task": self._task,
+            "flags": self._flags,
+            "gap": self._gap,
+            "event": self._event,
+            "config": self._config,
+            "result": self._result,
+            "verdict": self._verdict,
+            "review": self._review,
+        }
+
+    def consume(self, record: Record) -> list[Draft]:
+        """Take one record in and give the drafts that follow from it, to be appended at once and in order."""
+        state = self.state
+        if record.seq <= state.last_seq:
+            return []
+        state.last_seq = record.seq
+        if record.kind == "data":
+            # The one hot path: a frame that no open task binds costs one look-up.
+            bound = self._bound.get(record.body.get("instrument", ""))
+            return [] if bound is None else self._guarded(record, self._data)
+        handler = self._handlers.get(record.kind)
+        if not state.journal:
+            state.journal = record.journal.hex()
+        return [] if handler is None else self._guarded(record, handler)
+
+    def _guarded(self, record: Record, handler: Callable[[Record], list[Draft]]) -> list[Draft]:
+        try:
+            return handler(record)
+        except (MalformedBody, KeyError, TypeError, ValueError) as error:
+            # A record that cannot be read must stop neither acquisition nor the judging of the others.
+            told = event_body(
+                "record-not-understood", of_kind=record.kind, of_seq=record.seq, error=str(error)
+            )
+            return [Draft("event", told)]
+
+    def _tick(self, record: Record) -> list[Draft]:
+        drafts = []
+        settle_ns = round(self.settings.settle * SECOND_NS)
+        touched, self.state.touched = set(self.state.touched), []
+        for task in list(self.state.tasks.values()):
+            if task.end_run_ns is not None and record.t_run_ns >= task.end_run_ns + settle_ns:
+                task.settled = True
+            if not task.final or task.id in touched:
+                drafts += self._judge(task, record, "tick")
+        return drafts
+
+    def _judge(self, task: TaskState, record: Record, cause: str) -> list[Draft]:
+        drafts = judge(task, self.state, self.registry, self.settings, record.t_run_ns, (cause, record.seq))
+        if task.settled:
+            self._unbind(task)
+        if task.final:
+            self._retire()
+        return drafts
+
+    def _retire(self) -> None:
+        """Let the oldest finished tasks go that nothing holds; they are in the store."""
+        finished = [task.id for task in self.state.tasks.values() if task.final and not task.held]
+        for task_id in finished[: max(0, len(finished) - self.settings.retained_tasks)]:
+            del self.state.tasks[task_id]
+
+    def _registry(self, record: Record) -> list[Draft]:
+        added = self.registry.add(record.seq, record.body)
+        self._remember(record, "registry.import", {"imported": 1})
+        for task in self.state.tasks.values():
+            if task.final and task.id not in self.state.touched and _mentions(task, added):
+                self.state.touched.append(task.id)
+        return []
+
+    def _task(self, record: Record) -> list[Draft]:
+        action = read_action(record)
+        task = apply_action(self.state, self.registry, record, action)
+        if task is None:
+            return []
+        self._remember(record, f"task.{action.action}", {"task": task.id})
+        self._bind(task)
+        # Whoever starts or ends a task sees at once how it stands; a link changes no fact.
+        return [] if action.action == "link" else self._judge(task, record, action.action)
+
+    def _data(self, record: Record) -> list[Draft]:
+        frame = decode_frame(record.body)
+        last_ns = int(frame.block.t_run_ns[-1]) if len(frame.block) else -1
+        for task in self._bound[frame.block.instrument]:
+            observe_frame(task, frame, record.seq)
+        for task in list(self._bound[frame.block.instrument]):
+            self._note_progress(task, frame.block.instrument, last_ns)
+        return []
+
+    def _note_progress(self, task: TaskState, instrument: str, last_run_ns: int) -> None:
+        """Settle a task once each of its instruments has delivered a row from after its end."""
+        if task.end_run_ns is None or last_run_ns < task.end_run_ns:
+            return
+        if instrument not in task.passed:
+            task.passed.append(instrument)
+        if {facts.instrument for facts in task.channels} <= set(task.passed):
+            task.settled = True
+
+    def _flags(self, record: Record) -> list[Draft]:
+        instrument = self.state.instrument(record.body["instrument"])
+        rule = record.body["rule"]
+        instrument.decided[rule] = max(record.body["decided"], instrument.decided.get(rule, -1))
+        if record.body["n"]:
+            flags = decode_flags(record.body)
+            for task in self.state.tasks.values():
+                if not task.final and any(facts.instrument == flags.instrument for facts in task.channels):
+                    observe_flags(task, flags, record.seq)
+        return []
+
+    def _gap(self, record: Record) -> list[Draft]:
+        gap = from_body(Gap, record.body)
+        for task in self.state.tasks.values():
+            if not task.final and any(facts.instrument == gap.instrument for facts in task.channels):
+                observe_gap(task, gap, record.seq)
+        return []
+
+    def _event(self, record: Record) -> list[Draft]:
+        name, args = record.body.get("instrument"), record.body.get("args") or {}
+        if name is None or record.body.get("code") not in {"identity", "service-state"}:
+            return []
+        if record.body["code"] == "identity":
+            observed = Observed(str(args["serial"]), record.seq, record.t_run_ns)
+            self.state.instrument(name).identity = observed
+        else:
+            observed = Observed(str(args["state"]), record.seq, record.t_run_ns)
+            self._change_service(name, observed, str(args.get("reason", "")))
+            self._remember(record, "instrument.state", {"instrument": name, "state": observed.value})
+        for task in self.state.tasks.values():
+            open_for = task.end_run_ns is None or record.t_run_ns < task.end_run_ns
+            if open_for and name in task.start.instruments:
+                seen = task.identities if record.body["code"] == "identity" else task.services
+                observe_state(seen, name, observed)
+        return []
+
+    def _change_service(self, name: str, observed: Observed, reason: str) -> None:
+        instrument = self.state.instrument(name)
+        if instrument.service in _OUT_OF_WORK and observed.value not in _OUT_OF_WORK:
+            instrument.return_check_due = True
+        instrument.service, instrument.service_seq = observed.value, observed.seq
+        instrument.service_run_ns, instrument.service_reason = observed.t_run_ns, reason
+
+    def _config(self, _record: Record) -> list[Draft]:
+        # Rules may have gone with the old configuration: those that remain will tell of themselves.
+        for instrument in self.state.instruments.values():
+            instrument.decided.clear()
+        return []
+
+    def _result(self, record: Record) -> list[Draft]:
+        result = from_body(Result, record.body)
+        task = self.state.tasks.get(result.task)
+        if task is not None:
+            task.result_seqs.append(record.seq)
+        return []
+
+    def _verdict(self, record: Record) -> list[Draft]:
+        verdict = from_body(Verdict, record.body)
+        task = self.state.tasks.get(verdict.task)
+        if task is not None:
+            task.verdicts[verdict.element].seq = record.seq
+            if verdict.element == "measurement":
+                note_check(task, self.state, record.seq)
+        return []
+
+    def _review(self, record: Record) -> list[Draft]:
+        apply_review(self.state, record)
+        self._remember(
+            record, "hold.release", {"task": record.body["task"], "disposition": record.body["disposition"]}
+        )
+        return []
+
+    def _remember(self, record: Record, command: str, result: dict[str, str | int]) -> None:
+        """Keep what a command with an idempotency key did, so that a repeat gets the same answer."""
+        actor: Body = record.body.get("actor") or {}
+        key = answer_key(str(actor.get("person", "")), str(actor.get("idempotency_key", "")))
+        if not actor.get("idempotency_key"):
+            return
+        answers = self.state.answers
+        known = answers.get(key)
+        if known is not None and known.command == command == "registry.import":
+            # One import is many records; they are appended in one go.
+            known.seqs = [known.seqs[0], record.seq]
+            known.result = {"imported": int(known.result["imported"]) + 1}
+        elif known is None:
+            answers[key] = Answer(command, [record.seq, record.seq], result)
+        while len(answers) > self.settings.recent_keys:
+            del answers[next(iter(answers))]
+
+    def _bind(self, task: TaskState) -> None:
+        for name in {facts.instrument for facts in task.channels}:
+            bound = self._bound.setdefault(name, [])
+            if not task.settled and not any(known is task for known in bound):
+                bound.append(task)
+        self._bound = {name: bound for name, bound in self._bound.items() if bound}
+
+    def _unbind(self, task: TaskState) -> None:
+        self._bound = {
+            name: rest
+            for name, bound in self._bound.items()
+            if (rest := [known for known in bound if known is not task])
+        }
+
+    def snapshot(self) -> bytes:
+        """Encode the whole state; the registry as the records that it came from."""
+        versions = sorted(self.registry.versions(), key=lambda version: version.seq)
+        registry = [[version.seq, version.packed] for version in versions]
+        packed: bytes = msgpack.packb([VERSION, to_body(self.state), registry], use_bin_type=True)
+        return packed
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take the state of a snapshot in place of this one.
+
+        Raises:
+            MalformedBody: the bytes are no snapshot of this version; replay the records instead.
+        """
+        try:
+            version, body, registry = msgpack.unpackb(snapshot, strict_map_key=False)
+        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            raise MalformedBody(f"snapshot cannot be read: {error}") from error
+        if version != VERSION:
+            raise MalformedBody(f"snapshot is of version {version}, this program writes {VERSION}")
+        self.state = from_body(State, body)
+        self.registry = Registry()
+        for seq, body in registry:
+            self.registry.add(seq, msgpack.unpackb(body, strict_map_key=False))
+        self._bound = {}
+        for task in self.state.tasks.values():
+            self._bind(task)
+
+
+def answer_key(person: str, key: str) -> str:
+    """Name a remembered command: one person's key is not another's."""
+    return f"{person}|{key}"
+
+
+def _mentions(task: TaskState, added: RegistryRecord) -> bool:
+    """Tell whether a registry record speaks of something that a task's verdicts rest on."""
+    start: TaskStart = task.start
+    if added.type == "equipment":
+        name = added.data.get("instrument")
+        return name in start.instruments or any(facts.instrument == name for facts in task.channels)
+    if added.type == "method":
+        return added.id == start.method
+    return added.id == start.sample or any(binding.target == added.id for binding in task.bindings)

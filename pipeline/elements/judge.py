@@ -1,0 +1,223 @@
+"""From findings to records: results, verdicts that supersede one another, holds that only a person lifts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pipeline.elements.algorithms import ALGORITHMS, decide, used_readings
+from pipeline.elements.checks import CHECKS, Case, check_under_way
+from pipeline.elements.checks.finding import SECOND_NS
+from pipeline.elements.codec import to_body
+from pipeline.elements.registry_shapes import Material
+from pipeline.elements.shapes import Draft, Reason, Result, Verdict
+from pipeline.elements.state import CheckOutcome, Posted
+from pipeline.elements.vocabulary import ELEMENTS, STATUS_RANK
+from pipeline.records.events import event_body
+
+if TYPE_CHECKING:
+    from pipeline.elements.checks import Finding
+    from pipeline.elements.registry import Registry
+    from pipeline.elements.registry_shapes import ResultSpec
+    from pipeline.elements.settings import ElementsSettings
+    from pipeline.elements.state import Calculation, State, TaskState
+    from pipeline.elements.vocabulary import Element, Finality
+
+_CHECKING = frozenset({"qc", "intermediate-check"})
+CHECKS_MAX = 32
+"""Outcomes of checks kept for one instrument: the last ones."""
+
+
+def judge(
+    task: TaskState, state: State, registry: Registry, settings: ElementsSettings,
+    now_run_ns: int, cause: tuple[str, int],
+) -> list[Draft]:  # fmt: skip
+    """Judge every element of a task as of `now_run_ns` and draft what changed.
+
+    `cause` is the kind and the seq of the record that led to it.
+    """
+    drafts = []
+    closing = task.final or _closes(task, state, settings, now_run_ns)
+    case = Case(task, state, registry, settings, now_run_ns, closing)
+    if closing and not task.final:
+        task.final = True
+        task.results = compute_results(case)
+        drafts += [Draft("result", to_body(result)) for result in task.results]
+    if closing:
+        case = replace(case, results=tuple(task.results))
+    for element in ELEMENTS:
+        drafts += _judge_element(case, element, CHECKS[element](case), cause)
+    return drafts
+
+
+def _closes(task: TaskState, state: State, settings: ElementsSettings, now_run_ns: int) -> bool:
+    """Tell whether all rows of the task have arrived and are decided, or have been waited for long enough."""
+    if task.end_run_ns is None:
+        return False
+    if now_run_ns >= task.end_run_ns + round(settings.decide_limit * SECOND_NS):
+        return True
+    if not task.settled:
+        return False
+    return not undecided(task, state) and not check_under_way(task, state)
+
+
+def undecided(task: TaskState, state: State) -> dict[str, str]:
+    """Map each bound channel that has rows which a rule has not decided to that rule."""
+    waiting = {}
+    for facts in task.channels:
+        known = state.instruments.get(facts.instrument)
+        for rule, decided_through_n in {} if known is None else known.decided.items():
+            if facts.n_last > decided_through_n:
+                waiting[facts.target] = rule
+    return waiting
+
+
+def compute_results(case: Case) -> list[Result]:
+    """Compute the results that the method promises for the task's purpose from the readings kept."""
+    method = case.method
+    if method is None or case.task.phase == "aborted":
+        return []
+    results = []
+    for progress in case.task.calculations:
+        if progress.spec < len(method.results):
+            result = _compute(case, progress, method.results[progress.spec])
+            if result is not None:
+                results.append(result)
+    return results
+
+
+def _compute(case: Case, progress: Calculation, spec: ResultSpec) -> Result | None:
+    algorithm = ALGORITHMS[progress.algorithm]
+    certified = _certified(case) if algorithm.needs_reference else None
+    computed = algorithm.compute(progress, certified)
+    if computed is None:
+        return None
+    uncertainty, k = _uncertainty(case, progress)
+    target = f"{progress.instrument}.{progress.channel}"
+    facts = next((known for known in case.task.channels if known.target == target), None)
+    about = {"instrument": progress.instrument, "channel": progress.channel}
+    if algorithm.stable_only:
+        about["stability"] = "instrument" if progress.stability_told else "not-told"
+    return Result(
+        task=case.task.id,
+        quantity=spec.quantity,
+        value=computed.value,
+        unit="" if facts is None else facts.unit,
+        decimals=None if facts is None else facts.decimals,
+        uncertainty=uncertainty,
+        k=k,
+        conformity=decide(computed.value, spec.decision),
+        seqs=tuple(sorted({reading.seq for reading in used_readings(progress)})),
+        algorithm=progress.algorithm,
+        version=algorithm.version,
+        facts={**about, **computed.facts},
+    )
+
+
+def _certified(case: Case) -> float | None:
+    """Certified value of the first reference that states one."""
+    for binding in case.task.bound("reference"):
+        found = case.registry.at(Material, binding.target, case.from_utc_ns)
+        if found is not None and found[0].certified:
+            return found[0].certified[0].value
+    return None
+
+
+def _uncertainty(case: Case, progress: Calculation) -> tuple[float | None, float | None]:
+    found = case.registry.equipment_of(progress.instrument, case.from_utc_ns)
+    if found is None or found[1].metrology is None:
+        return None, None
+    for channel in found[1].metrology.channels:
+        if channel.channel == progress.channel:
+            return channel.uncertainty, channel.k
+    return None, None
+
+
+def _judge_element(case: Case, element: Element, finding: Finding, cause: tuple[str, int]) -> list[Draft]:
+    task = case.task
+    if element == "measurement" and case.closing:
+        for target, rule in undecided(task, case.state).items():
+            finding.add("not_evaluated", "rows-undecided", target, rule=rule)
+    finality: Finality = "final" if case.closing else "provisional"
+    posted = task.verdicts.get(element)
+    before = None if posted is None else posted.verdict
+    reasons = tuple(finding.reasons)
+    if before is not None and _same(before, finality, finding):
+        return []
+    verdict = Verdict(
+        task=task.id, element=element, status=finding.status, finality=finality,
+        supersedes=None if posted is None else posted.seq, cause=cause[0], cause_seq=cause[1],
+        late=element in task.held and finding.status in {"ok", "flag"},
+        reasons=reasons, facts=finding.facts,
+    )  # fmt: skip
+    task.verdicts[element] = Posted(verdict)
+    drafts = [Draft("verdict", to_body(verdict))]
+    if _adds_hold(case, before, verdict):
+        drafts += _hold_events(case, before, verdict)
+        if element not in task.held:
+            task.held.append(element)
+    return drafts
+
+
+def _same(before: Verdict, finality: Finality, finding: Finding) -> bool:
+    """Tell whether a verdict says what is in force already: growing counts alone are no change."""
+    return (
+        before.status == finding.status
+        and before.finality == finality
+        and _keys(before.reasons) == _keys(tuple(finding.reasons))
+    )
+
+
+def _keys(reasons: tuple[Reason, ...]) -> set[tuple[str, str]]:
+    return {(reason.code, reason.subject) for reason in reasons}
+
+
+def holds(case: Case, verdict: Verdict) -> bool:
+    """Tell whether a verdict holds the result: a breach, or at the end a missing fact that is required."""
+    if verdict.status == "hold":
+        return True
+    if verdict.status != "not_evaluated" or verdict.finality != "final":
+        return False
+    method = case.method
+    return method is None or not method.required_elements or verdict.element in method.required_elements
+
+
+def _adds_hold(case: Case, before: Verdict | None, verdict: Verdict) -> bool:
+    """Tell whether a verdict holds for a reason that no person has seen yet."""
+    if not holds(case, verdict):
+        return False
+    if before is None or not holds(case, before):
+        return True
+    worse = STATUS_RANK[verdict.status] > STATUS_RANK[before.status]
+    return worse or bool(_keys(verdict.reasons) - _keys(before.reasons))
+
+
+def _hold_events(case: Case, before: Verdict | None, verdict: Verdict) -> list[Draft]:
+    """Draft one event for each new reason that holds: people read events, not verdicts."""
+    known = _keys(before.reasons) if before is not None and holds(case, before) else set()
+    holding = {"hold", "not_evaluated"} if verdict.finality == "final" else {"hold"}
+    return [
+        Draft(
+            "event",
+            event_body(
+                "element-held", task=verdict.task, element=verdict.element, reason=reason.code,
+                subject=reason.subject, details=dict(reason.args),
+            ),
+        )
+        for reason in verdict.reasons
+        if reason.status in holding and (reason.code, reason.subject) not in known
+    ]  # fmt: skip
+
+
+def note_check(task: TaskState, state: State, seq: int) -> None:
+    """Remember the outcome of a finished check for the instruments that it checked."""
+    if task.start.purpose not in _CHECKING or task.phase != "stopped" or not task.final:
+        return
+    statuses = [task.verdicts[element].verdict.status for element in ("measurement", "material")]
+    outcome = CheckOutcome(task.id, task.end_run_ns or 0, max(statuses, key=STATUS_RANK.__getitem__), seq)
+    for name in task.start.instruments:
+        instrument = state.instrument(name)
+        instrument.checks = [check for check in instrument.checks if check.task != task.id][-CHECKS_MAX + 1 :]
+        instrument.checks.append(outcome)
+        if outcome.status in {"ok", "flag"}:
+            instrument.return_check_due = False

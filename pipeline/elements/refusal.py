@@ -1,0 +1,141 @@
+"""Why a person's command is refused, with what to do instead, in both languages."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pipeline.elements.texts import fill
+
+
+class Refusal(NamedTuple):
+    """Templates of one refusal."""
+
+    en: str
+    zh: str
+    hint_en: str
+    hint_zh: str
+
+
+REFUSALS: dict[str, Refusal] = {
+    "unknown-command": Refusal(
+        "there is no command {command}", "没有命令 {command}",
+        "see: yaosu --help", "参见：yaosu --help",
+    ),
+    "missing-argument": Refusal(
+        "{argument} is missing", "缺少 {argument}",
+        "give {argument} and try again", "请给出 {argument} 后重试",
+    ),
+    "wrong-argument": Refusal(
+        "{argument} is not acceptable: {problem}", "{argument} 不可接受：{problem}",
+        "correct {argument} and try again", "请改正 {argument} 后重试",
+    ),
+    "unknown-argument": Refusal(
+        "{command} takes no {argument}", "{command} 没有参数 {argument}",
+        "leave it out; known are: {known}", "请去掉该参数；可用参数：{known}",
+    ),
+    "key-reused": Refusal(
+        "this idempotency key was used for {earlier}", "该幂等键已用于 {earlier}",
+        "use a new key for each command", "每条命令请使用新的键",
+    ),
+    "unknown-badge": Refusal(
+        "badge {badge} belongs to nobody now", "工牌 {badge} 当前不属于任何人",
+        "scan the badge again, or register it: yaosu registry import FILE",
+        "请重新扫描工牌，或登记：yaosu registry import FILE",
+    ),
+    "unknown-person": Refusal(
+        "{person} is not a person of the registry", "登记册中没有人员 {person}",
+        "scan the badge first, or register the person: yaosu registry import FILE",
+        "请先扫描工牌，或登记该人员：yaosu registry import FILE",
+    ),
+    "unknown-sample": Refusal(
+        "{sample} is not a sample of the registry", "登记册中没有样品 {sample}",
+        "scan the sample label again, or book the sample in: yaosu registry import FILE",
+        "请重新扫描样品标签，或登记该样品：yaosu registry import FILE",
+    ),
+    "unknown-material": Refusal(
+        "{material} is not a material of the registry", "登记册中没有物料 {material}",
+        "check the label, or register it: yaosu registry import FILE",
+        "请核对标签，或登记：yaosu registry import FILE",
+    ),
+    "unknown-instrument": Refusal(
+        "{instrument} is not an instrument of the equipment registry", "设备登记册中没有仪器 {instrument}",
+        "scan the instrument label again, or register it: yaosu registry import FILE",
+        "请重新扫描仪器标签，或登记：yaosu registry import FILE",
+    ),
+    "unknown-environment": Refusal(
+        "{environment} is not an environment of the registry", "登记册中没有环境 {environment}",
+        "check the id, or register it: yaosu registry import FILE",
+        "请核对编号，或登记：yaosu registry import FILE",
+    ),
+    "unknown-method": Refusal(
+        "{method} is not a method of the registry", "登记册中没有方法 {method}",
+        "check the id, or register it: yaosu registry import FILE",
+        "请核对编号，或登记：yaosu registry import FILE",
+    ),
+    "unknown-task": Refusal(
+        "there is no task {task}", "没有任务 {task}",
+        "list the tasks: yaosu task list", "列出任务：yaosu task list",
+    ),
+    "instrument-busy": Refusal(
+        "{instrument} is in use by running task {task}", "{instrument} 正被进行中的任务 {task} 使用",
+        "stop that task first (yaosu task stop {task}), or use another instrument",
+        "请先结束该任务（yaosu task stop {task}），或使用其他仪器",
+    ),
+    "task-not-running": Refusal(
+        "task {task} is not running: it is {phase}", "任务 {task} 不在进行中：{phase}",
+        "start a new task for further work", "后续工作请新建任务",
+    ),
+    "task-aborted": Refusal(
+        "task {task} was aborted", "任务 {task} 已中止",
+        "start a new attempt", "请开始新的一次检测",
+    ),
+    "task-not-final": Refusal(
+        "task {task} still has provisional verdicts", "任务 {task} 仍有暂定判定",
+        "stop the task and wait until its readings are decided", "请结束任务并等待读数判定完成",
+    ),
+    "same-operator": Refusal(
+        "{person} is the operator of task {task} already", "{person} 已是任务 {task} 的操作人员",
+        "scan the badge of the person who takes over", "请扫描接班人员的工牌",
+    ),
+    "nothing-held": Refusal(
+        "task {task} is not held", "任务 {task} 未被扣留",
+        "held tasks: yaosu hold list", "查看被扣留的任务：yaosu hold list",
+    ),
+    "not-authenticated": Refusal(
+        "an identity by {how} may not do this", "以“{how}”方式确认的身份无权执行此操作",
+        "sign with password or PIN", "请用口令或 PIN 签名",
+    ),
+    "own-task": Refusal(
+        "{person} was an operator of task {task}", "{person} 是任务 {task} 的操作人员",
+        "ask another authorised signatory", "请由其他授权签字人处置",
+    ),
+    "not-signatory": Refusal(
+        "{person} is not an authorised signatory now", "{person} 当前不是授权签字人",
+        "ask an authorised signatory, or register the role: yaosu registry import FILE",
+        "请由授权签字人处置，或登记该角色：yaosu registry import FILE",
+    ),
+    "signed-something-else": Refusal(
+        "what was signed is not what is in force for task {task}", "所签内容与任务 {task} 的现行内容不一致",
+        "load the task again, read it and sign again", "请重新加载任务，阅读后再签名",
+    ),
+    "registry-invalid": Refusal(
+        "the registry records cannot be taken in: {problems}", "登记记录无法导入：{problems}",
+        "correct all of them and import again; nothing was taken in",
+        "请全部改正后重新导入；本次未导入任何记录",
+    ),
+}  # fmt: skip
+"""Code to templates. Codes are answers of the command door: append, never rename."""
+
+
+class Refused(Exception):  # noqa: N818 - it states an answer
+    """A command that is not carried out: nothing was recorded. `hint` says what to do next."""
+
+    def __init__(self, code: str, **args: str) -> None:
+        texts = REFUSALS[code]
+        self.code = code
+        self.args_given = args
+        self.en = fill(texts.en, args)
+        self.zh = fill(texts.zh, args)
+        self.hint = fill(texts.hint_en, args)
+        self.hint_zh = fill(texts.hint_zh, args)
+        super().__init__(f"{self.en} — {self.hint}")

@@ -1,0 +1,140 @@
+"""The registry with its history: what was valid at an instant, as known then (at a seq) and as known now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import msgpack
+
+from pipeline.elements.codec import from_body
+from pipeline.elements.registry_shapes import (
+    SHAPES,
+    Data,
+    Environment,
+    Equipment,
+    Material,
+    Method,
+    Person,
+    RegistryRecord,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.elements.vocabulary import RegistryType
+    from pipeline.records.envelope import Body
+
+D = TypeVar("D", Person, Equipment, Material, Method, Environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One registry record, with the seq under which it became known."""
+
+    seq: int
+    record: RegistryRecord
+    data: Data
+    packed: bytes
+    """The record's body in msgpack, made once: snapshots of a large registry must not hold anything up."""
+
+    def covers(self, t_utc_ns: int) -> bool:
+        """Tell whether this version speaks of an instant."""
+        end_ns = self.record.valid_to_ns
+        return self.record.valid_from_ns <= t_utc_ns and (end_ns is None or t_utc_ns < end_ns)
+
+
+@dataclass(slots=True)
+class Registry:
+    """Every registry record consumed so far. Grows with the registry, not with time; thread-safe: no."""
+
+    _versions: dict[tuple[str, str], list[Version]] = field(default_factory=dict)
+    _by_instrument: dict[str, list[str]] = field(default_factory=dict)
+    _by_badge: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, seq: int, body: Body) -> RegistryRecord:
+        """Take a record in.
+
+        Raises:
+            MalformedBody: the body, or the data in it, is not of its shape; nothing was taken in.
+        """
+        record = from_body(RegistryRecord, body)
+        data = from_body(SHAPES[record.type], record.data)
+        self._versions.setdefault((record.type, record.id), []).append(
+            Version(seq, record, data, msgpack.packb(body, use_bin_type=True))
+        )
+        if isinstance(data, Equipment):
+            _note(self._by_instrument, data.instrument, record.id)
+        elif isinstance(data, Person) and data.badge is not None:
+            _note(self._by_badge, data.badge, record.id)
+        return record
+
+    def at(
+        self, cls: type[D], entry_id: str, t_utc_ns: int, known_at_seq: int | None = None
+    ) -> tuple[D, Version] | None:
+        """Give an entry as it was at an instant; of versions that speak of it, the latest known counts."""
+        for version in reversed(self._versions.get((_TYPES[cls], entry_id), ())):
+            if (known_at_seq is None or version.seq <= known_at_seq) and version.covers(t_utc_ns):
+                return (version.data, version) if isinstance(version.data, cls) else None
+        return None
+
+    def knows(self, entry_type: RegistryType, entry_id: str) -> bool:
+        """Tell whether there is any record of an entry, valid now or not."""
+        return (entry_type, entry_id) in self._versions
+
+    def instants(
+        self, entry_type: RegistryType, entry_id: str, from_utc_ns: int, to_utc_ns: int
+    ) -> list[int]:
+        """List the instants of a window at which an entry may change: its ends and borders of validity."""
+        borders = {from_utc_ns, to_utc_ns}
+        for version in self._versions.get((entry_type, entry_id), ()):
+            for border_ns in (version.record.valid_from_ns, version.record.valid_to_ns):
+                if border_ns is not None and from_utc_ns < border_ns < to_utc_ns:
+                    borders.add(border_ns)
+        return sorted(borders)
+
+    def equipment_of(self, instrument: str, t_utc_ns: int) -> tuple[str, Equipment, Version] | None:
+        """Find the asset that is this instrument of the gateway at an instant."""
+        for entry_id in reversed(self._by_instrument.get(instrument, ())):
+            found = self.at(Equipment, entry_id, t_utc_ns)
+            if found is not None and found[0].instrument == instrument:
+                return entry_id, found[0], found[1]
+        return None
+
+    def equipment_instants(self, instrument: str, from_utc_ns: int, to_utc_ns: int) -> list[int]:
+        """List the instants of a window at which the asset behind an instrument may change."""
+        borders = {from_utc_ns, to_utc_ns}
+        for entry_id in self._by_instrument.get(instrument, ()):
+            borders.update(self.instants("equipment", entry_id, from_utc_ns, to_utc_ns))
+        return sorted(borders)
+
+    def person_of_badge(self, badge: str, t_utc_ns: int) -> str | None:
+        """Find whose badge this is at an instant."""
+        for entry_id in reversed(self._by_badge.get(badge, ())):
+            found = self.at(Person, entry_id, t_utc_ns)
+            if found is not None and found[0].badge == badge:
+                return entry_id
+        return None
+
+    def ids(self, entry_type: RegistryType) -> list[str]:
+        """List the ids of one type, sorted."""
+        return sorted(entry_id for kind, entry_id in self._versions if kind == entry_type)
+
+    def history(self, entry_type: RegistryType, entry_id: str) -> list[Version]:
+        """List every version of an entry in the order in which they became known."""
+        return list(self._versions.get((entry_type, entry_id), ()))
+
+    def versions(self) -> Iterator[Version]:
+        """Iterate over every version of every entry."""
+        for versions in self._versions.values():
+            yield from versions
+
+
+_TYPES: dict[type[Data], RegistryType] = {shape: name for name, shape in SHAPES.items()}
+
+
+def _note(index: dict[str, list[str]], key: str, entry_id: str) -> None:
+    known = index.setdefault(key, [])
+    if entry_id in known:
+        known.remove(entry_id)
+    known.append(entry_id)  # the latest recorded is looked at first

@@ -1,0 +1,246 @@
+"""What the fold over the records remembers. Everything here goes into the snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.elements.shapes import Binding, Result, Review, TaskLink, TaskStart, Verdict
+from pipeline.elements.vocabulary import DISPOSED, Element, Finality, Overall, Role, TaskPhase, VerdictStatus
+
+EVIDENCE_MAX = 16
+"""Seqs of evidence kept for one fact: the first ones; counts go on."""
+OBSERVED_MAX = 64
+"""Identities or service states kept for one instrument of one task; the first ones, and always the last."""
+GAPS_MAX = 256
+"""Gaps kept for one instrument of one task; the polls of further ones are added to the last."""
+
+
+@dataclass(slots=True)
+class ChannelFacts:
+    """What the readings of one bound channel were within the window of its binding."""
+
+    role: Role
+    owner: str
+    """Target of the binding: the environment, or the channel itself."""
+    instrument: str
+    channel: str
+    from_run_ns: int
+    to_run_ns: int | None = None
+    late: bool = False
+    rows: int = 0
+    good: int = 0
+    """Readings with a value."""
+    missing: int = 0
+    unsettled: int = 0
+    """Rows whose instrument said busy or not stable: an answer, but no value."""
+    failed: int = 0
+    """Readings with a value that failed QC when they arrived."""
+    suspect: int = 0
+    decided_failed: int = 0
+    """Readings that a rule failed afterwards."""
+    decided_suspect: int = 0
+    minimum: float | None = None
+    """Least value among readings that did not fail QC; likewise `maximum`."""
+    maximum: float | None = None
+    minimum_seq: int = -1
+    maximum_seq: int = -1
+    failed_minimum: float | None = None
+    """Least value among readings that failed QC; likewise `failed_maximum`."""
+    failed_maximum: float | None = None
+    last_valid_run_ns: int | None = None
+    """Gateway time of the last reading that did not fail QC."""
+    silence_max_ns: int = 0
+    """Longest time without such a reading, counted from the start of the window."""
+    n_first: int = -1
+    n_last: int = -1
+    seq_first: int = -1
+    seq_last: int = -1
+    failed_seqs: list[int] = field(default_factory=list)
+    suspect_seqs: list[int] = field(default_factory=list)
+    unit: str = ""
+    decimals: int | None = None
+
+    @property
+    def target(self) -> str:
+        """Name as in bindings: `instrument.channel`."""
+        return f"{self.instrument}.{self.channel}"
+
+
+@dataclass(slots=True)
+class UsedReading:
+    """A reading that a result rests on."""
+
+    n: int
+    seq: int
+    value: float
+    flag: int
+    t_run_ns: int
+    flag_seq: int
+    """Record that says `flag`: the data record, or a later flags record."""
+
+
+@dataclass(slots=True)
+class Calculation:
+    """Progress of one result: which readings it would use if the task ended now."""
+
+    spec: int
+    """Position of the result in the method's list."""
+    algorithm: str
+    instrument: str
+    channel: str
+    min_load: float
+    readings: dict[str, UsedReading] = field(default_factory=dict)
+    """Single readings by the name that the algorithm gives them."""
+    series: list[UsedReading] = field(default_factory=list)
+    stability_told: bool = False
+    """The instrument says itself which readings are stable."""
+
+
+@dataclass(slots=True)
+class Observed:
+    """Something an instrument was or said, from a record on."""
+
+    value: str
+    seq: int
+    t_run_ns: int
+
+
+@dataclass(slots=True)
+class GapFacts:
+    """Deadlines in the window at which no poll was sent."""
+
+    from_run_ns: int
+    to_run_ns: int
+    polls: int
+    cause: str
+    seq: int
+
+
+@dataclass(slots=True)
+class Posted:
+    """A verdict in force; `seq` is None between its draft and its record."""
+
+    verdict: Verdict
+    seq: int | None = None
+
+
+@dataclass(slots=True)
+class TaskState:
+    """One task with all that was observed for it."""
+
+    start: TaskStart
+    start_seq: int
+    journal: str
+    phase: TaskPhase = "running"
+    end_run_ns: int | None = None
+    end_utc_ns: int | None = None
+    end_seq: int | None = None
+    abort_reason: str = ""
+    bindings: list[Binding] = field(default_factory=list)
+    channels: list[ChannelFacts] = field(default_factory=list)
+    calculations: list[Calculation] = field(default_factory=list)
+    identities: dict[str, list[Observed]] = field(default_factory=dict)
+    services: dict[str, list[Observed]] = field(default_factory=dict)
+    return_checks_due: list[str] = field(default_factory=list)
+    """Instruments that came back from repair or calibration and were not checked before this task."""
+    gaps: dict[str, list[GapFacts]] = field(default_factory=dict)
+    links: list[TaskLink] = field(default_factory=list)
+    verdicts: dict[str, Posted] = field(default_factory=dict)
+    held: list[Element] = field(default_factory=list)
+    """Elements whose hold no person has disposed of."""
+    results: list[Result] = field(default_factory=list)
+    result_seqs: list[int] = field(default_factory=list)
+    reviews: list[Review] = field(default_factory=list)
+    review_seqs: list[int] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
+    """Instruments that have delivered a row from after the end."""
+    settled: bool = False
+    """The window has closed and no row of it can still arrive."""
+    final: bool = False
+
+    @property
+    def id(self) -> str:
+        """Id of the task."""
+        return self.start.task
+
+    def utc_at(self, t_run_ns: int) -> int:
+        """Convert gateway time to UTC by the stamps of the start: a later clock step does not move it."""
+        return self.start.at_utc_ns + t_run_ns - self.start.at_run_ns
+
+    def bound(self, role: Role) -> list[Binding]:
+        """List the bindings of one role in the order in which they were made."""
+        return [binding for binding in self.bindings if binding.role == role]
+
+    def operators(self) -> set[str]:
+        """Everybody who was an operator at any time."""
+        return {binding.target for binding in self.bound("operator")}
+
+    def overall(self) -> Overall:
+        """Sum the task up in one word."""
+        if self.phase == "aborted":
+            return "aborted"
+        disposed = DISPOSED[self.reviews[-1].disposition] if self.reviews else None
+        if self.held:
+            return "released-under-look-back" if disposed in _RELEASED else "held"
+        if disposed is not None:
+            return disposed
+        return "clear" if self.final else "provisional"
+
+
+_RELEASED: frozenset[Overall | None] = frozenset({"released", "released-with-limitation", "amended"})
+
+
+@dataclass(slots=True)
+class CheckOutcome:
+    """A final check of an instrument by a task of purpose `qc` or `intermediate-check`."""
+
+    task: str
+    end_run_ns: int
+    status: VerdictStatus
+    seq: int
+    finality: Finality = "final"
+
+
+@dataclass(slots=True)
+class InstrumentState:
+    """What is known of an instrument now."""
+
+    service: str = "in-use"
+    service_seq: int = -1
+    service_run_ns: int = 0
+    service_reason: str = ""
+    identity: Observed | None = None
+    decided: dict[str, int] = field(default_factory=dict)
+    """Rule that needs the future to the last ordinal that it has decided."""
+    decided_seq: int = -1
+    return_check_due: bool = False
+    checks: list[CheckOutcome] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a command with an idempotency key did."""
+
+    command: str
+    seqs: list[int]
+    """First and last seq of its records: they are appended in one go."""
+    result: dict[str, str | int]
+
+
+@dataclass(slots=True)
+class State:
+    """The whole state of the fold, except the registry, which is kept as its records."""
+
+    last_seq: int = -1
+    journal: str = ""
+    tasks_started: int = 0
+    tasks: dict[str, TaskState] = field(default_factory=dict)
+    instruments: dict[str, InstrumentState] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    touched: list[str] = field(default_factory=list)
+    """Final tasks that a registry record has touched and the next tick judges again."""
+
+    def instrument(self, name: str) -> InstrumentState:
+        """Give the state of an instrument, new where nothing is known."""
+        return self.instruments.setdefault(name, InstrumentState())

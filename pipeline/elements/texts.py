@@ -1,0 +1,136 @@
+"""Reason codes and enumerations in both languages, one literal table each; records carry codes only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from string import Formatter
+from typing import Any, NamedTuple
+
+from pipeline.elements.reason_texts import REASONS
+from pipeline.records.events import Language
+
+
+class Words(NamedTuple):
+    """One expression in both languages."""
+
+    en: str
+    zh: str
+
+
+ENUMERATIONS: dict[str, dict[str, Words]] = {
+    "element": {
+        "people": Words("people", "人员"),
+        "equipment": Words("equipment", "设备"),
+        "material": Words("material", "样品与物料"),
+        "method": Words("method", "方法"),
+        "environment": Words("environment", "环境"),
+        "measurement": Words("measurement", "测量"),
+    },
+    "status": {
+        "ok": Words("ok", "符合"),
+        "flag": Words("flag", "提示"),
+        "hold": Words("hold", "扣留待处置"),
+        "not_evaluated": Words("not evaluated", "未评价"),
+    },
+    "finality": {"provisional": Words("provisional", "暂定"), "final": Words("final", "最终")},
+    "purpose": {
+        "test": Words("test", "检测"),
+        "qc": Words("QC sample", "质控样"),
+        "intermediate-check": Words("intermediate check", "期间核查"),
+        "calibration": Words("calibration", "校准"),
+        "maintenance": Words("maintenance", "维护"),
+        "training": Words("training", "培训"),
+        "proficiency": Words("proficiency test", "能力验证"),
+    },
+    "role": {
+        "operator": Words("operator", "操作人员"),
+        "measurand": Words("measurand", "被测量"),
+        "environment": Words("environment", "环境"),
+        "reference": Words("reference", "标准物质"),
+        "reagent": Words("reagent", "试剂"),
+        "storage": Words("storage", "储存"),
+    },
+    "phase": {
+        "running": Words("running", "进行中"),
+        "stopped": Words("stopped", "已结束"),
+        "aborted": Words("aborted", "已中止"),
+    },
+    "disposition": {
+        "release": Words("release", "放行"),
+        "release-with-limitation": Words("release with limitation", "限制放行"),
+        "retest": Words("retest", "复测"),
+        "resample": Words("resample", "重新取样"),
+        "void": Words("void", "作废"),
+        "recall": Words("recall", "召回"),
+        "amend": Words("amend", "更正"),
+    },
+    "overall": {
+        "provisional": Words("provisional", "暂定"),
+        "clear": Words("clear", "无需处置"),
+        "held": Words("held", "扣留待处置"),
+        "released": Words("released", "已放行"),
+        "released-with-limitation": Words("released with limitation", "已限制放行"),
+        "released-under-look-back": Words("released, under look-back", "已放行，追溯评价中"),
+        "retest": Words("to be retested", "待复测"),
+        "resample": Words("to be resampled", "待重新取样"),
+        "void": Words("void", "已作废"),
+        "recalled": Words("recalled", "已召回"),
+        "amended": Words("amended", "已更正"),
+        "aborted": Words("aborted", "已中止"),
+    },
+    "service": {
+        "in-use": Words("in use", "在用"),
+        "warm-up": Words("warm-up", "预热"),
+        "qc": Words("QC", "质控"),
+        "intermediate-check": Words("intermediate check", "期间核查"),
+        "calibration": Words("calibration", "校准"),
+        "maintenance": Words("maintenance", "维护"),
+        "fault": Words("fault", "故障"),
+        "out-of-service": Words("out of service", "停用"),
+    },
+    "registry": {
+        "person": Words("person", "人员"),
+        "equipment": Words("equipment", "设备"),
+        "material": Words("material", "样品与物料"),
+        "method": Words("method", "方法"),
+        "environment": Words("environment", "环境"),
+    },
+}
+"""Name of the list to word to its expressions. Words stand in records, expressions on screens."""
+
+
+def say(enumeration: str, word: str, language: Language) -> str:
+    """Express a word of one of the lists; a word of a newer writer stays as it is."""
+    words = ENUMERATIONS[enumeration].get(word)
+    if words is None:
+        return word
+    return words.en if language == "en" else words.zh
+
+
+def render_reason(code: str, subject: str, args: dict[str, Any], language: Language) -> str:
+    """Write a reason out for people; a code of a newer writer shows itself and its arguments."""
+    texts = REASONS.get(code)
+    if texts is None:
+        return f"{code} {subject} {args}"
+    return fill(texts[0] if language == "en" else texts[1], {"subject": subject, **args})
+
+
+def fill(template: str, args: dict[str, Any]) -> str:
+    """Put arguments into a template: instants as UTC dates and times, floats with every digit."""
+    return Formatter().vformat(template, (), _Shown(args))
+
+
+class _Shown(dict[str, Any]):
+    def __init__(self, args: dict[str, Any]) -> None:
+        super().__init__({key: _show(key, value) for key, value in args.items()})
+
+    def __missing__(self, key: str) -> str:
+        return f"<{key}?>"
+
+
+def _show(key: str, value: object) -> str:
+    if value is None:
+        return "–"
+    if key.endswith("_utc_ns") and isinstance(value, int):
+        return datetime.fromtimestamp(value // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return str(value)

@@ -1,0 +1,46 @@
+"""The closed lists of words of the elements. Words are part of the record format: append, never rename."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+RegistryType = Literal["person", "equipment", "material", "method", "environment"]
+Element = Literal["people", "equipment", "material", "method", "environment", "measurement"]
+VerdictStatus = Literal["ok", "flag", "hold", "not_evaluated"]
+Finality = Literal["provisional", "final"]
+Purpose = Literal["test", "qc", "intermediate-check", "calibration", "maintenance", "training", "proficiency"]
+Role = Literal["operator", "measurand", "environment", "reference", "reagent", "storage"]
+TaskPhase = Literal["running", "stopped", "aborted"]
+Disposition = Literal["release", "release-with-limitation", "retest", "resample", "void", "recall", "amend"]
+Overall = Literal[
+    "provisional", "clear", "held", "released", "released-with-limitation", "released-under-look-back",
+    "retest", "resample", "void", "recalled", "amended", "aborted",
+]  # fmt: skip
+ServiceState = Literal[
+    "in-use", "warm-up", "qc", "intermediate-check", "calibration", "maintenance", "fault", "out-of-service",
+]  # fmt: skip
+How = Literal["password", "pin", "badge", "asserted", "service", "demo"]
+Excursion = Literal["flag", "hold"]
+
+ELEMENTS: tuple[Element, ...] = ("people", "equipment", "material", "method", "environment", "measurement")
+"""People, equipment, material, method, environment, measurement: 人机料法环测, in this order everywhere."""
+
+STATUS_RANK: dict[VerdictStatus, int] = {"ok": 0, "flag": 1, "not_evaluated": 2, "hold": 3}
+"""Worst-of order of verdict statuses. A missing fact is worse than a mark: it is never hidden by one."""
+
+SIGNATORY = "authorised-signatory"
+"""Role of the registry that may dispose of held results (授权签字人)."""
+
+DISPOSED: dict[Disposition, Overall] = {
+    "release": "released",
+    "release-with-limitation": "released-with-limitation",
+    "retest": "retest",
+    "resample": "resample",
+    "void": "void",
+    "recall": "recalled",
+    "amend": "amended",
+}
+"""What a task is after a disposition."""
+
+RELEASING: frozenset[Disposition] = frozenset({"release", "release-with-limitation"})
+"""Dispositions that let a held result out."""

@@ -1,0 +1,151 @@
+"""Gather checked blocks of one instrument into frames, and late decisions into `flags` records."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.records import Flag
+from pipeline.records.block import concatenate
+from pipeline.records.frame import FlagSet, Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from pipeline.qc import Decision, QcResult
+    from pipeline.records import Block
+
+FRAME_DELAY_NS = 100_000_000
+"""A frame is closed at the latest this long after its oldest row was taken."""
+FRAME_ROWS_MAX = 1000
+FLAGS_PERIOD_NS = 1_000_000_000
+"""A rule whose rows all pass says how far it has decided at most this often."""
+STORED_FRAMES_MAX = 256
+"""Frames whose stored times are remembered for decisions still to come."""
+
+
+class OpenFrame:
+    """Rows of one instrument, layout and service state that are not yet in the journal."""
+
+    def __init__(self, n_first: int, service: str, opened_ns: int) -> None:
+        self.n_first = n_first
+        self.service = service
+        self.opened_ns = opened_ns
+        self.rows = 0
+        self._blocks: list[Block] = []
+        self._results: list[QcResult] = []
+
+    def fits(self, block: Block, service: str) -> bool:
+        """Tell whether `block` may join: same layout and service state, and room for its rows."""
+        return (
+            self._blocks[0].layout == block.layout
+            and self.service == service
+            and self.rows + len(block) <= FRAME_ROWS_MAX
+            and (self._blocks[0].raw is None) == (block.raw is None)
+        )
+
+    def add(self, block: Block, result: QcResult) -> None:
+        """Append the rows of a block with what QC said of them."""
+        self._blocks.append(block)
+        self._results.append(result)
+        self.rows += len(block)
+
+    def close(self, t_store_off_ns: NDArray[np.int64] | None, block: Block) -> Frame:
+        """Make the frame; `block` is what `joined()` returned."""
+        results = self._results
+        single = len(results) == 1
+        return Frame(
+            block=block,
+            n_first=self.n_first,
+            flag=results[0].flag if single else np.concatenate([r.flag for r in results], axis=1),
+            reason=results[0].reason if single else np.concatenate([r.reason for r in results], axis=1),
+            unevaluated=(
+                results[0].unevaluated if single else np.concatenate([r.unevaluated for r in results], axis=1)
+            ),
+            service=self.service,
+            t_store_off_ns=t_store_off_ns,
+        )
+
+    def joined(self) -> Block:
+        """All rows as one block."""
+        return concatenate(self._blocks)
+
+
+@dataclass(slots=True)
+class _Undecided:
+    """What one rule has decided since its last `flags` record."""
+
+    decided_through_n: int = -1
+    said_through_n: int = -1
+    said_ns: int = 0
+    n: list[int] = field(default_factory=list)
+    channel: list[str] = field(default_factory=list)
+    flag: list[int] = field(default_factory=list)
+
+
+class LateFlags:
+    """Decisions of the rules of one instrument that need the future, until a `flags` record carries them."""
+
+    def __init__(self, instrument: str) -> None:
+        self._instrument = instrument
+        self._rules: dict[str, _Undecided] = {}
+        self._stored: deque[tuple[int, NDArray[np.int64]]] = deque(maxlen=STORED_FRAMES_MAX)
+
+    def remember(self, frame: Frame) -> None:
+        """Keep the stored times of a frame: decisions about its rows are still to come."""
+        self._stored.append((frame.n_first, frame.t_store_ns))
+
+    def add(self, decisions: Iterable[Decision]) -> None:
+        """Take what the engine decided."""
+        for decision in decisions:
+            rule = self._rules.setdefault(decision.rule, _Undecided())
+            rule.decided_through_n = max(rule.decided_through_n, decision.decided_through_n)
+            for n, channel, flag, required in zip(*decision[2:], strict=True):
+                # A rule that need not be evaluated, and was not, leaves the final flag alone.
+                if flag != Flag.NOT_EVALUATED or required:
+                    rule.n.append(int(n))
+                    rule.channel.append(channel)
+                    rule.flag.append(int(flag))
+
+    def already_said(self, flags: FlagSet) -> None:
+        """Forget what a `flags` record of the journal carries already (replay after a restart)."""
+        rule = self._rules.setdefault(flags.rule, _Undecided())
+        rule.said_through_n = max(rule.said_through_n, flags.decided_through_n)
+        keep = [at for at, n in enumerate(rule.n) if n > flags.decided_through_n]
+        rule.n = [rule.n[at] for at in keep]
+        rule.channel = [rule.channel[at] for at in keep]
+        rule.flag = [rule.flag[at] for at in keep]
+
+    def due(self, now_ns: int, *, force: bool) -> list[FlagSet]:
+        """Take out what is to be recorded now: every flag that is not a pass at once, mere progress rarely."""
+        sets = []
+        for name, rule in self._rules.items():
+            progress = rule.decided_through_n > rule.said_through_n
+            if rule.n or (progress and (force or now_ns - rule.said_ns >= FLAGS_PERIOD_NS)):
+                sets.append(self._take(name, rule, now_ns))
+        return sets
+
+    def _take(self, name: str, rule: _Undecided, now_ns: int) -> FlagSet:
+        flags = FlagSet(
+            instrument=self._instrument,
+            rule=name,
+            decided_through_n=rule.decided_through_n,
+            n=np.array(rule.n, dtype=np.int64),
+            channel=tuple(rule.channel),
+            flag=np.array(rule.flag, dtype=np.uint8),
+            t_store_ns=np.array([self._stored_time(n) for n in rule.n], dtype=np.int64),
+        )
+        rule.said_through_n, rule.said_ns = rule.decided_through_n, now_ns
+        rule.n, rule.channel, rule.flag = [], [], []
+        return flags
+
+    def _stored_time(self, n: int) -> int:
+        for first, times in reversed(self._stored):
+            if first <= n < first + len(times):
+                return int(times[n - first])
+        raise LookupError(f"{self._instrument}: row {n} was decided after its stored time was forgotten")

@@ -1,0 +1,214 @@
+"""Looking at a journal that is not open: what it holds, and whether every byte of it still stands."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.journal.disk import Disk, RealDisk, read_damaged
+from pipeline.journal.framing import payload, read_file_header, scan
+from pipeline.journal.merkle import Tree
+from pipeline.journal.note import MalformedNote, read_checkpoint
+from pipeline.journal.note import verify as verify_note
+from pipeline.journal.receipts import RECEIPTS_NAME, read_receipts
+from pipeline.journal.segments import LEDGER_DIRECTORY, Segment, list_segments, read_fold
+from pipeline.journal.start import read_meta_public
+from pipeline.records.envelope import MalformedRecord, Record, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pipeline.records.ranges import RangeSet
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFacts:
+    """What a journal directory holds, without reading its records."""
+
+    id: str
+    """Hex; "" when the journal's description cannot be read."""
+    purpose: str
+    created_utc_ns: int
+    bytes: int
+    segments: int
+    ledger_files: int
+    first_seq: int | None
+    receipted: RangeSet
+
+
+@dataclass(slots=True)
+class Verification:
+    """Result of checking every byte of a journal."""
+
+    records: int = 0
+    next_seq: int = 0
+    root: str = ""
+    """Hex root of the Merkle tree over all records."""
+    checkpoints: int = 0
+    """Checkpoints whose signature and root were found right."""
+    checkpoints_unchecked: int = 0
+    """Checkpoints of a size that lies inside a retired segment."""
+    checkpoint_size: int = 0
+    """Records covered by the latest checkpoint that was found right."""
+    torn_bytes: int = 0
+    """Length of a torn tail: the next start cuts it, nothing that was promised is in it."""
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+class _File(NamedTuple):
+    segment: Segment
+    retired: bool
+    following: int | None
+
+
+def stat(directory: Path, *, disk: Disk | None = None) -> JournalFacts:
+    """Look at a journal directory. Raises OSError when it cannot be read."""
+    disk = RealDisk() if disk is None else disk
+    meta = read_meta_public(disk, directory)
+    files = _files(disk, directory)
+    return JournalFacts(
+        id=meta[0].id.hex() if meta else "",
+        purpose=meta[0].purpose if meta else "",
+        created_utc_ns=meta[0].created_utc_ns if meta else 0,
+        bytes=sum(file.segment.size for file in files),
+        segments=sum(not file.retired for file in files),
+        ledger_files=sum(file.retired for file in files),
+        first_seq=files[0].segment.first_seq if files else None,
+        receipted=read_receipts(disk, directory / RECEIPTS_NAME),
+    )
+
+
+def verify(directory: Path, *, disk: Disk | None = None) -> Verification:
+    """Check every frame, the order of seqs, every checkpoint's signature and the roots that they state.
+
+    Changes nothing; meant for a journal that is not open. Raises OSError when the directory cannot be read.
+    """
+    disk = RealDisk() if disk is None else disk
+    result = Verification()
+    meta = read_meta_public(disk, directory)
+    if meta is None:
+        result.problems.append("journal.meta is missing, damaged or not signed by the key that it names")
+        return result
+    files = _files(disk, directory)
+    signed = _signed_roots(disk, files, meta[1], result)
+    tree = Tree()
+    for file in files:
+        tree = _verify_file(disk, file, meta[0].id, tree, signed, result)
+    result.next_seq, result.root = tree.size, tree.root().hex()
+    for size in signed:
+        if size > tree.size:
+            result.problems.append(f"a checkpoint signs {size} records, but only {tree.size} are there")
+        else:
+            result.checkpoints_unchecked += 1
+    return result
+
+
+def _files(disk: Disk, directory: Path) -> list[_File]:
+    mains = list_segments(disk, directory)
+    firsts = {segment.first_seq for segment in mains}
+    retired: list[Segment] = []
+    with suppress(FileNotFoundError):
+        retired = [s for s in list_segments(disk, directory / LEDGER_DIRECTORY) if s.first_seq not in firsts]
+    ordered = sorted([*mains, *retired], key=lambda segment: segment.first_seq)
+    following = [*(segment.first_seq for segment in ordered), None][1:]
+    return [
+        _File(one, one.first_seq not in firsts, after) for one, after in zip(ordered, following, strict=True)
+    ]
+
+
+def _records(disk: Disk, file: _File) -> Iterator[Record]:
+    data = read_damaged(disk, file.segment.path)
+    for entry in scan(data, file.segment.first_seq)[0]:
+        if file.following is None or entry.seq < file.following:
+            try:
+                yield decode(payload(data, entry))
+            except MalformedRecord:
+                continue  # reported by the pass over all records
+
+
+def _signed_roots(
+    disk: Disk, files: list[_File], public: bytes, result: Verification
+) -> dict[int, bytes]:  # fmt: skip
+    """Collect size -> root of the checkpoints whose signature is right."""
+    signed: dict[int, bytes] = {}
+    for record in (
+        record for file in files for record in _records(disk, file) if record.kind == "checkpoint"
+    ):
+        note = record.body["note"]
+        try:
+            found = read_checkpoint(verify_note(note, note.split("\n", 1)[0], public))
+        except MalformedNote as error:
+            result.problems.append(f"checkpoint at seq {record.seq}: {error}")
+            continue
+        if signed.setdefault(found.size, found.root) != found.root:
+            result.problems.append(f"two checkpoints sign different roots for {found.size} records")
+    return signed
+
+
+def _verify_file(
+    disk: Disk, file: _File, journal: bytes, tree: Tree, signed: dict[int, bytes], result: Verification
+) -> Tree:  # fmt: skip
+    """Check one file and carry the tree forward over it; checkpoints that were compared leave `signed`."""
+    name = file.segment.path.name
+    data = read_damaged(disk, file.segment.path)
+    header = read_file_header(data)
+    if header is None or header != (journal, file.segment.first_seq):
+        result.problems.append(f"{name}: the file header is damaged or of another journal")
+    entries, damages = scan(data, file.segment.first_seq)
+    promised = max((entry.durable_seq for entry in entries), default=-1)
+    for damage in damages:
+        if file.following is None and damage.seq > promised:
+            result.torn_bytes = len(data) - damage.offset
+            entries = [entry for entry in entries if entry.offset < damage.offset]
+            break
+        result.problems.append(
+            f"{name}: bytes {damage.offset} to {damage.end} (seq {damage.seq}) are damaged"
+        )
+    for entry in entries:
+        if file.following is not None and entry.seq >= file.following:
+            break
+        result.records += 1
+        if file.retired:
+            continue
+        if entry.seq != tree.size:
+            result.problems.append(f"{name}: seq {entry.seq} comes where {tree.size} belongs")
+        bytes_of_record = payload(data, entry)
+        _check_identity(bytes_of_record, journal, entry.seq, name, result)
+        tree.append(bytes_of_record)
+        _compare(tree, signed, result)
+    if not file.retired:
+        return tree
+    after = read_fold(disk, file.segment)
+    if after is None:
+        result.problems.append(f"ledger {name}: its index is missing or damaged")
+        return tree
+    _compare(after.tree, signed, result)
+    return after.tree
+
+
+def _check_identity(data: bytes, journal: bytes, seq: int, name: str, result: Verification) -> None:
+    try:
+        record = decode(data)
+    except MalformedRecord as error:
+        result.problems.append(f"{name}: seq {seq}: {error}")
+        return
+    if record.journal != journal or record.seq != seq:
+        result.problems.append(f"{name}: the record at seq {seq} says that it is another one")
+
+
+def _compare(tree: Tree, signed: dict[int, bytes], result: Verification) -> None:
+    root = signed.pop(tree.size, None)
+    if root is None:
+        return
+    if root != tree.root():
+        result.problems.append(f"the first {tree.size} records are not those that a checkpoint signed")
+        return
+    result.checkpoints += 1
+    result.checkpoint_size = tree.size

@@ -1,0 +1,235 @@
+"""Opening a directory after any end: what is readable is kept, a torn tail is cut, damage is set aside."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline.journal.disk import Disk, read_damaged, write_whole
+from pipeline.journal.fold import Fold
+from pipeline.journal.framing import (
+    FILE_HEADER_BYTES,
+    Damage,
+    Entry,
+    payload,
+    read_file_header,
+    scan,
+)
+from pipeline.journal.segments import (
+    LEDGER_DIRECTORY,
+    QUARANTINE_DIRECTORY,
+    Index,
+    Segment,
+    list_segments,
+    read_fold,
+    write_index,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Bytes that could not be read, copied to the quarantine folder."""
+
+    segment: str
+    offset: int
+    length: int
+    seq: int
+    """The first seq that they may have held."""
+
+
+@dataclass(slots=True)
+class OpenSegment:
+    """The segment that takes the next records."""
+
+    path: Path
+    first_seq: int
+    size: int
+    index: Index
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What was found."""
+
+    segments: list[Segment] = field(default_factory=list)
+    """Sealed, by first seq."""
+    ledger: list[Segment] = field(default_factory=list)
+    """Ledger files of segments that were retired."""
+    open: OpenSegment | None = None
+    fold: Fold = field(default_factory=Fold)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    """What this start found for the first time."""
+    torn_bytes: int = 0
+    """Length of the tail that was cut: bytes that had never been promised."""
+
+
+def recover(disk: Disk, directory: Path, journal: bytes, durable_floor: int) -> Recovery:
+    """Read the directory back.
+
+    Args:
+        disk: the file system.
+        directory: the journal's directory, locked by the caller.
+        journal: the journal's id.
+        durable_floor: highest seq that is known from elsewhere (receipts, snapshots) to have been durable; a
+            seq is never given twice, so the next one is above it.
+    """
+    for folder in (directory, directory / LEDGER_DIRECTORY, directory / QUARANTINE_DIRECTORY):
+        disk.make_directory(folder)
+        for name in disk.names(folder):
+            if name.endswith(".new"):
+                disk.remove(folder / name)
+    found = Recovery()
+    mains = list_segments(disk, directory)
+    firsts = {segment.first_seq for segment in mains}
+    found.ledger = [s for s in list_segments(disk, directory / LEDGER_DIRECTORY) if s.first_seq not in firsts]
+    everything = sorted([*mains, *found.ledger], key=lambda segment: segment.first_seq)
+    start = len(everything)
+    while start > 0:
+        known = read_fold(disk, everything[start - 1])
+        if known is not None:
+            found.fold = known
+            break
+        start -= 1
+    found.segments = [segment for segment in everything[:start] if segment.first_seq in firsts]
+    for position in range(start, len(everything)):
+        following = everything[position + 1].first_seq if position + 1 < len(everything) else None
+        _read_back(disk, everything[position], following, journal, durable_floor, found)
+    found.fold.skip_to(durable_floor + 1)
+    return found
+
+
+def _read_back(
+    disk: Disk, segment: Segment, following: int | None, journal: bytes, durable_floor: int, found: Recovery
+) -> None:  # fmt: skip
+    """Scan a segment without an index, and either seal it anew or leave it open as the last one."""
+    data = read_damaged(disk, segment.path)
+    header = read_file_header(data)
+    retired = segment in found.ledger
+    if header is not None and header[0] != journal:
+        _set_aside(disk, segment, data, Damage(0, len(data), segment.first_seq), found)
+        disk.remove(segment.path)
+        return
+    entries, damages = scan(data, segment.first_seq)
+    promised = max((entry.durable_seq for entry in entries), default=-1)
+    if following is None:
+        promised = max(promised, durable_floor)
+    else:
+        # The next segment was begun only when all before it was synced; the rest was written again.
+        promised = max(promised, following - 1)
+        entries = [entry for entry in entries if entry.seq < following]
+        damages = [damage for damage in damages if damage.seq < following]
+    entries, damages, cut = _settle(entries, damages, promised)
+    if header is None and entries:
+        damages.insert(0, Damage(0, FILE_HEADER_BYTES, segment.first_seq))
+    for damage in damages:
+        _set_aside(disk, segment, data, damage, found)
+    index = _take(data, entries, found.fold)
+    if retired:
+        with suppress(OSError):
+            write_index(disk, segment, index, found.fold)
+    elif following is not None:
+        end = max([entry.end for entry in entries] + [damage.end for damage in damages], default=0)
+        _seal(disk, segment, index, end, found)
+    else:
+        found.fold.skip_to(promised + 1 if damages else 0)
+        _leave_open(disk, segment, data, cut, index, found)
+
+
+def _settle(
+    entries: list[Entry], damages: list[Damage], promised: int
+) -> tuple[list[Entry], list[Damage], int | None]:  # fmt: skip
+    """Tell damage from a torn tail: what belongs into a tail was never promised."""
+    for position, damage in enumerate(damages):
+        if damage.seq > promised:
+            return (
+                [entry for entry in entries if entry.offset < damage.offset],
+                damages[:position],
+                damage.offset,
+            )
+    return entries, damages, None
+
+
+def _take(data: bytes, entries: list[Entry], fold: Fold) -> Index:
+    index = Index()
+    for entry in entries:
+        index.add(entry, fold.take_bytes(entry.seq, payload(data, entry)))
+        if len(index.entries) == 1:
+            index.t_utc_first_ns = fold.t_utc_ns
+    return index
+
+
+def _seal(disk: Disk, segment: Segment, index: Index, end: int, found: Recovery) -> None:
+    """Give a segment its index; records after `end` were never promised here and lie in the next segment."""
+    if not index.entries:
+        disk.remove(segment.path)
+        return
+    with suppress(OSError):  # without an index the segment is read whole again at the next start
+        if end < segment.size:
+            disk.truncate(segment.path, end)
+            disk.sync(segment.path)
+            disk.close(segment.path)
+            segment = Segment(segment.path, segment.first_seq, end)
+        write_index(disk, segment, index, found.fold)
+    found.segments.append(segment)
+
+
+def _leave_open(
+    disk: Disk, segment: Segment, data: bytes, cut: int | None, index: Index, found: Recovery
+) -> None:  # fmt: skip
+    disk.remove(segment.index_path)  # one that does not fit would mislead as soon as the sizes agreed
+    end = len(data) if cut is None else cut
+    if cut is not None:
+        found.torn_bytes = len(data) - cut
+        _keep_torn(disk, segment, data, cut)
+    if not index.entries:
+        disk.remove(segment.path)
+        disk.sync_directory(segment.path.parent)
+        return
+    try:
+        if cut is not None:
+            disk.truncate(segment.path, cut)
+            disk.sync(segment.path)
+    except OSError as error:
+        LOG.warning("cannot cut %s, going on in a new segment: %s", segment.path.name, error)
+        disk.close(segment.path)
+        found.segments.append(segment)
+        return
+    found.open = OpenSegment(segment.path, segment.first_seq, end, index)
+
+
+def _keep_torn(disk: Disk, segment: Segment, data: bytes, cut: int) -> None:
+    """Keep the last torn tail that was not only zeros: it says more than its length, should anybody ask."""
+    tail = data[cut:]
+    if tail.strip(b"\0"):
+        with suppress(OSError):
+            write_whole(disk, segment.path.parent / QUARANTINE_DIRECTORY / "last-torn-tail.bin", tail)
+
+
+def _set_aside(disk: Disk, segment: Segment, data: bytes, damage: Damage, found: Recovery) -> None:
+    piece = data[damage.offset : damage.end]
+    if set_aside(disk, segment.path, damage.offset, piece):
+        found.quarantined.append(
+            Quarantined(segment.path.name, damage.offset, len(piece), damage.seq)
+        )  # fmt: skip
+
+
+def set_aside(disk: Disk, segment: Path, offset: int, piece: bytes) -> bool:
+    """Copy unreadable bytes to the quarantine folder; false when they lie there already."""
+    folder = segment.parent
+    if folder.name == LEDGER_DIRECTORY:
+        folder = folder.parent
+    target = folder / QUARANTINE_DIRECTORY / f"{segment.stem}-{offset}-{offset + len(piece)}.bin"
+    try:
+        if disk.size(target) == len(piece):
+            return False
+        write_whole(disk, target, piece)
+    except OSError as error:
+        LOG.warning("cannot copy unreadable bytes to %s: %s", target.name, error)
+    return True

@@ -1,0 +1,155 @@
+"""The journal's hand on the disk: writes and syncs batches of records. Runs in one thread of its own."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline.journal.framing import FILE_HEADER_BYTES, Entry, file_header, frame, parse
+from pipeline.journal.merkle import Tree
+from pipeline.journal.recovery import OpenSegment
+from pipeline.journal.segments import Index, Segment, segment_name, write_index
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline.journal.disk import Disk
+    from pipeline.journal.fold import Fold
+    from pipeline.journal.settings import JournalSettings
+    from pipeline.records import Record
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Written:
+    """What one commit put on the disk."""
+
+    durable_seq: int
+    tree: Tree
+    """The Merkle tree over all durable records."""
+    path: Path
+    """The segment file that took the records."""
+    first_seq: int
+    entries: list[Entry]
+    sealed: list[Segment] = field(default_factory=list)
+    """Segments that were sealed on the way."""
+
+
+class Writer:
+    """Appends batches to the open segment and begins new ones.
+
+    After a failed write or sync nobody knows what of the file is on the disk, and a second sync may claim
+    success for pages that were dropped. So the segment is left at what was synced before, and the batch is
+    written again, whole, to a new one.
+
+    Thread-safe: no; one call at a time.
+    """
+
+    def __init__(
+        self, disk: Disk, directory: Path, journal: bytes, settings: JournalSettings, fold: Fold,
+        opened: OpenSegment | None,
+    ) -> None:  # fmt: skip
+        """Go on in the segment that recovery left open, if any."""
+        self._disk = disk
+        self._directory = directory
+        self._journal = journal
+        self._settings = settings
+        self._fold = fold
+        self._open = opened
+        self._suspect = False
+        self._sealed: list[Segment] = []
+
+    def commit(self, batch: Sequence[Record]) -> Written:
+        """Write and sync a batch. Returns when it is durable.
+
+        Raises:
+            OSError: it is not; calling again with the same batch tries again.
+        """
+        durable_seq = self._fold.next_seq - 1
+        assert batch[0].seq == durable_seq + 1  # noqa: S101 - our bug, never the world's
+        frames = [frame(record.seq, durable_seq, record.data) for record in batch]
+        size = sum(map(len, frames))
+        self._make_room(size)
+        target = self._open or OpenSegment(
+            self._directory / segment_name(batch[0].seq), batch[0].seq, FILE_HEADER_BYTES, Index()
+        )
+        entries = _lay_out(frames, target.size)
+        try:
+            self._write(target, b"".join(frames))
+        except OSError:
+            self._suspect = self._open is not None
+            if self._open is None:
+                with suppress(OSError):
+                    self._disk.remove(target.path)
+            raise
+        self._open = target
+        target.size += size
+        self._account(batch, entries, target)
+        sealed, self._sealed = self._sealed, []
+        through = self._fold.next_seq - 1
+        return Written(through, self._fold.tree.copy(), target.path, target.first_seq, entries, sealed)
+
+    def _make_room(self, size: int) -> None:
+        """Seal the open segment when it is suspect, or when `size` more bytes or any record are too much."""
+        opened = self._open
+        if opened is None:
+            return
+        full = opened.size + size > self._settings.segment_bytes
+        if not (self._suspect or full or len(opened.index.entries) >= self._settings.segment_records):
+            return
+        if self._suspect:
+            with suppress(OSError):
+                self._disk.truncate(opened.path, opened.size)
+                self._disk.sync(opened.path)
+        self._sealed.append(self._seal(opened))
+
+    def _seal(self, opened: OpenSegment) -> Segment:
+        """End a segment: write its index, take no more."""
+        segment = Segment(opened.path, opened.first_seq, opened.size)
+        self._disk.close(opened.path)
+        self._open, self._suspect = None, False
+        try:
+            write_index(self._disk, segment, opened.index, self._fold)
+        except OSError as error:
+            LOG.warning("no index for %s, the next start reads it whole: %s", segment.path.name, error)
+        return segment
+
+    def _write(self, target: OpenSegment, data: bytes) -> None:
+        fresh = target.size == FILE_HEADER_BYTES
+        if fresh:
+            self._disk.create(target.path)
+            data, offset = file_header(self._journal, target.first_seq) + data, 0
+        else:
+            offset = target.size
+        self._disk.write_at(target.path, offset, data)
+        self._disk.sync(target.path)
+        if fresh:
+            self._disk.sync_directory(self._directory)
+
+    def _account(self, batch: Sequence[Record], entries: list[Entry], target: OpenSegment) -> None:
+        for record, entry in zip(batch, entries, strict=True):
+            target.index.add(entry, record.kind)
+            self._fold.take(record)
+        if target.index.t_utc_first_ns == 0:
+            target.index.t_utc_first_ns = batch[0].t_utc_ns
+
+    def close(self) -> None:
+        """Close the open file; it stays the open segment of the next start."""
+        if self._open is not None:
+            self._disk.close(self._open.path)
+
+
+def _lay_out(frames: list[bytes], offset: int) -> list[Entry]:
+    """Return where each frame will lie, after checking that it reads back as what it should be."""
+    entries = []
+    for data in frames:
+        entry = parse(memoryview(data), 0)
+        assert entry is not None, "a frame does not read back"  # noqa: S101 - pair assertion, see design
+        assert entry.end == len(data)  # noqa: S101 - pair assertion, see design
+        entries.append(Entry(entry.seq, entry.durable_seq, offset, offset + len(data)))
+        offset += len(data)
+    return entries

@@ -1,0 +1,187 @@
+"""One MQTT 5 connection: the only code that touches aiomqtt's inner paho client.
+
+Why it does (measured on aiomqtt 2.5.1; tests/contract/test_mqtt_link.py pins it): aiomqtt ignores the
+reason code of a PUBACK, so a publish that the broker's access list denies returns normally; it acknowledges
+a message before anybody has processed it; it keeps neither the broker's receive maximum nor its maximum
+packet size; its incoming queue has no limit; after a connection that failed half way it leaves socket and
+task behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from pipeline.mqtt.errors import LinkLostError, PublishRefusedError, PublishTooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from types import TracebackType
+    from typing import Self
+
+    from pipeline.mqtt.settings import MqttSettings
+
+NO_MATCHING_SUBSCRIBERS = 0x10
+TIMEOUT_S = 10.0
+_HEADER_BYTES = 16
+"""Fixed header, topic length, packet identifier and empty properties of a PUBLISH, rounded up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that the broker holds as delivered only once `done()` was called."""
+
+    topic: str
+    payload: bytes
+    properties: Any
+    done: Callable[[], None]
+
+
+class Link:
+    """An MQTT 5 connection as an async context manager; clean start, session expiry 0.
+
+    In flight outwards: at most `settings.in_flight_max`, or the broker's receive maximum; further calls of
+    `publish` wait. Inwards we ask for the same, but Mosquitto 2.0.11 then hands out that many again for every
+    acknowledgement; so what is delivered and not done is bounded here, by `settings.held_bytes_max`. Full
+    policy: a message is acknowledged and dropped (`dropped` counts); its sender gets no receipt and sends
+    it again. Messages of QoS 0 are dropped: nobody here sends any.
+    """
+
+    def __init__(
+        self, settings: MqttSettings, identifier: str, will: tuple[str, bytes] | None = None,
+        password: str | None = None,
+    ) -> None:  # fmt: skip
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.ReceiveMaximum = settings.in_flight_max
+        self._client = aiomqtt.Client(
+            settings.host, settings.port, identifier=identifier, protocol=aiomqtt.ProtocolVersion.V5,
+            username=settings.username, password=password, keepalive=settings.keep_alive_s, clean_start=True,
+            will=None if will is None else aiomqtt.Will(will[0], will[1], qos=1, retain=True),
+            timeout=TIMEOUT_S, properties=properties,
+            tls_context=None if settings.tls is None else settings.tls.context(),
+        )  # fmt: skip
+        self.dropped, self._held_bytes, self._held_bytes_max = 0, 0, settings.held_bytes_max
+        self._window, self._packet_bytes_max = settings.in_flight_max, 268_435_455
+        self._acknowledged: dict[int, asyncio.Future[int]] = {}
+        self._paho = self._client._client  # noqa: SLF001 - see the module's docstring
+        self._paho.manual_ack_set(True)  # noqa: FBT003 - paho's signature
+        self._paho.on_publish = self._on_publish
+        self._paho.on_connect = self._on_connect
+        self._paho.on_message = self._on_message
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        # The public setter refuses once the socket is open; nothing is in flight yet when CONNACK comes.
+        granted = min(self._window, getattr(properties, "ReceiveMaximum", self._window))
+        self._paho._max_inflight_messages = granted  # noqa: SLF001
+        self._packet_bytes_max = getattr(properties, "MaximumPacketSize", self._packet_bytes_max)
+        self._client._on_connect(client, userdata, flags, reason, properties)  # noqa: SLF001
+
+    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+        size = len(message.payload)
+        if self._held_bytes and self._held_bytes + size > self._held_bytes_max:
+            self.dropped += 1
+            self._paho.ack(message.mid, message.qos)
+        elif message.qos:
+            self._held_bytes += size
+            self._client._on_message(client, userdata, message)  # noqa: SLF001
+
+    def _done(self, mid: int, qos: int, size: int) -> None:
+        self._held_bytes -= size
+        self._paho.ack(mid, qos)
+
+    def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
+        waiting = self._acknowledged.pop(mid, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(int(reason.value))
+
+    async def __aenter__(self) -> Self:
+        connecting = asyncio.ensure_future(self._client.__aenter__())
+        try:
+            await asyncio.shield(connecting)
+        except aiomqtt.MqttError as error:
+            await self._drop()
+            raise LinkLostError(str(error)) from error
+        except asyncio.CancelledError:
+            # A thread is inside connect(): what it opens must be closed after it, or stays open.
+            await asyncio.wait({connecting}, timeout=self._paho.connect_timeout)
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
+            await self._drop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._client.__aexit__(kind, error, traceback)
+        except aiomqtt.MqttError as lost:
+            raise LinkLostError(str(lost)) from lost
+        finally:
+            await self._drop()
+
+    async def _drop(self) -> None:
+        """Close the socket, whatever its state, and end the task beside it."""
+        await asyncio.sleep(0)  # what aiomqtt has scheduled for this socket must not meet a closed one
+        self._paho._sock_close()  # noqa: SLF001
+        task, ended = self._client._misc_task, self._client._disconnected  # noqa: SLF001
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if ended.done() and not ended.cancelled():
+            ended.exception()  # else the loop complains that nobody has asked
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Publish at QoS 1 and wait for the acknowledgement. Returns False when nobody subscribes.
+
+        Raises:
+            PublishTooLargeError: the broker has announced that it does not take messages of this size.
+            PublishRefusedError: the broker acknowledged with a failure (MQTT 5 section 3.4.2.1).
+            LinkLostError: the connection ended, or no acknowledgement came in time.
+        """
+        size = len(topic.encode()) + len(payload) + _HEADER_BYTES
+        if size > self._packet_bytes_max:
+            raise PublishTooLargeError(f"{topic}: {size} bytes, the broker takes {self._packet_bytes_max}")
+        info = self._paho.publish(topic, payload, qos=1, retain=retain)
+        if info.rc:
+            raise LinkLostError(f"not connected (paho says {info.rc})")
+        waiting = self._acknowledged[info.mid] = asyncio.get_running_loop().create_future()
+        try:
+            ended = self._client._disconnected  # noqa: SLF001
+            await asyncio.wait({waiting, ended}, timeout=TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                why = "the connection ended" if ended.done() else f"no acknowledgement within {TIMEOUT_S:g} s"
+                raise LinkLostError(why)
+        finally:
+            self._acknowledged.pop(info.mid, None)
+        reason: int = waiting.result()
+        if reason >= 0x80:
+            raise PublishRefusedError(f"the broker refuses {topic}: reason code 0x{reason:02X}")
+        return reason != NO_MATCHING_SUBSCRIBERS
+
+    async def subscribe(self, *filters: str) -> None:
+        """Subscribe at QoS 1. Raises PublishRefusedError for a filter that is denied, or LinkLostError."""
+        try:
+            granted = await self._client.subscribe([(f, SubscribeOptions(qos=1)) for f in filters])
+        except aiomqtt.MqttError as error:
+            raise LinkLostError(str(error)) from error
+        for wanted, reason in zip(filters, granted, strict=True):
+            if getattr(reason, "is_failure", False):
+                raise PublishRefusedError(f"the broker refuses the subscription to {wanted}: {reason}")
+
+    async def deliveries(self) -> AsyncIterator[Delivery]:
+        """Messages as they come; at most the receive maximum before `done()` must be called."""
+        try:
+            async for message in self._client.messages:
+                payload = bytes(message.payload or b"")
+                done = partial(self._done, message.mid, message.qos, len(payload))
+                yield Delivery(str(message.topic), payload, message.properties, done)
+        except aiomqtt.MqttError as error:
+            raise LinkLostError(str(error)) from error

@@ -1,0 +1,230 @@
+"""Publish durable records until a collector's receipt says that they are stored."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pipeline.mqtt.errors import LinkLostError, PublishRefusedError, PublishTooLargeError
+from pipeline.mqtt.filling import Filler
+from pipeline.mqtt.link import Link
+from pipeline.mqtt.outbox import Message, Outbox
+from pipeline.mqtt.receipt import ReceiptError, open_receipt
+from pipeline.mqtt.reconnect import LinkHealth, keep_connected
+from pipeline.records.ranges import RangeSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from random import Random
+
+    from pipeline.mqtt.filling import Source
+    from pipeline.mqtt.settings import MqttSettings
+    from pipeline.mqtt.topics import Topics
+    from pipeline.records import Clock
+    from pipeline.records.ranges import Range
+
+LOG = logging.getLogger(__name__)
+PUMP_PERIOD_S = 0.5
+"""Longest time between two looks at what is due, when nothing else wakes the pump."""
+RETAINED_PERIOD_S = 1.0
+GOODBYE_S = 1.0
+"""Time for telling that the gateway goes offline; after it the last will says so."""
+
+
+@dataclass(slots=True)
+class PublisherHealth:
+    """What the status page says of publishing."""
+
+    link: LinkHealth = field(default_factory=LinkHealth)
+    published: int = 0
+    """Messages acknowledged by the broker."""
+    receipts: int = 0
+    receipts_refused: int = 0
+    receipt_error: str = ""
+    no_collector: bool = False
+    refused: dict[str, str] = field(default_factory=dict)
+    """Topic to the broker's refusal; its records wait in the journal and are offered again."""
+    window_messages: int = 0
+    window_bytes: int = 0
+
+
+class _Topics(dict[str, str]):
+    def __init__(self, topics: Topics) -> None:
+        super().__init__()
+        self._topics = topics
+
+    def __missing__(self, key: str) -> str:
+        kind, _, instrument = key.partition("/")
+        self[key] = self._topics.record(kind, instrument or None)
+        return self[key]
+
+
+class Publisher:
+    """The gateway's side of the wire.
+
+    Args:
+        source: the journal.
+        trusted: pinned collector keys, id to 32 public bytes; asked at each receipt.
+        status: JSON-able content of the retained status, without its `state`.
+        retained: topic to payload of what is retained besides the status; asked once a second.
+    """
+
+    def __init__(
+        self, *, settings: MqttSettings, topics: Topics, source: Source, clock: Clock, random: Random,
+        trusted: Callable[[], Mapping[str, bytes]], status: Callable[[], dict[str, Any]],
+        retained: Callable[[], Mapping[str, bytes]], password: str | None = None,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._topics = topics
+        self._source = source
+        self._clock = clock
+        self._random = random
+        self._trusted = trusted
+        self._status = status
+        self._retained = retained
+        self._password = password
+        self._topic_of = _Topics(topics)
+        self._wake = asyncio.Event()
+        self.health = PublisherHealth()
+        self._start_over()
+
+    def _start_over(self) -> None:
+        """Forget the window: what the last connection had under way has no receipt and is found by that."""
+        s = self._settings
+        self._outbox = Outbox(s.window_bytes, int(s.republish_first_s * 1e9), int(s.republish_max_s * 1e9))
+        self._stored = RangeSet(self._source.receipts.done)
+
+    def _link(self) -> Link:
+        will = (self._topics.status, self._status_payload("offline"))
+        return Link(self._settings, f"yaosu-{self._topics.lab}-{self._topics.gateway}", will, self._password)
+
+    def _status_payload(self, state: str) -> bytes:
+        return orjson.dumps({"state": state, **self._status()})
+
+    async def run(self) -> None:
+        """Publish for ever, whatever becomes of the connection."""
+        await keep_connected(self._link, self._work, self.health.link, self._clock, self._random)
+
+    async def _work(self, link: Link) -> None:
+        self._start_over()
+        await link.subscribe(self._topics.receipt)
+        try:
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(self._take_receipts(link))
+                parts.create_task(self._publish_retained(link))
+                parts.create_task(self._wake_on_append())
+                parts.create_task(self._pump(link))
+        except asyncio.CancelledError:
+            await self._say_goodbye(link)
+            raise
+
+    async def _say_goodbye(self, link: Link) -> None:
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                await link.publish(self._topics.status, self._status_payload("offline"), retain=True)
+        except (LinkLostError, PublishRefusedError, TimeoutError):
+            LOG.debug("nobody was told that this gateway goes offline")
+
+    async def _take_receipts(self, link: Link) -> None:
+        async for delivery in link.deliveries():
+            try:
+                receipt = open_receipt(delivery.payload, self._trusted())
+            except ReceiptError as error:
+                self.health.receipts_refused += 1
+                self.health.receipt_error = str(error)
+                LOG.warning("receipt refused: %s", error)
+            else:
+                if receipt.journal == self._source.id:
+                    self.health.receipts += 1
+                    ranges = self._plausible(receipt.ranges)
+                    self._source.receipts.acknowledge(ranges)
+                    self._stored.update(ranges)
+                    self._outbox.receipted(self._stored, self._clock.run_ns())
+                    self._wake.set()
+            delivery.done()
+
+    def _plausible(self, ranges: Iterable[Range]) -> list[Range]:
+        """Leave out what was never published: nobody can have stored it."""
+        last = self._source.durable_seq
+        return [(first, min(end, last)) for first, end in ranges if first <= last]
+
+    async def _publish_retained(self, link: Link) -> None:
+        said: dict[str, bytes] = {}
+        while True:
+            status = {self._topics.status: self._status_payload("online")}
+            for topic, payload in {**status, **self._retained()}.items():
+                if said.get(topic) != payload:
+                    said[topic] = payload
+                    await self._retain(link, topic, payload)
+            await asyncio.sleep(RETAINED_PERIOD_S)
+
+    async def _retain(self, link: Link, topic: str, payload: bytes) -> None:
+        try:
+            await link.publish(topic, payload, retain=True)
+        except PublishRefusedError as error:
+            self._note_refusal(topic, error)
+        else:
+            self.health.refused.pop(topic, None)
+
+    def _note_refusal(self, topic: str, error: PublishRefusedError) -> None:
+        if topic not in self.health.refused:
+            LOG.warning("%s", error)
+        self.health.refused[topic] = str(error)
+
+    async def _wake_on_append(self) -> None:
+        while True:
+            await self._source.wait_beyond(self._source.durable_seq)
+            self._wake.set()
+
+    async def _pump(self, link: Link) -> None:
+        """Fill the lanes, publish what is due, several messages under way at once."""
+        bytes_max = self._settings.message_bytes_max
+        filler = Filler(self._source, self._outbox, self._topic_of, self._stored, bytes_max, self._clock)
+        under_way = asyncio.Semaphore(self._settings.in_flight_max)
+        async with asyncio.TaskGroup() as sending:
+            while True:
+                self._wake.clear()
+                if await filler.fill():
+                    self._wake.set()
+                for message in self._outbox.due(self._clock.run_ns()):
+                    await under_way.acquire()
+                    sending.create_task(self._send(link, message, under_way))
+                self._note_health()
+                await self._wait()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(PUMP_PERIOD_S):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _send(self, link: Link, message: Message, under_way: asyncio.Semaphore) -> None:
+        try:
+            listened = await link.publish(message.topic, message.payload)
+        except PublishRefusedError as error:
+            self._note_refusal(message.topic, error)
+            alone = isinstance(error, PublishTooLargeError)
+            self._outbox.refused(message, self._clock.run_ns(), alone=alone)
+        else:
+            self._outbox.taken(message)
+            self.health.refused.pop(message.topic, None)
+            if listened:
+                self.health.published += 1
+            else:
+                self._outbox.nobody_listens(message, self._clock.run_ns())
+        finally:
+            under_way.release()
+            self._wake.set()
+
+    def _note_health(self) -> None:
+        self.health.window_messages, self.health.window_bytes = self._outbox.contents()
+        self.health.no_collector = self._outbox.silent
+
+    def status(self) -> dict[str, Any]:
+        """Health as JSON."""
+        return asdict(self.health)

@@ -1,0 +1,72 @@
+"""Connect, work, and after a loss connect again: with back-off and jitter, for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.mqtt.errors import LinkLostError, PublishRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from random import Random
+
+    from pipeline.mqtt.link import Link
+    from pipeline.records import Clock
+
+LOG = logging.getLogger(__name__)
+DELAY_FIRST_S = 0.25
+DELAY_MAX_S = 30.0
+STABLE_S = 10.0
+"""A connection that held this long starts the back-off over; two clients of one name would else drive each
+other out four times a second."""
+
+
+@dataclass(slots=True)
+class LinkHealth:
+    """What the status page says of a connection."""
+
+    connected: bool = False
+    since_utc_ns: int = 0
+    """When the present state began."""
+    error: str = ""
+    """Why the last connection ended or could not be made; empty while connected."""
+    connections: int = 0
+
+
+async def keep_connected(
+    connect: Callable[[], Link], work: Callable[[Link], Awaitable[None]], health: LinkHealth, clock: Clock,
+    random: Random,
+) -> None:  # fmt: skip
+    """Run `work` on a connection; on loss or refusal wait 0.25 s, doubling to 30 s, half of it random."""
+    loop, delay_s = asyncio.get_running_loop(), DELAY_FIRST_S
+    health.since_utc_ns = clock.utc_ns()
+    while True:
+        connected_s = math.inf
+        try:
+            async with connect() as link:
+                connected_s = loop.time()
+                health.connected, health.since_utc_ns, health.error = True, clock.utc_ns(), ""
+                health.connections += 1
+                await work(link)
+        except* (LinkLostError, PublishRefusedError, OSError) as group:
+            health.error = "; ".join(dict.fromkeys(str(error) for error in _leaves(group)))
+            LOG.warning("MQTT connection: %s", health.error)
+        finally:
+            if health.connected:
+                health.connected, health.since_utc_ns = False, clock.utc_ns()
+        if loop.time() - connected_s >= STABLE_S:
+            delay_s = DELAY_FIRST_S
+        await asyncio.sleep(delay_s * (0.5 + random.random() / 2))
+        delay_s = min(2 * delay_s, DELAY_MAX_S)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]

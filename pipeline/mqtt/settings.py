@@ -1,0 +1,58 @@
+"""Settings of the MQTT connection, the same for the gateway and the collector."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Annotated
+
+from pydantic import Field
+
+from config.model import CredentialRef, FilePath, Port, Seconds, Settings
+
+
+class TlsSettings(Settings):
+    """Transport security: the broker's certificate is always checked."""
+
+    ca_file: FilePath
+    """Certificate authorities that may have signed the broker's certificate (PEM)."""
+    certificate_file: FilePath | None = None
+    """This client's certificate (PEM), where the broker asks for one."""
+    key_file: FilePath | None = None
+    """Private key of `certificate_file` (PEM, mode 0600)."""
+
+    def context(self) -> ssl.SSLContext:
+        """Build the TLS context, TLS 1.2 or newer. Raises OSError for files that cannot be read."""
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.certificate_file is not None:
+            context.load_cert_chain(self.certificate_file, self.key_file)
+        return context
+
+
+class MqttSettings(Settings):
+    """Where the broker is, and how much may be under way to it."""
+
+    host: str = "127.0.0.1"
+    """Host name or address of the MQTT 5 broker."""
+    port: Port = 1883
+    """TCP port of the broker; 8883 is usual with TLS."""
+    username: str | None = None
+    """User name, where the broker asks for one."""
+    password: CredentialRef | None = None
+    """Password of `username`."""
+    tls: TlsSettings | None = None
+    """Transport security; leave it out only on a network of your own."""
+    keep_alive_s: Annotated[int, Field(ge=5, le=600)] = 30
+    """Seconds without traffic after which client and broker look for each other."""
+    in_flight_max: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Messages under way at once, in each direction; the broker may lower it."""
+    held_bytes_max: Annotated[int, Field(ge=65536, le=1024 * 1024 * 1024)] = 64 * 1024 * 1024
+    """Bytes of received messages held at once; what comes beyond them is dropped and sent again later."""
+    window_bytes: Annotated[int, Field(ge=65536, le=256 * 1024 * 1024)] = 8 * 1024 * 1024
+    """Bytes published and not yet receipted; a quarter is kept for live frames while a backlog drains."""
+    message_bytes_max: Annotated[int, Field(ge=4096, le=16 * 1024 * 1024)] = 128 * 1024
+    """Records are put together into messages up to this size; one larger record is a message of its own."""
+    republish_first_s: Seconds = 10.0
+    """A message without a receipt is published again after this time, then after twice as long, and so on."""
+    republish_max_s: Seconds = 300.0
+    """Longest time between two publications of a message without a receipt."""

@@ -1,0 +1,12 @@
+"""Checks on the stream: every reading is judged as it arrives, the same however the stream is cut."""
+
+from pipeline.qc.describe import Evidence, Sample
+from pipeline.qc.engine import SNAPSHOT_VERSION, Decision, QcEngine, QcResult
+from pipeline.qc.explain import explain_reading, explain_row
+from pipeline.qc.settings import ChannelQc
+from pipeline.qc.table import RULES
+
+__all__ = [
+    "RULES", "SNAPSHOT_VERSION", "ChannelQc", "Decision", "Evidence", "QcEngine", "QcResult", "Sample",
+    "explain_reading", "explain_row",
+]  # fmt: skip

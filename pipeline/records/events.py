@@ -1,0 +1,147 @@
+"""The catalogue of events: one literal table of code, severity and text in both languages.
+
+An `event` record carries the code and its arguments, never the text; readers render it. Codes are part of the
+record format: append, never rename.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import Formatter
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipeline.records.block import DeviceEvent, Severity
+
+if TYPE_CHECKING:
+    from pipeline.records.envelope import Body
+
+Language = Literal["en", "zh"]
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """How an event of one code is shown."""
+
+    severity: Severity
+    en: str
+    zh: str
+
+
+CATALOGUE: dict[str, EventKind] = {
+    # drivers
+    "instrument-lost": EventKind(
+        "alarm", "{instrument} stopped answering: {error}", "{instrument} 停止应答:{error}"
+    ),
+    "instrument-back": EventKind(
+        "info", "{instrument} answers again after {seconds} s", "{instrument} 中断 {seconds} 秒后恢复应答"
+    ),
+    "identity": EventKind(
+        "info",
+        "{instrument} identifies itself as {vendor} {model} {serial}",
+        "{instrument} 自报身份:{vendor} {model} {serial}",
+    ),
+    "bad-frame": EventKind(
+        "warning", "{instrument} sent a frame that is not valid: {error}", "{instrument} 发来无效帧:{error}"
+    ),
+    "device-exception": EventKind(
+        "warning",
+        "{instrument} answered with exception {code} ({meaning})",
+        "{instrument} 返回异常码 {code}({meaning})",
+    ),
+    "device-error": EventKind(
+        "warning", "{instrument} reports error {code} ({meaning})", "{instrument} 报告错误 {code}({meaning})"
+    ),
+    "device-message": EventKind("info", "{instrument} says: {text}", "{instrument} 报告:{text}"),
+    # daemon
+    "daemon-start": EventKind(
+        "info",
+        "Gateway started, boot {boot}, downtime {downtime_s} s ({basis})",
+        "网关启动,第 {boot} 次,停机 {downtime_s} 秒({basis})",
+    ),
+    "daemon-stop": EventKind("info", "Gateway stopped in order", "网关正常停止"),
+    "unattributed-change": EventKind(
+        "alarm",
+        "Started on a configuration that no authenticated person applied ({sha256})",
+        "启动所用配置未经认证人员应用({sha256})",
+    ),
+    "clock-step": EventKind("alarm", "UTC stepped by {step_s} s", "UTC 时钟跳变 {step_s} 秒"),
+    "slow-sync": EventKind("warning", "Disk sync took {seconds} s", "磁盘同步耗时 {seconds} 秒"),
+    "quarantine": EventKind(
+        "alarm",
+        "Journal segment {segment} has bytes that cannot be read; set aside",
+        "记录分段 {segment} 有无法读取的字节,已隔离",
+    ),
+    "storage-trouble": EventKind(
+        "alarm",
+        "The journal cannot be written since {since}: {error}; records wait in memory",
+        "记录自 {since} 起无法写入磁盘:{error};数据暂存内存",
+    ),
+    "storage-recovered": EventKind(
+        "warning", "The journal is written again after {seconds} s", "记录写盘中断 {seconds} 秒后恢复"
+    ),
+    "part-failed": EventKind(
+        "alarm", "{part} failed and was started again: {error}", "{part} 故障,已重新启动:{error}"
+    ),
+    "qc-onset": EventKind(
+        "warning",
+        "{instrument} {channel}: {rule} ({flag}) at row {n}",
+        "{instrument} {channel}:{rule}({flag}),第 {n} 行",
+    ),
+    "service-state": EventKind(
+        "info", "{instrument} is now {state}: {reason}", "{instrument} 状态变更为 {state}:{reason}"
+    ),
+    # elements
+    "element-held": EventKind(
+        "alarm",
+        "Task {task}: {element} is held, {reason} ({subject})",
+        "任务 {task}:要素 {element} 被扣留,{reason}({subject})",
+    ),
+    "record-not-understood": EventKind(
+        "alarm",
+        "Record {of_seq} of kind {of_kind} cannot be understood: {error}",
+        "记录 {of_seq}(类型 {of_kind})无法解读:{error}",
+    ),
+    "command-refused": EventKind(
+        "warning", "{command} by {person} was refused: {reason}", "{person} 的命令 {command} 被拒绝:{reason}"
+    ),
+    "person-changed": EventKind(
+        "info", "{by} changed the access of {person}: {action}", "{by} 变更了 {person} 的访问权限:{action}"
+    ),
+}
+
+
+def told(item: DeviceEvent) -> Body:
+    """Build the body of the `event` record of something that an instrument did."""
+    return event_body(item.code, instrument=item.instrument) | {"args": dict(item.args)}
+
+
+def event_body(
+    code: str, /, *, instrument: str | None = None, channel: str | None = None, **args: Any
+) -> Body:
+    """Build the body of an `event` record.
+
+    Raises:
+        KeyError: `code` is not in the catalogue (our bug: add it there).
+    """
+    return {
+        "code": code,
+        "severity": CATALOGUE[code].severity,
+        "instrument": instrument,
+        "channel": channel,
+        "args": args,
+    }
+
+
+def render_event(body: Body, language: Language) -> str:
+    """Write an event out for people; an unknown code (a newer writer) shows its code and arguments."""
+    kind = CATALOGUE.get(body["code"])
+    args = {"instrument": body.get("instrument"), "channel": body.get("channel"), **body.get("args", {})}
+    if kind is None:
+        return f"{body['code']} {args}"
+    template = kind.en if language == "en" else kind.zh
+    return Formatter().vformat(template, (), _Shown(args))
+
+
+class _Shown(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return f"<{key}?>"

@@ -1,0 +1,232 @@
+"""The blocking half of the InfluxDB store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.store import schema
+from pipeline.store.door import DeadLetter, LatestRow, LedgerRow, Origin
+from pipeline.store.folding import Newest, make_series
+from pipeline.store.influx.answers import (
+    Counter,
+    condition,
+    make_parts,
+    make_rows,
+    select,
+    span,
+    text_literal,
+)
+from pipeline.store.influx.batches import write_lines
+from pipeline.store.influx.client2 import ClientWriter
+from pipeline.store.influx.http import InfluxHttp
+from pipeline.store.influx.lines import record_lines
+from pipeline.store.prepare import prepare, report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline.records import Record
+    from pipeline.store.door import Counts, Row, Series, WriteReport
+    from pipeline.store.influx.batches import Poster
+    from pipeline.store.influx.http import Table
+    from pipeline.store.influx.settings import InfluxStoreSettings
+
+STATEMENTS_MAX = 50
+"""In one request for the newest rows."""
+
+_BY_SERIES = 'GROUP BY "source", "era"'
+
+
+class InfluxCore:
+    """Writes lines and reads InfluxQL; each method is one or a few requests. Thread-safe."""
+
+    kind = "influxdb"
+
+    def __init__(self, settings: InfluxStoreSettings, credentials: Path | None) -> None:
+        self._http = InfluxHttp(settings, credentials)
+        self._poster: Poster = (
+            self._http if settings.generation == "1" else ClientWriter(settings, credentials, self._http)
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._poster.close()
+        self._http.close()
+
+    def write(self, origin: Origin, records: Sequence[Record]) -> WriteReport:
+        """See `Store.write`."""
+        ready, dead = prepare(origin, records)
+        lines: list[str] = []
+        owners: list[Record] = []
+        for prepared in ready:
+            of_record = record_lines(origin, prepared)
+            lines.extend(of_record)
+            owners.extend([prepared.record] * len(of_record))
+        for bad in write_lines(self._poster, lines):
+            owner = owners[bad.position]
+            dead.append(DeadLetter(owner.journal, owner.seq, lines[bad.position], bad.reason))
+        return report(records, dead)
+
+    def _tag_values(self, statement: str) -> list[str]:
+        return sorted({values[1] for table in self._http.query(statement) for values in table.values})
+
+    def sites(self) -> list[Origin]:
+        """See `Store.sites`."""
+        return [
+            Origin(lab, gateway)
+            for lab in self._tag_values('SHOW TAG VALUES WITH KEY = "lab"')
+            for gateway in self._tag_values(
+                f'SHOW TAG VALUES WITH KEY = "gateway" WHERE "lab" = {text_literal(lab)}'
+            )
+        ]
+
+    def instruments(self, origin: Origin) -> list[str]:
+        """See `Store.instruments`."""
+        return self._tag_values(
+            f'SHOW TAG VALUES FROM "{schema.READING}" WITH KEY = "instrument" WHERE {condition(origin)}'
+        )
+
+    def latest(self, origin: Origin) -> dict[str, LatestRow]:
+        """See `Store.latest`."""
+        newest: dict[str, Newest] = {}
+        statement = select(
+            'last("seq"), "n"',
+            schema.READING,
+            condition(origin),
+            tail='GROUP BY "instrument", "source", "era"',
+        )
+        for table in self._http.query(statement):
+            for t_ns, _, n in table.values:
+                newest.setdefault(table.tags["instrument"], Newest()).offer(table.tags["era"], n, t_ns)
+        config = self.ledger(origin, "config", key=None, limit=1, newest_first=True, seq_from=None)
+        return {
+            row.instrument: LatestRow(
+                **{name: getattr(row, name) for name in row.__slots__},
+                units=schema.units_of(config[0].body if config else None, row.instrument),
+            )
+            for row in self._rows_at(origin, newest)
+        }
+
+    def _rows_at(self, origin: Origin, newest: dict[str, Newest]) -> list[Row]:
+        names = sorted(newest)
+        rows: list[Row] = []
+        for start in range(0, len(names), STATEMENTS_MAX):
+            some = names[start : start + STATEMENTS_MAX]
+            tables: dict[int, list[Table]] = {}
+            statements = "; ".join(
+                select(
+                    "*",
+                    schema.READING,
+                    condition(origin, instrument=name),
+                    f"time = {newest[name].best.t_ns}",
+                    tail=_BY_SERIES,
+                )
+                for name in some
+            )
+            for table in self._http.query(statements):
+                tables.setdefault(table.statement, []).append(table)
+            for index, name in enumerate(some):
+                found = make_rows(name, tables.get(index, ()))
+                best = newest[name].best
+                rows.extend([row for row in found if (row.era, row.n) == (best.era, best.n)][:1])
+        return rows
+
+    def window(
+        self, origin: Origin, instrument: str, channel: str, t_from_ns: int, t_to_ns: int, points_max: int
+    ) -> Series:
+        """See `Store.window`."""
+        if not schema.is_channel(channel):
+            return make_series([], channel, {}, points_max)
+        names = [schema.field_name(channel, kind) for kind in ("f8", "i8", "text")]
+        fields = ", ".join(f'"{name}"' for name in ["n", *names, f"{channel}.q", f"{channel}.r"])
+        tables = self._http.query(
+            select(
+                rf"{fields}, /^{channel}\.f\./",
+                schema.READING,
+                condition(origin, instrument=instrument),
+                span(t_from_ns, t_to_ns),
+                tail=_BY_SERIES,
+            )
+        )
+        parts, verdicts = make_parts(tables)
+        return make_series(parts, channel, verdicts, points_max)
+
+    def rows(self, origin: Origin, instrument: str, *, n_from: int, n_to: int, era: str | None) -> list[Row]:
+        """See `Store.rows`."""
+        ordinals = f'"n" >= {max(n_from, 0)} AND "n" < {min(n_to, 2**63 - 1)}'
+        where = condition(origin, instrument=instrument)
+        found = make_rows(
+            instrument, self._http.query(select("*", schema.READING, where, ordinals, tail=_BY_SERIES))
+        )
+        return [row for row in found if era is None or row.era == era]
+
+    def counts(self, origin: Origin, t_from_ns: int, t_to_ns: int) -> dict[str, Counts]:
+        """See `Store.counts`."""
+        result: dict[str, Counts] = {}
+        for instrument in self.instruments(origin):
+            where = (condition(origin, instrument=instrument), span(t_from_ns, t_to_ns))
+            ordinals = select('"n", "seq", "channels"', schema.READING, *where, tail=_BY_SERIES)
+            sparse = select(r"/\.[qr]$|\.f\./", schema.READING, *where, tail=_BY_SERIES)
+            counter = Counter()
+            for table in self._http.query(ordinals):
+                counter.add_ordinals(table)
+            if counter.tally.rows:
+                counter.add_sparse(list(self._http.query(sparse)))
+                result[instrument] = counter.tally.counts()
+        return result
+
+    def _ledger_condition(self, origin: Origin, kind: str, key: str | None) -> str:
+        if kind in schema.TAG_KEYED:
+            return condition(origin, instrument=key)
+        return condition(origin, key=key)
+
+    def ledger(
+        self,
+        origin: Origin,
+        kind: str,
+        *,
+        key: str | None,
+        limit: int,
+        newest_first: bool,
+        seq_from: int | None,
+    ) -> list[LedgerRow]:
+        """See `Store.ledger`."""
+        where = self._ledger_condition(origin, kind, key)
+        order = f"ORDER BY time {'DESC' if newest_first else 'ASC'} LIMIT {limit}"
+        if seq_from is not None:
+            # InfluxQL orders by time alone: find the seqs of the page first.
+            tables = self._http.query(select('"seq"', kind, where, f'"seq" >= {seq_from}'))
+            seqs = sorted((seq for table in tables for _, seq in table.values), reverse=newest_first)[:limit]
+            if not seqs:
+                return []
+            where += f' AND "seq" >= {min(seqs)} AND "seq" <= {max(seqs)}'
+            order = ""
+        fields = '"seq", "t_utc_ns", "journal", "key", "body", "era", "source", "instrument"'
+        tables = self._http.query(select(fields, kind, where, tail=order))
+        found = [_ledger_entry(kind, values) for table in tables for values in table.values]
+        by_seq = seq_from is not None
+        found.sort(
+            key=lambda entry: (entry[1].seq if by_seq else entry[0], entry[1].seq, entry[1].era),
+            reverse=newest_first,
+        )
+        return [row for _, row in found][:limit]
+
+    def ledger_count(self, origin: Origin, kind: str, *, key: str | None) -> int:
+        """See `Store.ledger_count`."""
+        where = self._ledger_condition(origin, kind, key)
+        tables = self._http.query(select('count("seq")', kind, where))
+        return sum(int(values[1]) for table in tables for values in table.values)
+
+    def health(self) -> str:
+        """Return the server's version. Raises StoreUnavailable."""
+        return f"InfluxDB {self._http.ping()}"
+
+
+def _ledger_entry(kind: str, values: Sequence[str | int | None]) -> tuple[int, LedgerRow]:
+    t_ns, seq, t_utc_ns, journal, key, body, era, source, instrument = values
+    row = schema.ledger_row(
+        kind=kind, key=str(key or instrument or ""), journal=bytes.fromhex(str(journal)), era=str(era),
+        seq=int(seq or 0), t_utc_ns=int(t_utc_ns or 0), source=str(source), body=str(body),
+    )  # fmt: skip
+    return int(t_ns or 0), row

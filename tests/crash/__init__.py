@@ -1,0 +1,1 @@
+"""What happens to the journal when power or process goes away."""

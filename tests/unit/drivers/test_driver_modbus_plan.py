@@ -1,0 +1,98 @@
+"""Channels become blocks."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.modbus.plan import BITS_MAX, ReadBlock, plan_blocks
+from drivers.modbus.settings import REGISTERS, ModbusChannel
+
+
+def channel(address: int, kind: str = "uint16", table: str = "holding") -> ModbusChannel:
+    bit = 0 if kind == "bool" and table in {"holding", "input"} else None
+    return ModbusChannel.model_validate(
+        {"name": f"c{address}", "address": address, "type": kind, "table": table, "bit": bit}
+    )
+
+
+def plan(channels: list[ModbusChannel], longest: int = 125, gap: int = 0) -> tuple[ReadBlock, ...]:
+    return plan_blocks(channels, block_registers_max=longest, gap_registers_max=gap)
+
+
+def test_adjacent_registers_are_one_block() -> None:
+    assert plan([channel(2), channel(0, "float32")]) == (ReadBlock(3, 0, 3, (1, 0)),)
+
+
+def test_a_hole_is_read_along_only_when_allowed() -> None:
+    channels = [channel(0), channel(3)]
+    assert len(plan(channels)) == 2
+    assert plan(channels, gap=2) == (ReadBlock(3, 0, 4, (0, 1)),)
+
+
+def test_a_value_is_never_split_by_the_limit_of_a_block() -> None:
+    blocks = plan([channel(2 * number, "float32") for number in range(63)])
+    assert [(block.address, block.count) for block in blocks] == [(0, 124), (124, 2)]
+
+
+def test_tables_are_read_by_their_functions_and_never_mixed() -> None:
+    channels = [
+        channel(0, "bool", "coil"),
+        channel(0, "bool", "discrete"),
+        channel(0),
+        channel(0, table="input"),
+    ]
+    assert [(block.function, block.channels) for block in plan(channels)] == [
+        (1, (0,)),
+        (2, (1,)),
+        (3, (2,)),
+        (4, (3,)),
+    ]
+
+
+def test_values_may_share_registers() -> None:
+    channels = [channel(0, "float32"), channel(1), channel(0, "bool")]
+    assert plan(channels) == (ReadBlock(3, 0, 2, (2, 0, 1)),)
+
+
+def test_bits_are_counted_in_whole_bytes() -> None:
+    blocks = plan([channel(number, "bool", "coil") for number in range(BITS_MAX + 1)])
+    assert [(block.count, block.byte_count) for block in blocks] == [(2000, 250), (1, 1)]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 400), st.sampled_from(sorted(REGISTERS)), st.sampled_from(["input", "holding"])
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    st.integers(4, 125),
+    st.integers(0, 20),
+)
+def test_every_value_lies_whole_in_exactly_one_block(
+    values: list[tuple[int, str, str]], longest: int, gap: int
+) -> None:
+    channels = [channel(*value) for value in values]
+    blocks = plan(channels, longest, gap)
+    assert sorted(position for block in blocks for position in block.channels) == list(range(len(channels)))
+    for block in blocks:
+        assert block.count <= longest
+        used: set[int] = set()
+        for position in block.channels:
+            span = range(
+                channels[position].address, channels[position].address + channels[position].registers
+            )
+            assert block.address <= span[0]
+            assert span[-1] < block.address + block.count
+            used.update(span)
+        unused = [
+            address for address in range(block.address, block.address + block.count) if address not in used
+        ]
+        for start in unused:
+            assert not set(range(start, start + gap + 1)) <= set(unused)
+
+
+@pytest.mark.parametrize("count", [1, 2, 124, 125])
+def test_byte_counts_of_registers(count: int) -> None:
+    assert ReadBlock(3, 0, count, ()).byte_count == 2 * count

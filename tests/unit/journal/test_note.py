@@ -1,0 +1,87 @@
+"""Signed notes against the published example of the format, and what must not verify."""
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from pipeline.journal.note import (
+    Checkpoint,
+    MalformedNote,
+    checked_name,
+    checkpoint_text,
+    key_hash,
+    read_checkpoint,
+    sign,
+    verifier_key,
+    verify,
+)
+from pipeline.records.signing import SigningKey
+
+# The example in the documentation of golang.org/x/mod/sumdb/note, from which the C2SP format comes.
+EXAMPLE_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+EXAMPLE_TEXT = (
+    "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
+)
+EXAMPLE_NOTE = EXAMPLE_TEXT + (
+    "\n\u2014 PeterNeumann "
+    "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+)
+NAME = "yaosu/lab/gateway"
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> SigningKey:
+    return SigningKey.load_or_create(tmp_path / "key")
+
+
+def test_the_published_example_verifies() -> None:
+    name, digest, encoded = EXAMPLE_KEY.split("+", 2)
+    public = base64.b64decode(encoded)[1:]
+    assert key_hash(name, public).hex() == digest
+    assert verifier_key(name, public) == EXAMPLE_KEY
+    assert verify(EXAMPLE_NOTE, name, public) == EXAMPLE_TEXT
+
+
+def test_a_signed_checkpoint_reads_back(key: SigningKey) -> None:
+    checkpoint = Checkpoint(NAME, 12345, bytes(range(32)))
+    note = sign(checkpoint_text(checkpoint), NAME, key)
+    assert note.startswith(f"{NAME}\n12345\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n\n\u2014 {NAME} ")
+    assert read_checkpoint(verify(note, NAME, key.public)) == checkpoint
+
+
+def test_signatures_of_others_are_stepped_over(key: SigningKey, tmp_path: Path) -> None:
+    other = SigningKey.load_or_create(tmp_path / "other")
+    text = checkpoint_text(Checkpoint(NAME, 1, bytes(32)))
+    note = sign(text, "witness/one", other) + sign(text, NAME, key).removeprefix(text + "\n")
+    assert verify(note, NAME, key.public) == text
+    assert verify(note, "witness/one", other.public) == text
+    with pytest.raises(MalformedNote, match="not signed by"):
+        verify(note, NAME, other.public)
+
+
+def test_no_changed_character_verifies(key: SigningKey) -> None:
+    note = sign(checkpoint_text(Checkpoint(NAME, 7, bytes(32))), NAME, key)
+    for position, character in enumerate(note):
+        changed = note[:position] + ("x" if character != "x" else "y") + note[position + 1 :]
+        with pytest.raises(MalformedNote):
+            verify(changed, NAME, key.public)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "o\n1\n", "o\n01\nAAAA\n", "o\n-1\nAAAA\n", "o\n1\n!\n", "o\n1\nAAAA\n"]
+)
+def test_text_that_is_no_checkpoint_is_refused(text: str) -> None:
+    with pytest.raises(MalformedNote):
+        read_checkpoint(text)
+
+
+def test_a_text_without_its_last_newline_is_not_signed(key: SigningKey) -> None:
+    with pytest.raises(ValueError, match="newline"):
+        sign("text", NAME, key)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a+b", "a\n"])
+def test_a_name_that_would_break_the_line_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot name"):
+        checked_name(name)

@@ -1,0 +1,70 @@
+"""Settings of the rules: what makes no sense is refused with words that help."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from config.errors import SettingError
+from pipeline.qc import ChannelQc
+from pipeline.qc.table import window_bytes
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"range": {}}, "no limit"),
+        ({"range": {"suspect_low": 2.0, "suspect_high": 1.0}}, "no value lies between"),
+        ({"range": {"fail_low": 2.0, "suspect_low": 1.0}}, "fail range must contain the suspect range"),
+        ({"range": {"suspect_high": 5.0, "fail_high": 4.0}}, "fail range must contain the suspect range"),
+        ({"range": {"fail_low": 5.0, "suspect_high": 4.0}}, "no value lies between"),
+        ({"rate": {}}, "no limit"),
+        ({"rate": {"suspect": 3.0, "fail": 2.0}}, "no reading could be suspect"),
+        ({"rate": {"suspect": -1.0}}, "greater than or equal to 0"),
+        ({"rate": {"suspect": 1.0, "per": "day"}}, "'s', 'min' or 'h'"),
+        ({"rate": {"suspect": 1.0, "max_gap_s": 0.0}}, "greater than 0"),
+        ({"spike": {}}, "no limit"),
+        ({"spike": {"suspect": 3.0, "fail": 2.0}}, "no reading could be suspect"),
+        ({"flat_line": {"tolerance": 0.1}}, "no limit"),
+        ({"flat_line": {"suspect_s": 60.0, "fail_s": 30.0}}, "no reading could be suspect"),
+        ({"flat_line": {"suspect_s": 0.0}}, "greater than 0"),
+        ({"flat_line": {"suspect_s": 1.0, "tolerance": -0.1}}, "greater than or equal to 0"),
+        ({"gap": {"order": False, "duplicate": False}}, "switches nothing on"),
+        ({"gap": {"interval_s": float("inf")}}, "finite"),
+        ({"ramge": {"suspect_low": 1.0}}, "not permitted"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        ChannelQc.model_validate(settings)
+
+
+def test_a_contradiction_names_the_key_and_a_way_out() -> None:
+    with pytest.raises(ValidationError) as caught:
+        ChannelQc.model_validate({"range": {"fail_low": 2.0, "suspect_low": 1.0}})
+    cause = caught.value.errors()[0]["ctx"]["error"]
+    assert isinstance(cause, SettingError)
+    assert (cause.code, cause.key) == ("E023", "fail_low")
+    assert cause.hint is not None
+
+
+def test_limits_of_zero_and_equal_limits_are_taken() -> None:
+    qc = ChannelQc.model_validate(
+        {
+            "range": {"suspect_low": 0, "suspect_high": 0},
+            "rate": {"suspect": 0, "fail": 0},
+            "spike": {"fail": 0},
+            "flat_line": {"tolerance": 0, "fail_s": 1},
+            "gap": {},
+        }
+    )
+    assert qc.range is not None
+    assert qc.range.required
+    assert qc.rate is not None
+    assert not qc.rate.required
+
+
+def test_the_memory_of_windows_follows_from_duration_and_interval() -> None:
+    qc = ChannelQc.model_validate({"flat_line": {"suspect_s": 30, "fail_s": 60}})
+    assert window_bytes(qc, 0.1) == 32 * (750 + 8)
+    assert window_bytes(ChannelQc(), 0.1) == 0
