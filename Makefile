@@ -10,7 +10,7 @@ PACKAGES := config drivers pipeline gateway dashboard simulators
 
 export PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench soak lock clean debian-packages runtime
+.PHONY: help setup demo test lint format bench soak lock clean debian-packages runtime install-units
 
 help:
 	@echo 'Yaosu: instruments in, checked and sealed records out.'
@@ -26,6 +26,7 @@ help:
 	@echo '  make bench     the measurements of benchmarks/'
 	@echo '  make soak      the long runs that `make test` leaves out'
 	@echo '  make lock      pin and hash the dependencies of pyproject.toml anew (needs uv)'
+	@echo '  make install-units YAOSU=/opt/yaosu/bin/yaosu   systemd units, users, folders, udev rules (DESTDIR goes before)'
 	@echo '  make clean     remove what was built and cached (not the environment)'
 	@echo
 	@echo 'ARGS is passed on:    make demo ARGS="--duration 30 --json"    make test ARGS="tests/unit -x"'
@@ -61,6 +62,10 @@ bench: setup
 
 soak: setup debian-packages
 	'$(BIN)/python' -m pytest -m soak --timeout=0 $(ARGS)
+
+# For a gateway in service: the program is installed already (docs/roles/edge-daemon.md).
+install-units:
+	@scripts/install-systemd '$(or $(YAOSU),$(BIN)/yaosu)' '$(DESTDIR)'
 
 # The indexes are the machine's business (UV_INDEX_URL and the like): no address comes into the files.
 UV = $(if $(wildcard $(BIN)/uv),$(BIN)/uv,uv)

@@ -9,6 +9,7 @@ import json
 import sqlite3
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,27 +107,50 @@ def measure_sqlite(path: Path, seconds: float, bodies: list[bytes]) -> dict[str,
     }
 
 
-def main() -> None:
-    """Measure both and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--seconds", type=float, default=3.0, help="duration of each measurement")
-    parser.add_argument(
-        "--directory", type=Path, help="where to write; the default is the temporary directory"
-    )
-    options = parser.parse_args()
+def measure(seconds: float, directory: Path | None) -> dict[str, Any]:
+    """Measure both, one after the other, on the same file system."""
     bodies = [frame_body(number * ROWS) for number in range(64)]
     packed: list[bytes] = [msgpack.packb(body) for body in bodies]
-    with tempfile.TemporaryDirectory(dir=options.directory) as scratch:
-        journal = asyncio.run(measure_journal(Path(scratch) / "journal", options.seconds, bodies))
-        sqlite = measure_sqlite(Path(scratch) / "records.sqlite", options.seconds, packed)
-    figures: dict[str, Any] = {"journal": journal, "sqlite_full": sqlite}
-    if options.json:
-        print(json.dumps({"machine": describe_machine(), **figures}))
-        return
-    print(machine_line(describe_machine()))
-    for name, values in figures.items():
-        print(name, *(f"{key}={value:,.3f}" for key, value in values.items()), sep="\n  ")
+    with tempfile.TemporaryDirectory(dir=directory) as scratch:
+        journal = asyncio.run(measure_journal(Path(scratch) / "journal", seconds, bodies))
+        sqlite = measure_sqlite(Path(scratch) / "records.sqlite", seconds, packed)
+    return {"machine": describe_machine(), "seconds": seconds, "journal": journal, "sqlite_full": sqlite}
+
+
+def results_section(found: dict[str, Any]) -> str:
+    """Write the figures as a section of RESULTS.md."""
+    journal, sqlite = found["journal"], found["sqlite_full"]
+    rows = [
+        ("readings/s", f"{journal['readings_per_s']:,.0f}", f"{sqlite['readings_per_s']:,.0f}"),
+        ("commit p50", f"{journal['commit_p50_ms']:.0f} ms", f"{sqlite['commit_p50_ms']:.0f} ms"),
+        ("commit p99", f"{journal['commit_p99_ms']:.0f} ms", f"{sqlite['commit_p99_ms']:.0f} ms"),
+        ("event loop blocked, p99", f"{journal['loop_blocked_p99_ms']:.1f} ms", "not run on a loop"),
+        ("open again", f"{journal['open_s']:.2f} s", ""),
+    ]
+    return "\n".join([
+        "## Journal",
+        "",
+        f"`python -m benchmarks.journal`; frames of {ROWS} readings, as fast as the disk takes them for",
+        f"{found['seconds']:.0f} s each. The journal packs, checksums, hashes (Merkle) and syncs beside a",
+        "running loop; SQLite (WAL, synchronous FULL) is given bytes that are packed already and does",
+        "nothing else.",
+        f"Machine: {machine_line(found['machine'])}.",
+        "",
+        "| what | journal | SQLite FULL |",
+        "|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ])  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print a section of RESULTS.md, or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--seconds", type=float, default=3.0, help="duration of each measurement")
+    parser.add_argument("--directory", type=Path, help="where to write (default: the temporary directory)")
+    options = parser.parse_args(arguments)
+    found = measure(options.seconds, options.directory)
+    print(json.dumps(found) if options.json else results_section(found))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,9 @@ async def _login(
 ) -> Response:  # fmt: skip
     status = HTTPStatus.UNAUTHORIZED if refusal else HTTPStatus.OK
     values = {"next": _local(target), "refusal": refusal, "person": person}
-    return render(context, request, context.sessions.viewer(request), "login.html", None, values, status)
+    return render(
+        context, request, context.sessions.viewer(request), "login.html", None, values, status=status
+    )
 
 
 async def login(context: Context, request: Request) -> Response:
@@ -72,17 +75,16 @@ async def logout(context: Context, request: Request) -> Response:
     viewer = context.sessions.viewer(request)
     context.sessions.close(viewer)
     if viewer.token is not None and context.door is not None:
-        try:
+        # A daemon that is away has no sessions any more when it comes back.
+        with contextlib.suppress(ConnectionError):
             await context.door.logout(viewer.token)
-        except ConnectionError:
-            pass  # a daemon that is away has no sessions any more when it comes back
     response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
     response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
     return response
 
 
 async def scan_page(context: Context, request: Request, viewer: Viewer) -> Response:
-    """Show the scan page: a station's own, so it needs no login, each act carries a badge."""
+    """Show the scan page: whoever opened the station, each act carries the badge that was scanned for it."""
     if context.door is None:
         return refusal_page(context, request, viewer, "refused.read_only", HTTPStatus.CONFLICT)
     return render(context, request, viewer, "scan.html", await context.watcher.view(), {})
@@ -105,7 +107,11 @@ def _codes(content: dict[str, Any]) -> list[str]:
     codes = content.get("codes")
     if not isinstance(codes, list):
         return []
-    return [code.strip()[:CODE_LENGTH_MAX] for code in codes[: CODES_MAX + 1] if isinstance(code, str) and code.strip()]
+    return [
+        code.strip()[:CODE_LENGTH_MAX]
+        for code in codes[: CODES_MAX + 1]
+        if isinstance(code, str) and code.strip()
+    ]
 
 
 async def scan(context: Context, request: Request, viewer: Viewer) -> Response:
@@ -122,7 +128,7 @@ async def scan(context: Context, request: Request, viewer: Viewer) -> Response:
     return json_response({"ok": True, **scan_state(followed, registry, tasks, names, text, now_ns)})
 
 
-async def scan_act(context: Context, request: Request, viewer: Viewer) -> Response:
+async def scan_act(context: Context, request: Request, _viewer: Viewer) -> Response:
     """Do what was scanned: `{codes, action: start|handover|stop, method?, item?, station, key}`."""
     content = await _read_json(request)
     text = lang.messages(lang.language_of(request))
@@ -130,7 +136,10 @@ async def scan_act(context: Context, request: Request, viewer: Viewer) -> Respon
         return json_response({"ok": False, "text": text("refused.bad_form")}, HTTPStatus.BAD_REQUEST)
     planned = await _plan(context, content)
     if planned is None:
-        return json_response({"ok": False, "text": text("scan.incomplete"), "hint": text("scan.start_over")}, HTTPStatus.CONFLICT)
+        return json_response(
+            {"ok": False, "text": text("scan.incomplete"), "hint": text("scan.start_over")},
+            HTTPStatus.CONFLICT,
+        )
     name, args, badge = planned
     actor = {"badge": badge, "station": str(content.get("station") or "scan")[:80], "meaning": name}
     answer = await send(context, name, args, actor, key=str(content.get("key") or "")[:64] or None)
@@ -159,8 +168,11 @@ async def _plan(context: Context, content: dict[str, Any]) -> tuple[str, dict[st
         return None
     item = str(content.get("item") or chosen["items"][0])
     args: dict[str, Any] = {
-        "method": chosen["method"], "purpose": chosen["purpose"], "instruments": followed.instruments, "item": item,
-    }  # fmt: skip
+        "method": chosen["method"],
+        "purpose": chosen["purpose"],
+        "instruments": followed.instruments,
+        "item": item,
+    }
     material = registry.at(Material, followed.sample, now_ns)
     args["sample" if material is None or material[0].kind == "sample" else "reference"] = followed.sample
     return "task.start", args, followed.badge

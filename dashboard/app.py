@@ -38,7 +38,7 @@ OWN_HOSTS = ("localhost", "127.0.0.1")
 class _Static(StaticFiles):
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
-        # Asked for again each time, answered 304: after an update no browser mixes old scripts with new pages.
+        # Asked for again each time, answered 304: no browser mixes old scripts with new pages.
         response.headers["cache-control"] = "no-cache"
         return response
 
@@ -49,8 +49,8 @@ def build_dashboard(
 ) -> Starlette:  # fmt: skip
     """Build the web application.
 
-    Whoever serves it sets `application.state.stop` when the server is to stop, so that open live streams end at
-    once; the lifespan's end sets it too, but servers wait for open streams before they get there.
+    Whoever serves it sets `application.state.stop` when the server is to stop, so that open live streams end
+    at once; the lifespan's end sets it too, but servers wait for open streams before they get there.
 
     Args:
         store: where records are read.

@@ -85,20 +85,23 @@ def json_response(content: Any, status: int = HTTPStatus.OK) -> Response:
 
 def render(
     context: Context, request: Request, viewer: Viewer, template: str, view: View | None,
-    values: Mapping[str, Any], status: int = HTTPStatus.OK,
+    values: Mapping[str, Any], *, status: int = HTTPStatus.OK,
 ) -> Response:  # fmt: skip
     """Answer with a page in the reader's language; a language asked for in the address is remembered."""
     language = lang.language_of(request)
     now_ns = context.watcher.utc_now_ns()
+    other = "zh" if language == "en" else "en"
+    switch_url = request.url.include_query_params(lang=other).replace(scheme="", netloc="")
     page = _TEMPLATES.get_template(template).render(
         t=lang.messages(language),
         language=language,
-        other_language="zh" if language == "en" else "en",
-        switch_url=str(request.url.include_query_params(lang="zh" if language == "en" else "en").replace(scheme="", netloc="")),
+        other_language=other,
+        switch_url=str(switch_url),
         viewer=viewer,
         origin=context.watcher.origin,
         site=view.site if view else None,
         rehearsal=view.rehearsal if view else False,
+        ledger_seq=view.ledger_seq if view else -1,
         has_door=context.door is not None,
         path=request.url.path,
         utc_offset_min=lang.utc_offset_min(now_ns),
@@ -108,11 +111,15 @@ def render(
     )  # fmt: skip
     response = HTMLResponse(page, status)
     if request.query_params.get("lang") in lang.LANGUAGES:
-        response.set_cookie(lang.COOKIE, language, max_age=365 * 86400, samesite="strict", httponly=True, path="/")
+        response.set_cookie(
+            lang.COOKIE, language, max_age=365 * 86400, samesite="strict", httponly=True, path="/"
+        )
     return response
 
 
-def page(context: Context, handler: Any, *, lab_only: bool = False) -> Callable[[Request], Awaitable[Response]]:
+def page(
+    context: Context, handler: Any, *, lab_only: bool = False
+) -> Callable[[Request], Awaitable[Response]]:
     """Guard a page: whoever may see nothing is sent to the login, and back afterwards."""
 
     @wraps(handler)
@@ -129,7 +136,9 @@ def page(context: Context, handler: Any, *, lab_only: bool = False) -> Callable[
     return guarded
 
 
-def data(context: Context, handler: Any, *, lab_only: bool = False) -> Callable[[Request], Awaitable[Response]]:
+def data(
+    context: Context, handler: Any, *, lab_only: bool = False
+) -> Callable[[Request], Awaitable[Response]]:
     """Guard a data route: it answers 401 or 403 with a reason, never a page."""
 
     @wraps(handler)
@@ -137,13 +146,17 @@ def data(context: Context, handler: Any, *, lab_only: bool = False) -> Callable[
         viewer = context.sessions.viewer(request)
         text = lang.messages(lang.language_of(request))
         if viewer.role == "none":
-            return json_response({"ok": False, "code": "not-authenticated", "text": text("refused.login")}, 401)
+            return json_response(
+                {"ok": False, "code": "not-authenticated", "text": text("refused.login")}, 401
+            )
         if lab_only and viewer.role != "lab":
             return json_response({"ok": False, "code": "lab-only", "text": text("refused.lab_only")}, 403)
         try:
             response: Response = await handler(context, request, viewer)
         except StoreError as error:
-            return json_response({"ok": False, "code": "store-away", "text": text("trust.store_away"), "hint": str(error)}, 503)
+            return json_response(
+                {"ok": False, "code": "store-away", "text": text("trust.store_away"), "hint": str(error)}, 503
+            )
         return response
 
     return guarded
@@ -152,7 +165,15 @@ def data(context: Context, handler: Any, *, lab_only: bool = False) -> Callable[
 def refusal_page(context: Context, request: Request, viewer: Viewer, key: str, status: int) -> Response:
     """Answer with a page that says why not and what to do."""
     text = lang.messages(lang.language_of(request))
-    return render(context, request, viewer, "refused.html", None, {"message": text(key), "status": status}, status)
+    return render(
+        context,
+        request,
+        viewer,
+        "refused.html",
+        None,
+        {"message": text(key), "status": status},
+        status=status,
+    )
 
 
 async def read_form(request: Request) -> dict[str, str]:

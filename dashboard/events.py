@@ -41,5 +41,8 @@ def event_rows(
 
 
 def _named(body: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    args = {key: names.get(value, value) if isinstance(value, str) else value for key, value in body.get("args", {}).items()}
+    args = {
+        key: names.get(value, value) if isinstance(value, str) else value
+        for key, value in body.get("args", {}).items()
+    }
     return {**body, "args": args}

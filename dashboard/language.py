@@ -75,7 +75,7 @@ def offset_text(minutes: int) -> str:
 
 
 def time_text(t_utc_ns: int | None) -> str:
-    """Write an instant as UTC with the local time and offset beside it: 2026-03-01 08:00:00 UTC (16:00:00 +08:00)."""
+    """Write an instant: 2026-03-01 08:00:00 UTC (16:00:00 +08:00), then local time and offset."""
     if t_utc_ns is None:
         return "–"
     at = datetime.fromtimestamp(t_utc_ns // 1_000_000_000, tz=UTC)
@@ -85,7 +85,7 @@ def time_text(t_utc_ns: int | None) -> str:
 
 
 def value_text(value: Any, decimals: int | None) -> str | None:
-    """Write a value with the instrument's own decimals, exactly as it is where there are none; None stays None."""
+    """Write a value with the instrument's own decimals, or exactly as it is; None stays None."""
     if isinstance(value, float):
         return repr(value) if decimals is None else f"{value:.{decimals}f}"
     return None if value is None else str(value)

@@ -1,8 +1,9 @@
 """Server-sent events: one stream for each page, fed from the shared view.
 
-A stream has no queue: when its client is ready it takes the newest view, so a slow client skips views and gets
-the latest. Event ids are `seq` or, on a channel's stream, `seq.t`: the stored time up to which points were sent,
-from which a client that comes back (`Last-Event-ID`) is served on. Source: WHATWG HTML, Server-sent events.
+A stream has no queue: when its client is ready it takes the newest view, so a slow client skips views and
+gets the latest. Event ids are `seq` or, on a channel's stream, `seq.t`: the stored time up to which points
+were sent, from which a client that comes back (`Last-Event-ID`) is served on. Source: WHATWG HTML,
+Server-sent events.
 """
 
 from __future__ import annotations
@@ -41,7 +42,15 @@ LEDGER_KINDS = ("task", "verdict", "review", "event")
 
 
 def _event(name: str, event_id: str, content: Any) -> bytes:
-    return b"event: " + name.encode() + b"\nid: " + event_id.encode() + b"\ndata: " + orjson.dumps(content) + b"\n\n"
+    return (
+        b"event: "
+        + name.encode()
+        + b"\nid: "
+        + event_id.encode()
+        + b"\ndata: "
+        + orjson.dumps(content)
+        + b"\n\n"
+    )
 
 
 class Stream:
@@ -125,7 +134,9 @@ class Stream:
         self._sent_seqs = seqs
         if not fresh:
             return b""
-        return _event("ledger", str(max(seqs.values())), {"kinds": sorted(fresh), "tasks": sorted(tasks - {""})})
+        return _event(
+            "ledger", str(max(seqs.values())), {"kinds": sorted(fresh), "tasks": sorted(tasks - {""})}
+        )
 
     async def _points(self, view: View) -> bytes:
         row = view.latest.get(self._instrument)
@@ -166,6 +177,8 @@ def live_handler(count: StreamCount) -> Any:
             finally:
                 count.open -= 1
 
-        return StreamingResponse(counted(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+        return StreamingResponse(
+            counted(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+        )
 
     return live

@@ -51,7 +51,8 @@ async def events(context: Context, request: Request, viewer: Viewer) -> Response
     text, names = lang.messages(lang.language_of(request)), await context.sessions.names(viewer)
     shown = [row for row in rows if not severity or row.body.get("severity") == severity]
     return render(context, request, viewer, "events.html", view, {
-        "events": event_rows(shown, viewer.role, text, names), "severity": severity, "error": error, "limit": EVENTS_LIMIT,
+        "events": event_rows(shown, viewer.role, text, names), "severity": severity, "error": error,
+        "limit": EVENTS_LIMIT,
     })  # fmt: skip
 
 
@@ -112,7 +113,9 @@ def _span(request: Request) -> tuple[int, int] | None:
 
 def _bad_span(request: Request) -> Response:
     text = lang.messages(lang.language_of(request))
-    return json_response({"ok": False, "code": "bad-span", "text": text("refused.bad_span")}, HTTPStatus.BAD_REQUEST)
+    return json_response(
+        {"ok": False, "code": "bad-span", "text": text("refused.bad_span")}, HTTPStatus.BAD_REQUEST
+    )
 
 
 async def channel_data(context: Context, request: Request, _viewer: Viewer) -> Response:

@@ -60,12 +60,13 @@ def classify(
 
 
 def follow(
-    codes: Sequence[str], registry: Registry, tasks: Mapping[str, TaskView], instruments: Sequence[str], now_utc_ns: int
+    codes: Sequence[str], registry: Registry, tasks: Mapping[str, TaskView], instruments: Sequence[str],
+    now_utc_ns: int,
 ) -> Scan:  # fmt: skip
     """Follow the codes from the beginning; a code that does not fit is left out and named."""
     scan = Scan()
     for code in codes[:CODES_MAX]:
-        scan.problem = scan.problem_code = ""
+        scan.problem = scan.problem_code = ""  # only the last code's problem is shown
         kind, found = classify(code, registry, tasks, instruments, now_utc_ns)
         problem = _take(scan, kind, code, found, tasks)
         if problem:
@@ -79,32 +80,50 @@ def _take(scan: Scan, kind: Kind, code: str, found: str, tasks: Mapping[str, Tas
     """Take one code in, or return the key of the message that says why not."""
     if kind == "unknown":
         return "scan.unknown_code"
-    if kind == "badge":
-        if scan.sample or scan.task:
-            return "scan.badge_already"
-        scan.badge, scan.person, scan.step = code, found, "sample-or-task"
-        return ""
-    if not scan.badge:
+    if kind != "badge" and not scan.badge:
         return "scan.badge_first"
-    if kind == "task":
-        if scan.sample:
-            return "scan.sample_already"
-        if tasks[found].phase != "running":
-            return "scan.task_not_running"
-        scan.task, scan.step = found, "task-action"
-        return ""
-    if scan.task:
+    if scan.task and kind != "badge":
         return "scan.task_already"
-    if kind == "sample":
-        if scan.instruments:
-            return "scan.sample_already"
-        scan.sample, scan.step = found, "instrument"
-        return ""
+    match kind:
+        case "badge":
+            return _take_badge(scan, code, found)
+        case "task":
+            return _take_task(scan, tasks[found])
+        case "sample":
+            return _take_sample(scan, found)
+        case "instrument":
+            return _take_instrument(scan, found)
+
+
+def _take_badge(scan: Scan, code: str, person: str) -> str:
+    if scan.sample or scan.task:
+        return "scan.badge_already"
+    scan.badge, scan.person, scan.step = code, person, "sample-or-task"
+    return ""
+
+
+def _take_task(scan: Scan, task: TaskView) -> str:
+    if scan.sample:
+        return "scan.sample_already"
+    if task.phase != "running":
+        return "scan.task_not_running"
+    scan.task, scan.step = task.id, "task-action"
+    return ""
+
+
+def _take_sample(scan: Scan, sample: str) -> str:
+    if scan.instruments:
+        return "scan.sample_already"
+    scan.sample, scan.step = sample, "instrument"
+    return ""
+
+
+def _take_instrument(scan: Scan, instrument: str) -> str:
     if not scan.sample:
         return "scan.sample_first"
-    if found in scan.instruments:
+    if instrument in scan.instruments:
         return "scan.instrument_already"
-    scan.instruments.append(found)
+    scan.instruments.append(instrument)
     scan.step = "method"
     return ""
 
@@ -121,7 +140,9 @@ def fitting_methods(scan: Scan, registry: Registry, now_utc_ns: int) -> list[Jso
     fitting = []
     for method_id in registry.ids("method"):
         found = registry.at(Method, method_id, now_utc_ns)
-        if found is None or not all(_measures(found[0], name, registry, now_utc_ns) for name in scan.instruments):
+        if found is None or not all(
+            _measures(found[0], name, registry, now_utc_ns) for name in scan.instruments
+        ):
             continue
         purposes = {purpose for result in found[0].results for purpose in result.purposes} or {"test"}
         wanted = "test" if is_sample else "qc"
@@ -156,28 +177,39 @@ def _authorised(person: Person, method: str, instrument: str, now_utc_ns: int) -
 
 
 def scan_state(
-    scan: Scan, registry: Registry, tasks: Mapping[str, TaskView], names: Mapping[str, str], text: Messages, now_utc_ns: int
+    scan: Scan, registry: Registry, tasks: Mapping[str, TaskView], names: Mapping[str, str], text: Messages,
+    now_utc_ns: int,
 ) -> Json:  # fmt: skip
     """Say on the screen where a scan stands."""
-    task = tasks.get(scan.task)
+    chosen = tasks.get(scan.task)
     return {
         "step": scan.step,
         "prompt": text(f"scan.step_{scan.step.replace('-', '_')}"),
         "accepted": [
-            {"kind": kind, "title": text.word("scan_kind", kind), "code": code, "label": names.get(found, found)}
+            {
+                "kind": kind,
+                "title": text.word("scan_kind", kind),
+                "code": code,
+                "label": names.get(found, found),
+            }
             for kind, code, found in scan.accepted
         ],
         "codes": [code for _, code, _ in scan.accepted],
         "problem": text(scan.problem) if scan.problem else "",
         "problem_code": scan.problem_code,
         "methods": fitting_methods(scan, registry, now_utc_ns) if scan.step == "method" else [],
-        "actions": _actions(scan, task) if task else [],
-        "running": [
-            {"task": running.id, "sample": running.start.sample or "", "instruments": list(running.start.instruments),
-             "operators": [names.get(person, person) for person in running.operators_now()]}
-            for running in tasks.values() if running.phase == "running"
-        ],
-    }  # fmt: skip
+        "actions": _actions(scan, chosen) if chosen else [],
+        "running": [_running(task, names) for task in tasks.values() if task.phase == "running"],
+    }
+
+
+def _running(task: TaskView, names: Mapping[str, str]) -> Json:
+    return {
+        "task": task.id,
+        "sample": task.start.sample or "",
+        "instruments": list(task.start.instruments),
+        "operators": [names.get(person, person) for person in task.operators_now()],
+    }
 
 
 def _actions(scan: Scan, task: TaskView) -> list[str]:

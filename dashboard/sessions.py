@@ -53,7 +53,9 @@ class Sessions:
     A restart of the web or of the daemon asks everybody to log in again.
     """
 
-    def __init__(self, settings: WebSettings, door: Door | None, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: WebSettings, door: Door | None, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._anonymous = Viewer(settings.anonymous_role)
         self._door = door
         self._clock_s = clock_s

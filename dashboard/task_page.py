@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dashboard.language import Messages
     from dashboard.sessions import Viewer
     from dashboard.tasks import TaskView
+    from dashboard.watch import View
 
 TASK_KINDS = ("task", "verdict", "result", "review")
 RECORDS_LIMIT = 5000
@@ -41,24 +42,26 @@ async def load_task(context: Context, task_id: str) -> TaskView | None:
 
 async def task(context: Context, request: Request, viewer: Viewer) -> Response:
     """Show one task."""
+    # The view comes first: what is stored after it was read is told by the live stream, so nothing is missed.
+    view = await context.watcher.view()
     try:
         found = await load_task(context, request.path_params["task"])
     except StoreError:
         return refusal_page(context, request, viewer, "trust.store_away", HTTPStatus.SERVICE_UNAVAILABLE)
     if found is None:
         return refusal_page(context, request, viewer, "refused.no_task", HTTPStatus.NOT_FOUND)
-    return await _page(context, request, viewer, found)
+    return await _page(context, request, viewer, found, view)
 
 
 async def _page(
-    context: Context, request: Request, viewer: Viewer, found: TaskView, *,
+    context: Context, request: Request, viewer: Viewer, found: TaskView, view: View, *,
     entered: dict[str, str] | None = None, refusal: dict[str, str] | None = None, status: int = HTTPStatus.OK,
 ) -> Response:  # fmt: skip
     names = await context.sessions.names(viewer)
     text = lang.messages(lang.language_of(request))
     signed, signed_hash = signature_of(found)
     recorded = request.query_params.get("recorded", "")
-    return render(context, request, viewer, "task.html", await context.watcher.view(), {
+    return render(context, request, viewer, "task.html", view, {
         "task": found,
         "names": names,
         "cards": element_cards(found, text, names),
@@ -66,7 +69,7 @@ async def _page(
         "results": result_rows(found, viewer.role),
         "signed": signed,
         "signed_hash": signed_hash,
-        "held_words": ", ".join(text.word("element", element) for element in ELEMENTS if element in found.held),
+        "held_words": ", ".join(text.word("element", name) for name in ELEMENTS if name in found.held),
         "dispositions": DISPOSITIONS,
         "may_sign": viewer.may_act and context.door is not None and found.final and found.phase != "aborted",
         "entered": entered or {},
@@ -74,13 +77,14 @@ async def _page(
         "recorded": recorded if recorded.isdecimal() else "",
         "already_shown": any(str(seq) == recorded for seq, _, _ in found.reviews),
         "key": secrets.token_hex(16),
-    }, status)  # fmt: skip
+    }, status=status)  # fmt: skip
 
 
 async def dispose(context: Context, request: Request, viewer: Viewer) -> Response:
     """Send a signed disposition to the daemon; a refusal is shown on the page with what to do next."""
     if not viewer.may_act or context.door is None:
         return refusal_page(context, request, viewer, "refused.login", HTTPStatus.UNAUTHORIZED)
+    view = await context.watcher.view()
     try:
         form = await read_form(request)
         found = await load_task(context, request.path_params["task"])
@@ -102,7 +106,7 @@ async def dispose(context: Context, request: Request, viewer: Viewer) -> Respons
         problem = refusal_of(answer, text)
     entered = {name: form.get(name, "") for name in ("disposition", "reason", "limitation")}
     return await _page(
-        context, request, viewer, found, entered=entered, refusal=problem, status=HTTPStatus.CONFLICT
+        context, request, viewer, found, view, entered=entered, refusal=problem, status=HTTPStatus.CONFLICT
     )
 
 
@@ -154,5 +158,3 @@ def refusal_of(answer: dict[str, Any], text: Messages) -> dict[str, str]:
     hint = answer.get(f"hint_{language}") or answer.get("hint") or ""
     own_hint = text.table("door_hint").get(str(answer.get("code", "")).replace("-", "_"))
     return {"text": str(said), "hint": str(own_hint or hint), "code": str(answer.get("code", ""))}
-
-

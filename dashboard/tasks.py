@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pipeline.elements.codec import MalformedBody, from_body
 from pipeline.elements.shapes import (
-    TASK_ACTIONS, Binding, Result, Review, TaskAbort, TaskBind, TaskHandover, TaskLink, TaskStart, TaskStop, Verdict,
+    TASK_ACTIONS,
+    Binding,
+    Result,
+    Review,
+    TaskAbort,
+    TaskBind,
+    TaskHandover,
+    TaskLink,
+    TaskStart,
+    TaskStop,
+    Verdict,
 )  # fmt: skip
 from pipeline.elements.vocabulary import DISPOSED, ELEMENTS, RELEASING, STATUS_RANK
 
@@ -109,9 +119,7 @@ class TaskView:
         return self.start.at_utc_ns + t_run_ns - self.start.at_run_ns
 
 
-def fold_tasks(
-    rows: Iterable[LedgerRow], required: Required
-) -> dict[str, TaskView]:
+def fold_tasks(rows: Iterable[LedgerRow], required: Required) -> dict[str, TaskView]:
     """Fold records of the four kinds, in any order, into tasks by id, newest start first.
 
     Records of a task whose start is not among them, and bodies of a newer shape, are passed over.
@@ -126,7 +134,9 @@ def fold_tasks(
             _take(tasks, row, required)
         except MalformedBody:
             continue
-    newest_first = sorted(tasks.values(), key=lambda task: (task.start.at_utc_ns, task.start_seq), reverse=True)
+    newest_first = sorted(
+        tasks.values(), key=lambda task: (task.start.at_utc_ns, task.start_seq), reverse=True
+    )
     return {task.id: task for task in newest_first}
 
 
@@ -135,7 +145,9 @@ def _take(
 ) -> None:  # fmt: skip
     if row.kind == "task" and row.body.get("action") == "start":
         start = from_body(TaskStart, row.body)
-        tasks[start.task] = TaskView(start, row.seq, row.journal.hex(), row.source, bindings=list(start.bindings))
+        tasks[start.task] = TaskView(
+            start, row.seq, row.journal.hex(), row.source, bindings=list(start.bindings)
+        )
         return
     task = tasks.get(str(row.body.get("task")))
     if task is None or task.journal != row.journal.hex():
@@ -193,7 +205,7 @@ def _holds(verdict: Verdict, required: RequiredElements) -> bool:
 
 
 def _adds_hold(before: Verdict | None, verdict: Verdict, required: RequiredElements) -> bool:
-    """Tell whether a verdict holds for a reason that no person has seen yet (the rule of `elements.judge`)."""
+    """Tell whether a verdict holds for a reason that no person has seen yet: as `elements.judge` does."""
     if not _holds(verdict, required):
         return False
     if before is None or not _holds(before, required):

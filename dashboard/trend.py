@@ -15,19 +15,22 @@ if TYPE_CHECKING:
 MAGIC = b"YAOSU-S1"
 MEDIA_TYPE = "application/octet-stream"
 POINTS_MAX = 20_000
-"""Most points a page may ask for; a screen has fewer than 4,000 pixels, and 4 points a pixel are enough."""
+"""Most points a page may ask for: 4 points a pixel on 5,000 pixels."""
 _HEADER = struct.Struct("<8sII")
 
 
 def encode_series(series: Series) -> bytes:
     """Write a series as columns, little-endian, every bit kept.
 
-    Layout: `MAGIC`, uint32 number of points n, uint32 1 when decimated else 0; then int64[n] stored time in ns
-    of UTC, float64[n] value (NaN where there is none), int64[n] reason mask, uint8[n] flag.
+    Layout: `MAGIC`, uint32 number of points n, uint32 1 when decimated else 0; then int64[n] stored time in
+    ns of UTC, float64[n] value (NaN where there is none), int64[n] reason mask, uint8[n] flag.
     """
     columns = (
-        series.t_utc_ns.astype("<i8"), series.value.astype("<f8"), series.reason.astype("<i8"), series.flag.astype("u1"),
-    )  # fmt: skip
+        series.t_utc_ns.astype("<i8"),
+        series.value.astype("<f8"),
+        series.reason.astype("<i8"),
+        series.flag.astype("u1"),
+    )
     header = _HEADER.pack(MAGIC, len(series.t_utc_ns), int(series.decimated))
     return header + b"".join(column.tobytes() for column in columns)
 
@@ -37,7 +40,9 @@ def live_points(series: Series) -> dict[str, list[Any]]:
     there = np.isfinite(series.value)
     return {
         "t_ms": (series.t_utc_ns / 1e6).tolist(),
-        "value": [value if good else None for value, good in zip(series.value.tolist(), there.tolist(), strict=True)],
+        "value": [
+            value if good else None for value, good in zip(series.value.tolist(), there.tolist(), strict=True)
+        ],
         "flag": series.flag.tolist(),
         "reason": [str(mask) for mask in series.reason.tolist()],
     }
@@ -46,7 +51,7 @@ def live_points(series: Series) -> dict[str, list[Any]]:
 def gap_bands(
     gaps: Iterable[LedgerRow], instrument: str, t_from_ns: int, t_to_ns: int
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """List the gaps of an instrument that touch a span, in order, each once: ended ones whole, others so far."""
+    """List the gaps of an instrument that touch a span, each once: ended ones whole, others so far."""
     newest: dict[tuple[bytes, int], dict[str, Any]] = {}
     for row in gaps:
         body = row.body

@@ -1,4 +1,4 @@
-"""Can I trust this page? Freshness, completeness, quality control, backlog, clock and seal, each with its evidence."""
+"""Can I trust this page? Freshness, completeness, control, backlog, clock, seal, each with its evidence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ State = Literal["good", "attention", "bad", "unknown"]
 Json = dict[str, Any]
 
 COMPLETE_MIN = 0.95
-"""Below this share of expected readings the page asks for attention; the checks of a task have limits of their own."""
+"""Below this share of expected readings the page asks for attention; a task's checks have limits too."""
 SEAL_AGE_S_MAX = 60.0
 """A checkpoint comes at least every 10 s while records come; an older one than this asks for attention."""
 CLOCK_ERROR_NS_MAX = 100_000_000
@@ -34,7 +34,14 @@ def trust_items(view: View, text: Messages) -> list[Json]:
 
 
 def _item(name: str, state: State, value: str, detail: str, text: Messages, **more: object) -> Json:
-    return {"id": name, "state": state, "title": text(f"trust.{name}"), "value": value, "detail": detail, **more}
+    return {
+        "id": name,
+        "state": state,
+        "title": text(f"trust.{name}"),
+        "value": value,
+        "detail": detail,
+        **more,
+    }
 
 
 def _freshness(view: View, text: Messages) -> Json:
@@ -54,7 +61,7 @@ def _freshness(view: View, text: Messages) -> Json:
 
 
 def gap_polls(gaps: Iterable[LedgerRow], since_ns: int, until_ns: int) -> dict[str, float]:
-    """Count the polls not sent in a span, by instrument; of a gap that reaches over its edge the share inside."""
+    """Count the polls not sent in a span, by instrument; of a gap across its edge the share inside."""
     whole: dict[tuple[bytes, str, int], dict[str, Any]] = {}
     for row in gaps:
         key = (row.journal, row.body["instrument"], row.body["from_run_ns"])
@@ -71,7 +78,7 @@ def gap_polls(gaps: Iterable[LedgerRow], since_ns: int, until_ns: int) -> dict[s
 
 
 def completeness(view: View) -> tuple[float, int, int] | None:
-    """Return (share of expected readings that were good, readings missing, polls not sent); None without any."""
+    """Return (share of expected readings that were good, readings missing, polls not sent), or None."""
     polls = gap_polls(view.ledger.get("gap", ()), view.counts_from_utc_ns, view.counts_to_utc_ns)
     good = missing = 0
     expected = 0.0

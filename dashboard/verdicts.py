@@ -26,7 +26,10 @@ Json = dict[str, Any]
 def reason_text(reason: Reason, language: Language, names: Mapping[str, str] | None = None) -> str:
     """Write a reason out for people, with names for opaque ids where the reader may know them."""
     known = names or {}
-    args = {key: known.get(value, value) if isinstance(value, str) else value for key, value in reason.args.items()}
+    args = {
+        key: known.get(value, value) if isinstance(value, str) else value
+        for key, value in reason.args.items()
+    }
     return render_reason(reason.code, known.get(reason.subject, reason.subject), args, language)
 
 
@@ -53,8 +56,12 @@ def element_cards(task: TaskView, text: Messages, names: Mapping[str, str]) -> l
         {
             "element": element,
             "held": element in task.held,
-            "in_force": _verdict(task.verdicts[element][-1], text, names) if element in task.verdicts else None,
-            "history": [_verdict(posted, text, names) for posted in reversed(task.verdicts.get(element, [])[:-1])],
+            "in_force": _verdict(task.verdicts[element][-1], text, names)
+            if element in task.verdicts
+            else None,
+            "history": [
+                _verdict(posted, text, names) for posted in reversed(task.verdicts.get(element, [])[:-1])
+            ],
         }
         for element in ELEMENTS
     ]

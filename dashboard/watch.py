@@ -1,7 +1,7 @@
-"""One shared look at store and door: however many pages are open, each is asked at most once in a period.
+"""One shared look at store and door: however many pages are open, each is asked once a period at most.
 
-Nothing runs while nobody looks. A caller takes the newest view when it is ready for one, so there is no queue:
-whoever is slow skips views and always gets the latest.
+Nothing runs while nobody looks. A caller takes the newest view when it is ready for one, so there is no
+queue: whoever is slow skips views and always gets the latest.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LEDGER_LIMITS = {
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What store and door said. A part that could not be read keeps its last content; `store_error` says so."""
+    """What store and door said. A part that cannot be read keeps its last content; `store_error` says so."""
 
     at_utc_ns: int = 0
     read_utc_ns: int = 0
@@ -58,6 +58,11 @@ class View:
         """Highest seq seen, -1 for none: the id of a live event."""
         rows = [row.seq for row in self.latest.values()]
         return max([*rows, *(row.seq for kind in self.ledger.values() for row in kind[:1])], default=-1)
+
+    @property
+    def ledger_seq(self) -> int:
+        """Highest seq of a ledger record seen, -1 for none."""
+        return max((rows[0].seq for rows in self.ledger.values() if rows), default=-1)
 
     @property
     def rehearsal(self) -> bool:
@@ -108,7 +113,8 @@ class Watcher:
     async def _read_store(self, view: View) -> View:
         latest = await self.store.latest(self.origin)
         ledger = {
-            kind: await self.store.ledger(self.origin, kind, limit=limit) for kind, limit in LEDGER_LIMITS.items()
+            kind: await self.store.ledger(self.origin, kind, limit=limit)
+            for kind, limit in LEDGER_LIMITS.items()
         }
         view = replace(view, latest=latest, ledger=ledger, site=site_of(ledger["config"]))
         if time.monotonic() - self._counted_at_s < COUNTS_PERIOD_S:

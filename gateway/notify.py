@@ -1,4 +1,4 @@
-"""Talk to the service manager (sd_notify(3)) over its datagram socket; nothing happens where there is none."""
+"""Talk to the service manager (sd_notify(3)) over its datagram socket, where there is one."""
 
 from __future__ import annotations
 

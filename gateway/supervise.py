@@ -30,7 +30,7 @@ class PartHealth:
 class Supervisor:
     """Parts with a restart policy: an exception restarts the part after a growing delay, forever.
 
-    A part that returns is done. Cancellation is never swallowed. `on_failure(part, error)` records each failure.
+    A part that returns is done. Cancellation is never swallowed. `on_failure(part, error)` records a failure.
     An async context manager around one TaskGroup: leaving it stops what still runs.
     """
 

@@ -32,7 +32,8 @@ def require_free(host: str, port: int) -> None:
             if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
                 raise
             raise PortInUseError(
-                f"the pages (role web) want port {port}, which is in use or not allowed; choose another with [web] port or --port"
+                f"the pages (role web) want port {port}, which is in use or not allowed; "
+                "choose another with [web] port or --port"
             ) from None
 
 
@@ -52,7 +53,7 @@ async def run_web(site: LoadedSite, stop: asyncio.Event) -> None:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=1,
-            )  # fmt: skip
+            )
         )
         serving = asyncio.create_task(server.serve(), name="web")
         stopping = asyncio.create_task(stop.wait(), name="stop")

@@ -48,6 +48,8 @@ class _Group:
     slots: NDArray[np.intp]
     """intp[m]: rows in the matrix of `kind`."""
     scale: NDArray[np.float64] | None
+    divisor: NDArray[np.float64] | None
+    """Whole number to divide by where `scale` is meant as its reciprocal, 1.0 elsewhere; see `_factors`."""
     offset: NDArray[np.float64] | None
     sentinel_of: NDArray[np.intp]
     """intp[k]: position within the group that each sentinel belongs to."""
@@ -159,8 +161,8 @@ def _decode_group(group: _Group, raw: NDArray[np.uint8], status: NDArray[np.uint
         # A signalling NaN among float32 sets the invalid flag of the conversion; its status says so already.
         with np.errstate(invalid="ignore", over="ignore"):
             numbers = values.astype(np.float64)
-            if group.scale is not None and group.offset is not None:
-                numbers = numbers * group.scale + group.offset
+            if group.scale is not None and group.divisor is not None and group.offset is not None:
+                numbers = numbers * group.scale / group.divisor + group.offset
         columns.f8[group.slots, 0] = numbers
     elif group.kind == "u8":
         columns.u8[group.slots, 0] = values
@@ -201,12 +203,25 @@ def _group(
         gather=np.array([first_byte[position] for position in positions], dtype=np.intp)[:, None] + offsets,
         channels=np.array(positions, dtype=np.intp),
         slots=np.array([layout.slots[position] for position in positions], dtype=np.intp),
-        scale=np.array([1.0 if c.scale is None else c.scale for c in channels]) if scaled else None,
+        scale=np.array([_factors(c.scale)[0] for c in channels]) if scaled else None,
+        divisor=np.array([_factors(c.scale)[1] for c in channels]) if scaled else None,
         offset=np.array([0.0 if c.offset is None else c.offset for c in channels]) if scaled else None,
         sentinel_of=np.array([index for index, _ in codes], dtype=np.intp),
         # A negative code means the two's complement.
         sentinels=np.array([code % 2 ** (8 * size) for _, code in codes], dtype=f"<u{size}"),
     )
+
+
+def _factors(scale: float | None) -> tuple[float, float]:
+    """Return multiplier and divisor: a scale of 0.1 divides by 10.
+
+    0.1 has no exact binary form, 10 has: the quotient is the float64 nearest to the decimal that the device
+    means, where the product may miss it (3 * 0.1 is not 0.3).
+    """
+    if scale is None:
+        return 1.0, 1.0
+    whole = round(1.0 / scale) if 0.0 < abs(scale) < 1.0 else 0
+    return (1.0, float(whole)) if whole and 1.0 / whole == scale else (scale, 1.0)
 
 
 def _bits(

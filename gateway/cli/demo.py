@@ -35,7 +35,7 @@ def demo(
     ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Show everything at once: simulators, broker, gateway, collector, store, pages, and a day in the laboratory."""
+    """Show everything at once: simulators, broker, gateway, collector, store, pages, a day's work."""
     with contextlib.ExitStack() as stack:
         if keep is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="yaosu-demo-")))
@@ -49,8 +49,8 @@ def demo(
         print_json(report)
     else:
         ERR.print(
-            f"{report['readings_stored']} of {report['readings_acquired']} readings stored, {report['lost']} lost, "
-            f"{report['duplicated']} duplicated; the full report: yaosu demo --json",
+            f"{report['readings_stored']} of {report['readings_acquired']} readings stored, "
+            f"{report['lost']} lost, {report['duplicated']} duplicated; the full report: yaosu demo --json",
             markup=False,
         )
     if report["lost"] or report["duplicated"] or report["unexpected"]:

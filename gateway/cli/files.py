@@ -65,10 +65,8 @@ def explain(code: Annotated[str, typer.Argument(help="Code of a finding, such as
     """Say what a code of `yaosu check` means and how to put it right, in both languages."""
     entry = CATALOGUE.get(code.upper())
     if entry is None:
-        fail(
-            Exit.USAGE,
-            f"no such code '{code}'; {did_you_mean(code.upper(), list(CATALOGUE)) or 'codes are E001 and up'}",
-        )
+        advice = did_you_mean(code.upper(), list(CATALOGUE)) or "codes are E001 and up"
+        fail(Exit.USAGE, f"no such code '{code}'; {advice}")
     for title, explanation, remedy in (
         (entry.title.en, entry.explanation.en, entry.remedy.en),
         (entry.title.zh, entry.explanation.zh, entry.remedy.zh),
@@ -84,7 +82,8 @@ def apply(person: PersonOption, config: ConfigOption = DEFAULT_CONFIG, as_json: 
     command(config, "config.apply", args, secret_for(person), as_json=as_json)
     if not as_json:
         OUT.print(
-            f"{config} ({site.sha256[:16]}…) is applied by {person}; it is in force after: systemctl restart yaosu",
+            f"{config} ({site.sha256[:16]}…) is applied by {person}; "
+            "it is in force after: systemctl restart yaosu",
             markup=False,
         )
 

@@ -30,7 +30,7 @@ def show_stat(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
 
 @journal_app.command("verify")
 def run_verify(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Check every checksum, the order of records and the newest checkpoint. Ends with 1 when something is wrong."""
+    """Check every checksum, the order of records and the checkpoints. Ends with 1 when something is wrong."""
     report = verify(site_of(config).state.journal)
     _show(asdict(report), as_json=as_json)
     if not report.sound:

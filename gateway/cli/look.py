@@ -56,7 +56,8 @@ def _show(daemon: Any, collector: Any) -> None:
     else:
         journal, link = daemon["journal"], daemon["publisher"]["link"]
         OUT.print(
-            f"daemon: {daemon['state']}, {daemon['lab']}/{daemon['gateway']} ({daemon['purpose']}), boot {daemon['boot']}",
+            f"daemon: {daemon['state']}, {daemon['lab']}/{daemon['gateway']} ({daemon['purpose']}), "
+            f"boot {daemon['boot']}",
             markup=False,
         )
         OUT.print(
@@ -81,7 +82,8 @@ def _show(daemon: Any, collector: Any) -> None:
             OUT.print(f"{part}: failed {health['restarts']} times, last: {health['error']}", markup=False)
     if collector is not None:
         OUT.print(
-            f"collector: {collector['records']} records stored, {collector['forks']} forks, {collector['dead_letters']} dead letters",
+            f"collector: {collector['records']} records stored, {collector['forks']} forks, "
+            f"{collector['dead_letters']} dead letters",
             markup=False,
         )
 
@@ -95,10 +97,8 @@ def read(
     site = site_of(config)
     known = [settings.id for settings in site.settings.instrument]
     if instrument not in known:
-        fail(
-            Exit.USAGE,
-            f"no instrument '{instrument}' in {config}; {did_you_mean(instrument, known) or 'there are: ' + ', '.join(known)}",
-        )
+        advice = did_you_mean(instrument, known) or f"there are: {', '.join(known)}"
+        fail(Exit.USAGE, f"no instrument '{instrument}' in {config}; {advice}")
     run(_read(site, instrument, watch=watch))
 
 

@@ -135,7 +135,7 @@ def trust(
     public: Annotated[str, typer.Argument(help="Public key of a collector: 64 hexadecimal digits.")],
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Accept receipts signed by a collector's key. Run it on the gateway, with the key read out by the centre."""
+    """Accept receipts signed by a collector's key: run it on the gateway, the key read out by the centre."""
     try:
         name = TrustedKeys(site_of(config).state.trusted_keys).trust(bytes.fromhex(public))
     except ValueError as error:

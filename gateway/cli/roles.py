@@ -77,8 +77,12 @@ async def _collect(site: LoadedSite, stop: asyncio.Event) -> None:
             random=random.Random(),  # noqa: S311 - jitter
             stop=stop,
             password=None if password is None else password.resolve_text(folder),
-            ready=lambda key: notify.notify("READY=1", f"STATUS=collecting, key {key}"),
+            ready=_say_ready,
         )
+
+
+def _say_ready(key: str) -> None:
+    notify.notify("READY=1", f"STATUS=collecting, key {key}")
 
 
 def web(config: ConfigOption = DEFAULT_CONFIG) -> None:

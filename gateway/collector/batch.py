@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pipeline.records import Record
 
 _INT64 = range(-(2**63), 2**63)
+CONTENT_ERRORS = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, MemoryError)
+"""What code raises over content that it did not expect; a record may even claim to have 10**12 rows."""
 LETTER_BYTES_MAX = 65536
 """A payload that is no record is kept in its dead letter up to this size: anybody may have sent it."""
 
@@ -52,14 +54,14 @@ def open_batch(batch: list[Delivery]) -> Opened:
         try:
             topics = gateway_of(delivery.topic)
             parts = split(delivery.payload)
-        except ValueError as error:  # MalformedRecord is one
+        except CONTENT_ERRORS as error:
             opened.letters.append(_letter(delivery.topic, delivery.payload, str(error)))
             continue
         for part in parts:
             try:
                 record = _admitted(decode(part))
-            except MalformedRecord as error:
-                opened.letters.append(_letter(delivery.topic, part, str(error)))
+            except CONTENT_ERRORS as error:  # MalformedRecord is one
+                opened.letters.append(_letter(delivery.topic, part, f"{type(error).__name__}: {error}"))
             else:
                 opened.items.append((Origin(topics.lab, topics.gateway), record))
     return opened

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gateway.collector.batch import gather, open_batch
+from gateway.collector.batch import CONTENT_ERRORS, gather, open_batch
 from gateway.collector.health import CollectorHealth
 from gateway.collector.latency import answered_utc_ns
 from pipeline.archive import ArchiveError
@@ -38,9 +38,6 @@ RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 30.0
 RANGES_MAX = 500
 """Ranges in one receipt."""
-
-CONTENT_ERRORS = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
-"""What code raises over content that it did not expect: anybody may publish a body that breaks a store."""
 
 Stored = dict[tuple["Origin", bytes], RangeSet]
 """(Origin, journal id) to the seqs that a receipt may name."""
@@ -203,7 +200,7 @@ class Collector:
     def _note_rows(self, record: Record, now_ns: int) -> None:
         try:
             frame = decode_frame(record.body)
-        except (KeyError, TypeError, ValueError):
+        except CONTENT_ERRORS:
             return  # the store has buried it
         self.health.readings += len(frame.block) * len(frame.block.layout.channels)
         self.health.latency.add((now_ns - answered_utc_ns(frame)).astype(np.float64) / 1e6)

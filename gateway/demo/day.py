@@ -20,7 +20,7 @@ CYCLE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One thing that a person does, `at_s` after the cycle began. `$name` in args is the task of that name."""
+    """What a person does, `at_s` after the cycle began. `$name` in args is the task of that name."""
 
     at_s: float
     person: str

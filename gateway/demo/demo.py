@@ -105,7 +105,8 @@ class Demo:
                 roles.check()
                 with contextlib.suppress(DoorClosedError):
                     status = await door.get("status")
-                    if sum(bool(row.get("rows")) for row in status["instruments"]) == len(simulators.endpoints):
+                    heard = [row["id"] for row in status["instruments"] if row.get("rows")]
+                    if len(heard) == len(simulators.endpoints):
                         return
                 if simulators.clock.now_ns() > FIRST_EVENT_NS:
                     simulators.rewind()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STOP_S = 20.0
+PROGRAM = "from gateway.cli.main import main; main()"
 
 
 class RoleFailedError(Exception):
@@ -31,7 +32,7 @@ class Roles:
         self.logs.mkdir(parents=True, exist_ok=True)
         with self.log(role).open("ab") as log:
             self._running[role] = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", "from gateway.cli.main import main; main()", role, "-c", str(self.config),
+                sys.executable, "-c", PROGRAM, role, "-c", str(self.config),
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 

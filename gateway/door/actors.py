@@ -64,7 +64,7 @@ def signed_hash(command: str, args: dict[str, Any]) -> str:
 
 @dataclass(slots=True)
 class Actors:
-    """Authenticates persons and keeps their sessions (in memory: a restart asks everybody to log in again)."""
+    """Authenticates persons and keeps their sessions, in memory: after a restart everybody logs in again."""
 
     directory: Directory
     clock: Clock

@@ -37,7 +37,7 @@ class Services(Protocol):
     actors: Actors
 
     async def settled(self) -> bool:
-        """Wait until everything recorded so far is durable: nobody outside sees what a power cut could take back."""
+        """Wait until all recorded so far is durable: nobody outside sees what a power cut could undo."""
         ...
 
     def status(self, *, settled: bool) -> Json:

@@ -43,7 +43,8 @@ class DoorClient:
             answer = await self._http.request(method, path, json=json, headers=headers)
         except httpx.TransportError as error:
             raise DoorClosedError(
-                f"nobody answers at {self._path} ({type(error).__name__}); is the daemon running? start it with: yaosu run -c FILE"
+                f"nobody answers at {self._path} ({type(error).__name__}); "
+                "is the daemon running? start it with: yaosu run -c FILE"
             ) from error
         return answer.json()
 

@@ -60,7 +60,7 @@ def bind(path: Path) -> socket.socket:
             else:
                 raise SocketInUseError(f"another process already serves {path}; see: yaosu status")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.setblocking(False)
+    listener.setblocking(False)  # noqa: FBT003 - the socket module's signature
     # The mode is set before anybody can connect: bind makes the file, listen opens it.
     listener.bind(str(path))
     os.chmod(path, 0o660)  # noqa: PTH101 - the socket's own path

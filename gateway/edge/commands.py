@@ -24,7 +24,7 @@ ANSWERS_MAX = 1024
 
 
 class Commands:
-    """Executes commands. Every answer waits until its records are durable: what is answered cannot be lost."""
+    """Executes commands. An answer waits until its records are durable: what is answered cannot be lost."""
 
     def __init__(self, recorder: Recorder, directory: Directory, history: ConfigHistory) -> None:
         self._recorder = recorder

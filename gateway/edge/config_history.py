@@ -14,7 +14,7 @@ NAME = "config-history"
 
 
 class ConfigHistory:
-    """Remembers the hash of the last configuration that a person applied, and the record of the last start."""
+    """Remembers the hash of the configuration that a person applied last, and the record of the start."""
 
     def __init__(self) -> None:
         self.applied_sha256: str | None = None

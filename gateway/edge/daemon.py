@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 WARM_S = 2.0
-"""The compiled QC kernels are waited for this long at start; on a cold cache acquisition starts without them."""
+"""The QC kernels are waited for this long at start; on a cold cache acquisition starts without them."""
+DRAIN_LOOK_S = 0.05
 DRAIN_S = 5.0
 """At a stop, what is durable is given this long to be receipted; the rest waits in the journal."""
 
@@ -151,11 +152,14 @@ class EdgeDaemon:
         await self.rhythm.last()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
-                while self.publisher.health.link.connected and self.recorder.journal.stats().backlog_records:
-                    await asyncio.sleep(0.05)
+                while self._undelivered():  # noqa: ASYNC110 - receipts are the publisher's business, and rare
+                    await asyncio.sleep(DRAIN_LOOK_S)
         await supervisor.stop("publisher")
         await supervisor.stop("door")
         self._state.last_run.write_bytes(orjson.dumps(self._counted()))
+
+    def _undelivered(self) -> bool:
+        return self.publisher.health.link.connected and self.recorder.journal.stats().backlog_records > 0
 
     def _counted(self) -> dict[str, int]:
         """What the drivers gave in this run, and how many records the journal holds."""

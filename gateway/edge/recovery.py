@@ -1,4 +1,4 @@
-"""Take up where the last run ended: snapshots, the records after them, and the account of the time between."""
+"""Take up where the last run ended: snapshots, the records after them, the account of the time between."""
 
 from __future__ import annotations
 
@@ -112,4 +112,10 @@ class Recovery:
         intervals_s = site.intervals_s()
         for instrument in site.settings.instrument:
             period_ns = round(intervals_s[instrument.id] * 1e9)
-            self._intake.begin(instrument.id, period_ns, downtime.last_run_ns, downtime.last_utc_ns)
+            self._intake.begin(
+                instrument.id,
+                period_ns,
+                downtime.last_run_ns,
+                downtime.last_utc_ns,
+                known=downtime.ns is not None,
+            )

@@ -25,8 +25,8 @@ class DaemonServices:
     """Implements `gateway.door.app.Services`."""
 
     def __init__(  # noqa: PLR0917 - the parts of the daemon
-        self, site: LoadedSite, daemon: EdgeDaemon, supervisor: Supervisor, actors: Actors, commands: Commands,
-        directory: Directory, journal: Journal,
+        self, site: LoadedSite, daemon: EdgeDaemon, supervisor: Supervisor, actors: Actors,
+        commands: Commands, directory: Directory, journal: Journal,
     ) -> None:  # fmt: skip
         self.actors = actors
         self._site = site

@@ -55,7 +55,7 @@ class StateFolder:
 
 
 class TrustedKeys:
-    """Collector keys that this gateway accepts receipts from: id to 32 public bytes, read again when the file changes."""
+    """Collector keys whose receipts count: id to 32 public bytes, read again when the file changes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

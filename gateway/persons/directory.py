@@ -1,7 +1,7 @@
 """Who works here: a file of its own, correctable and erasable, from which only opaque ids reach a record.
 
-The file is JSON, mode 0600, replaced as a whole (temporary name, fsync, rename). Passwords and PINs are kept as
-argon2id verifiers (RFC 9106) only.
+The file is JSON, mode 0600, replaced as a whole (temporary name, fsync, rename). Passwords and PINs are
+kept as argon2id verifiers (RFC 9106) only.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Directory:
         return list(self._persons.values())
 
     def authenticate(self, person: str, secret: str, *, pin: bool = False) -> Person:
-        """Return the person whose password (or PIN) this is. Takes some 50 ms by design: call it off the loop.
+        """Return the person whose password (or PIN) this is. Takes 50 ms by design: call it off the loop.
 
         Raises:
             AuthenticationError: anything else.

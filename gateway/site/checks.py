@@ -33,7 +33,8 @@ def check_purpose(site: SiteSettings, report: Report) -> None:
         if live != (site.site.purpose == "production"):
             report.error(
                 "E020", ("instrument", index, "source"),
-                f"source '{instrument.source}' of '{instrument.id}' does not belong into a {site.site.purpose} journal",
+                f"source '{instrument.source}' of '{instrument.id}' does not belong into a "
+                f"{site.site.purpose} journal",
                 "set site.purpose to 'rehearsal' for simulators, or the instrument's source to 'live'",
             )  # fmt: skip
 

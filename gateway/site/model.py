@@ -27,7 +27,7 @@ class Site(Settings):
     title: Annotated[str, Field(max_length=120)] = ""
     """Name of the place for pages."""
     purpose: Purpose = "production"
-    """`production` records the laboratory's work; `rehearsal` is for simulators and replays, and says so everywhere."""
+    """`production` records the laboratory's work; `rehearsal` simulators and replays, and says so."""
     state_dir: FilePath = FilePath("/var/lib/yaosu")
     """Folder of journal, archive, keys and sockets; a relative path counts from this file's folder."""
 

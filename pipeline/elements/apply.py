@@ -137,6 +137,7 @@ def _end(task: TaskState, action: TaskStop | TaskAbort, seq: int) -> None:
     task.phase = "stopped"
     if isinstance(action, TaskAbort):
         task.phase, task.abort_reason = "aborted", action.reason
+        task.held.clear()  # no result comes of it, so there is nothing left to hold
     for facts in task.channels:
         if facts.to_run_ns is None:
             facts.to_run_ns = action.at_run_ns

@@ -73,7 +73,7 @@ class Fold:
     def _guarded(self, record: Record, handler: Callable[[Record], list[Draft]]) -> list[Draft]:
         try:
             return handler(record)
-        except (MalformedBody, KeyError, TypeError, ValueError) as error:
+        except (MalformedBody, AttributeError, KeyError, TypeError, ValueError) as error:
             # A record that cannot be read must stop neither acquisition nor the judging of the others.
             told = event_body(
                 "record-not-understood", of_kind=record.kind, of_seq=record.seq, error=str(error)
@@ -109,8 +109,8 @@ class Fold:
         added = self.registry.add(record.seq, record.body)
         self._remember(record, "registry.import", {"imported": 1})
         for task in self.state.tasks.values():
-            if task.final and task.id not in self.state.touched and _mentions(task, added):
-                self.state.touched.append(task.id)
+            if _mentions(task, added):
+                self._touch(task)
         return []
 
     def _task(self, record: Record) -> list[Draft]:
@@ -147,17 +147,30 @@ class Fold:
         instrument.decided[rule] = max(record.body["decided"], instrument.decided.get(rule, -1))
         if record.body["n"]:
             flags = decode_flags(record.body)
-            for task in self.state.tasks.values():
-                if not task.final and any(facts.instrument == flags.instrument for facts in task.channels):
-                    observe_flags(task, flags, record.seq)
+            for task in self._tasks_reading(flags.instrument):
+                if observe_flags(task, flags, record.seq):
+                    self._touch(task)
         return []
 
     def _gap(self, record: Record) -> list[Draft]:
         gap = from_body(Gap, record.body)
-        for task in self.state.tasks.values():
-            if not task.final and any(facts.instrument == gap.instrument for facts in task.channels):
-                observe_gap(task, gap, record.seq)
+        for task in self._tasks_reading(gap.instrument):
+            if observe_gap(task, gap, record.seq):
+                self._touch(task)
         return []
+
+    def _tasks_reading(self, instrument: str) -> list[TaskState]:
+        """List every task, final ones too, that has a channel of an instrument."""
+        return [
+            task
+            for task in self.state.tasks.values()
+            if any(facts.instrument == instrument for facts in task.channels)
+        ]
+
+    def _touch(self, task: TaskState) -> None:
+        """Have a final task judged again at the next tick; others are judged there anyway."""
+        if task.final and task.id not in self.state.touched:
+            self.state.touched.append(task.id)
 
     def _event(self, record: Record) -> list[Draft]:
         name, args = record.body.get("instrument"), record.body.get("args") or {}
@@ -263,11 +276,10 @@ class Fold:
             raise MalformedBody(f"snapshot cannot be read: {error}") from error
         if version != VERSION:
             raise MalformedBody(f"snapshot is of version {version}, this program writes {VERSION}")
-        self.state = from_body(State, body)
-        self.registry = Registry()
-        for seq, body in registry:
-            self.registry.add(seq, msgpack.unpackb(body, strict_map_key=False))
-        self._bound = {}
+        state, known = from_body(State, body), Registry()
+        for seq, packed in registry:
+            known.add(seq, msgpack.unpackb(packed, strict_map_key=False))
+        self.state, self.registry, self._bound = state, known, {}
         for task in self.state.tasks.values():
             self._bind(task)
 

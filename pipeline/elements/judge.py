@@ -184,7 +184,7 @@ def holds(case: Case, verdict: Verdict) -> bool:
 
 def _adds_hold(case: Case, before: Verdict | None, verdict: Verdict) -> bool:
     """Tell whether a verdict holds for a reason that no person has seen yet."""
-    if not holds(case, verdict):
+    if case.task.phase == "aborted" or not holds(case, verdict):
         return False
     if before is None or not holds(case, before):
         return True

@@ -140,16 +140,22 @@ def _feed(task: TaskState, calculation: Calculation, frame: Frame, seq: int) -> 
         )
 
 
-def observe_flags(task: TaskState, flags: FlagSet, seq: int) -> None:
-    """Add what a rule decided afterwards to the readings of a task. Lists only rows that did not pass."""
+def observe_flags(task: TaskState, flags: FlagSet, seq: int) -> bool:
+    """Add what a rule decided afterwards to the readings of a task; tell whether it spoke of any.
+
+    A flag set lists only rows that did not pass.
+    """
+    spoke = False
     for n, channel, flag in zip(flags.n.tolist(), flags.channel, flags.flag.tolist(), strict=True):
         for facts in task.channels:
             inside = facts.n_first >= 0 and facts.n_first <= n <= facts.n_last
             if inside and facts.instrument == flags.instrument and facts.channel == channel:
                 _observe_decision(facts, flag, seq)
+                spoke = True
         for calculation in task.calculations:
             if calculation.instrument == flags.instrument and calculation.channel == channel:
                 _worsen(calculation, n, flag, seq)
+    return spoke
 
 
 def _observe_decision(facts: ChannelFacts, flag: int, seq: int) -> None:
@@ -171,18 +177,23 @@ def _is_worse(flag: int, reading: UsedReading) -> bool:
     return bool(SEVERITY[flag] > SEVERITY[reading.flag])
 
 
-def observe_gap(task: TaskState, gap: Gap, seq: int) -> None:
-    """Note polls that were not sent in a task's window. A gap is told at its begin and, whole, at its end."""
+def observe_gap(task: TaskState, gap: Gap, seq: int) -> bool:
+    """Note polls that were not sent in a task's window; tell whether there were any.
+
+    A gap is told at its begin and, whole, at its end.
+    """
     if task.end_run_ns is not None and gap.from_run_ns >= task.end_run_ns:
-        return
+        return False
     if gap.to_run_ns <= task.start.at_run_ns:
-        return
+        return False
     known = task.gaps.setdefault(gap.instrument, [])
     for earlier in known:
         if earlier.from_run_ns == gap.from_run_ns:
             earlier.to_run_ns, earlier.polls, earlier.seq = gap.to_run_ns, gap.polls, seq
-            return
+            return True
     if len(known) < GAPS_MAX:
         known.append(GapFacts(gap.from_run_ns, gap.to_run_ns, gap.polls, gap.cause, seq))
     else:
+        known[-1].to_run_ns = max(known[-1].to_run_ns, gap.to_run_ns)
         known[-1].polls += gap.polls
+    return True

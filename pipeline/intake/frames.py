@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import astuple, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,8 @@ FRAME_DELAY_NS = 100_000_000
 FRAME_ROWS_MAX = 1000
 FLAGS_PERIOD_NS = 1_000_000_000
 """A rule whose rows all pass says how far it has decided at most this often."""
+Saved = list[list[Any]]
+"""State of late flags in a snapshot (msgpack)."""
 STORED_FRAMES_MAX = 256
 """Frames whose stored times are remembered for decisions still to come."""
 
@@ -94,6 +96,8 @@ class LateFlags:
     def __init__(self, instrument: str) -> None:
         self._instrument = instrument
         self._rules: dict[str, _Undecided] = {}
+        self.unplaced = 0
+        """Verdicts on rows whose stored time is not known any more: nobody could find them; told as an event."""
         self._stored: deque[tuple[int, NDArray[np.int64]]] = deque(maxlen=STORED_FRAMES_MAX)
 
     def remember(self, frame: Frame) -> None:
@@ -121,8 +125,24 @@ class LateFlags:
         rule.channel = [rule.channel[at] for at in keep]
         rule.flag = [rule.flag[at] for at in keep]
 
+    def save(self) -> Saved:
+        """State for a snapshot: what is decided and not said, and the stored times of rows still pending."""
+        pending = min((rule.decided_through_n for rule in self._rules.values()), default=None)
+        stored = [
+            [first, times.tobytes()]
+            for first, times in self._stored
+            if pending is not None and first + len(times) > pending
+        ]
+        return [[[name, *astuple(rule)] for name, rule in self._rules.items()], stored]
+
+    def load(self, saved: Saved) -> None:
+        """Take up what `save` gave."""
+        rules, stored = saved
+        self._rules = {name: _Undecided(*state) for name, *state in rules}
+        self._stored.extend((first, np.frombuffer(times, dtype=np.int64)) for first, times in stored)
+
     def due(self, now_ns: int, *, force: bool) -> list[FlagSet]:
-        """Take out what is to be recorded now: every flag that is not a pass at once, mere progress rarely."""
+        """Take out what is to be recorded now: a flag that is no pass at once, mere progress rarely."""
         sets = []
         for name, rule in self._rules.items():
             progress = rule.decided_through_n > rule.said_through_n
@@ -131,21 +151,24 @@ class LateFlags:
         return sets
 
     def _take(self, name: str, rule: _Undecided, now_ns: int) -> FlagSet:
+        stored = [self._stored_time(n) for n in rule.n]
+        known = [at for at, t_store_ns in enumerate(stored) if t_store_ns is not None]
+        self.unplaced += len(stored) - len(known)
         flags = FlagSet(
             instrument=self._instrument,
             rule=name,
             decided_through_n=rule.decided_through_n,
-            n=np.array(rule.n, dtype=np.int64),
-            channel=tuple(rule.channel),
-            flag=np.array(rule.flag, dtype=np.uint8),
-            t_store_ns=np.array([self._stored_time(n) for n in rule.n], dtype=np.int64),
+            n=np.array([rule.n[at] for at in known], dtype=np.int64),
+            channel=tuple(rule.channel[at] for at in known),
+            flag=np.array([rule.flag[at] for at in known], dtype=np.uint8),
+            t_store_ns=np.array([stored[at] for at in known], dtype=np.int64),
         )
         rule.said_through_n, rule.said_ns = rule.decided_through_n, now_ns
         rule.n, rule.channel, rule.flag = [], [], []
         return flags
 
-    def _stored_time(self, n: int) -> int:
+    def _stored_time(self, n: int) -> int | None:
         for first, times in reversed(self._stored):
             if first <= n < first + len(times):
                 return int(times[n - first])
-        raise LookupError(f"{self._instrument}: row {n} was decided after its stored time was forgotten")
+        return None

@@ -1,7 +1,7 @@
 """From the drivers' items to journal records: ordinals, QC, frames, gaps.
 
-Every method is called on the event loop's thread. Nothing is dropped: when the journal has no room, `take` waits,
-the driver's stream stalls, and the deadlines that it misses become a gap.
+Every method is called on the event loop's thread. Nothing is dropped: when the journal has no room, `take`
+waits, the driver's stream stalls, and the deadlines that it misses become a gap.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline.intake.frames import FRAME_DELAY_NS, FRAME_ROWS_MAX, LateFlags, Op
 from pipeline.intake.onsets import Onsets
 from pipeline.records import Block, DeviceEvent, Gap, Reading
 from pipeline.records.envelope import By
-from pipeline.records.events import told
+from pipeline.records.events import event_body, told
 from pipeline.records.frame import decode_flags, decode_frame, encode_flags, encode_frame
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Intake:
             self._close(instrument, state)
 
     def flush(self) -> None:
-        """End of acquisition: close frames and let the rules that wait for the future decide what they can."""
+        """End of acquisition: close frames and let the rules that need the future decide what they can."""
         for instrument, state in self._instruments.items():
             self._close(instrument, state)
             state.late.add(self._engine.flush(instrument))
@@ -174,6 +174,12 @@ class Intake:
             self._sink.append("flags", encode_flags(flags), instrument=flags.instrument, by=by)
             for body in state.onsets.of_flags(flags, self._clock.run_ns()):
                 self._sink.append("event", body, instrument=flags.instrument)
+            if state.late.unplaced:
+                body = event_body(
+                    "flags-unplaced", instrument=flags.instrument, rule=flags.rule, count=state.late.unplaced
+                )
+                self._sink.append("event", body, instrument=flags.instrument)
+                state.late.unplaced = 0
 
     def last_rows(self) -> dict[str, dict[str, int | str | None]]:
         """By instrument: rows taken, UTC of the last one, and the cause of the gap that is open."""
@@ -189,12 +195,18 @@ class Intake:
     # ------------------------------------------------------------------------------------------ restart
 
     def snapshot(self) -> bytes:
-        """State after every row taken so far; open frames are closed first, so that the journal holds them."""
+        """State after every row taken so far; open frames are closed first: the journal then holds them."""
         self.close_all()
         instruments = {
-            name: [state.n_next, state.last_run_ns, state.last_utc_ns, None if state.gap is None else asdict(state.gap)]
-            for name, state in self._instruments.items()
-        }  # fmt: skip
+            name: [
+                known.n_next,
+                known.last_run_ns,
+                known.last_utc_ns,
+                None if known.gap is None else asdict(known.gap),
+                known.late.save(),
+            ]
+            for name, known in self._instruments.items()
+        }
         packed: bytes = msgpack.packb([instruments, self._engine.snapshot()])
         return packed
 
@@ -202,11 +214,11 @@ class Intake:
         """Take up a snapshot."""
         instruments, engine = msgpack.unpackb(state)
         self._engine.restore(engine)
-        for name, (n_next, last_run_ns, last_utc_ns, gap) in instruments.items():
-            self._instruments[name] = _Instrument(
-                LateFlags(name), n_next=n_next, last_run_ns=last_run_ns, last_utc_ns=last_utc_ns,
-                gap=None if gap is None else Gap(**gap),
-            )  # fmt: skip
+        for name, (n_next, last_run_ns, last_utc_ns, gap, late) in instruments.items():
+            known = self._of(name)
+            known.n_next, known.last_run_ns, known.last_utc_ns = n_next, last_run_ns, last_utc_ns
+            known.gap = None if gap is None else Gap(**gap)
+            known.late.load(late)
 
     def replay(self, record: Record) -> None:
         """Bring the state forward over a record that came after the snapshot, without appending anything."""
@@ -230,7 +242,9 @@ class Intake:
             flags = decode_flags(record.body)
             self._of(flags.instrument).late.already_said(flags)
 
-    def begin(self, instrument: str, period_ns: int, stopped_run_ns: int, stopped_utc_ns: int) -> None:
+    def begin(
+        self, instrument: str, period_ns: int, stopped_run_ns: int, stopped_utc_ns: int, *, known: bool
+    ) -> None:
         """Account for the time since the instrument's last row, in which the daemon was down.
 
         Args:
@@ -238,6 +252,7 @@ class Intake:
             period_ns: its poll interval; 0 for one that is not polled.
             stopped_run_ns: gateway time of the last durable record before this start.
             stopped_utc_ns: the same in UTC.
+            known: whether a clock vouches for the length of the downtime; if none does, rules forget the past.
         """
         state = self._of(instrument)
         if state.last_run_ns is None or state.last_utc_ns is None:
@@ -254,7 +269,7 @@ class Intake:
             closing = Gap(**body)
             self._sink.append("gap", gap_body(closing), instrument=instrument)
             from_run_ns, from_utc_ns = closing.to_run_ns, closing.to_utc_ns
-        state.late.add(self._engine.gap(instrument))
+        state.late.add(self._engine.gap(instrument, duration_known=known))
         now_ns = self._clock.run_ns()
         gap = Gap(
             instrument, from_run_ns, now_ns, from_utc_ns, self._clock.utc_ns(),

@@ -85,8 +85,12 @@ class RealDisk:
         self._locks: dict[Path, int] = {}
 
     def make_directory(self, path: Path) -> None:
-        """Make a directory and its parents, closed to others."""
-        path.mkdir(parents=True, exist_ok=True, mode=0o750)
+        """Make a directory, closed to others, and its parents; each is durable in the one that holds it."""
+        if path.is_dir():
+            return
+        self.make_directory(path.parent)
+        path.mkdir(exist_ok=True, mode=0o750)
+        self.sync_directory(path.parent)
 
     def names(self, directory: Path) -> list[str]:
         """List the files of a directory, sorted."""

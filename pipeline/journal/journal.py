@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
@@ -21,7 +22,7 @@ from pipeline.journal.segments import Segment
 from pipeline.journal.shelf import Shelf, Tail
 from pipeline.journal.snapshots import Snapshot, SnapshotWriter, load_snapshot
 from pipeline.journal.stamps import StampClock
-from pipeline.journal.start import Downtime
+from pipeline.journal.start import Downtime, last_difference_ns
 from pipeline.journal.stats import JournalStats, gather
 from pipeline.journal.writer import Writer, Written
 from pipeline.records.clock import Clock, OffsetClock, SystemClock
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pipeline.journal.merkle import Tree
     from pipeline.journal.settings import JournalSettings
 
+LOG = logging.getLogger(__name__)
 _NOTICES_KEPT = 256
 _OWN_CLOCK: frozenset[Source] = frozenset({"live", "simulated"})
 """Sources whose stamps were read from this gateway's clock."""
@@ -86,11 +88,7 @@ class Journal:
         self._settings = settings
         self._disk = disk
         self._writing, self._background = executors
-        difference_ns: int | None = fold.t_utc_ns - fold.t_run_ns
-        vouched = fold.next_seq > 0 and self.downtime.basis != "unknown"
-        if not vouched and base.utc_ns() >= fold.t_utc_ns:
-            difference_ns = None  # nobody knows how far gateway time should have gone: no step can be seen
-        self._stamps = StampClock(self.clock, difference_ns, fold.epoch)
+        self._stamps = StampClock(self.clock, last_difference_ns(fold, self.start.downtime, base), fold.epoch)
         self._stored = fold.copy().stored
         self._tree: Tree = fold.tree.copy()
         self._checkpoint = (fold.checkpoint_seq, fold.checkpoint_size)
@@ -194,7 +192,9 @@ class Journal:
         if self.purpose == "production" and source in _SIMULATED:
             raise ValueError(f"a production journal takes no {source} record: open a rehearsal journal")
         own = self._stamps.pair()
-        given = None if t_utc_ns is None or t_run_ns is None or source not in _OWN_CLOCK else (t_utc_ns, t_run_ns)
+        given = (
+            None if t_utc_ns is None or t_run_ns is None or source not in _OWN_CLOCK else (t_utc_ns, t_run_ns)
+        )
         self._observe(own, given)
         record = encode(
             kind=kind, source=source, journal=self.id, epoch=self.epoch, boot=self.boot, seq=self.head_seq,
@@ -302,9 +302,13 @@ class Journal:
         retired = 0
         done, oldest = RangeSet(self.receipts.done), self._shelf.segments[:_SEGMENTS_LOOKED_AT]
         for segment in [one for one in oldest if self._receipted(one)][:segments_max]:
-            ledger = await asyncio.get_running_loop().run_in_executor(
-                self._background, retire_segment, self._disk, self.id, segment, done, limit_ns
-            )
+            try:
+                ledger = await asyncio.get_running_loop().run_in_executor(
+                    self._background, retire_segment, self._disk, self.id, segment, done, limit_ns
+                )
+            except OSError as error:
+                LOG.warning("%s was not retired, trying again later: %s", segment.path.name, error)
+                break
             if ledger is None:
                 break  # the later ones are younger
             self._shelf.retired(segment, ledger)

@@ -84,38 +84,60 @@ def recover(disk: Disk, directory: Path, journal: bytes, durable_floor: int) -> 
         disk.make_directory(folder)
         for name in disk.names(folder):
             if name.endswith(".new"):
-                disk.remove(folder / name)
+                _remove(disk, folder / name)
     found = Recovery()
     mains = list_segments(disk, directory)
     firsts = {segment.first_seq for segment in mains}
     found.ledger = [s for s in list_segments(disk, directory / LEDGER_DIRECTORY) if s.first_seq not in firsts]
     everything = sorted([*mains, *found.ledger], key=lambda segment: segment.first_seq)
-    start = len(everything)
-    while start > 0:
-        known = read_fold(disk, everything[start - 1])
-        if known is not None:
-            found.fold = known
-            break
-        start -= 1
+    start = _last_known(disk, directory, everything, journal, found)
     found.segments = [segment for segment in everything[:start] if segment.first_seq in firsts]
     for position in range(start, len(everything)):
         following = everything[position + 1].first_seq if position + 1 < len(everything) else None
-        _read_back(disk, everything[position], following, journal, durable_floor, found)
+        _read_back(disk, everything[position], following, durable_floor, found)
     found.fold.skip_to(durable_floor + 1)
     return found
 
 
+def _last_known(
+    disk: Disk, directory: Path, everything: list[Segment], journal: bytes, found: Recovery
+) -> int:  # fmt: skip
+    """Take the state from the last segment with an index; return how many segments it covers.
+
+    Segments of another journal among the later ones are set aside and leave the list.
+    """
+    start = len(everything)
+    while start > 0:
+        segment = everything[start - 1]
+        data = read_damaged(disk, segment.path)
+        header = read_file_header(data)
+        if header is not None and header[0] != journal:
+            found.quarantined.append(Quarantined(segment.path.name, 0, len(data), segment.first_seq))
+            found.ledger = [one for one in found.ledger if one is not segment]
+            disk.replace(segment.path, directory / QUARANTINE_DIRECTORY / segment.path.name)
+            del everything[start - 1]
+        else:
+            known = read_fold(disk, segment)
+            if known is not None:
+                found.fold = known
+                break
+        start -= 1
+    return start
+
+
+def _remove(disk: Disk, path: Path) -> None:
+    """Remove a file that nobody needs; one that stays does no harm."""
+    with suppress(OSError):
+        disk.remove(path)
+
+
 def _read_back(
-    disk: Disk, segment: Segment, following: int | None, journal: bytes, durable_floor: int, found: Recovery
+    disk: Disk, segment: Segment, following: int | None, durable_floor: int, found: Recovery
 ) -> None:  # fmt: skip
     """Scan a segment without an index, and either seal it anew or leave it open as the last one."""
     data = read_damaged(disk, segment.path)
     header = read_file_header(data)
     retired = segment in found.ledger
-    if header is not None and header[0] != journal:
-        _set_aside(disk, segment, data, Damage(0, len(data), segment.first_seq), found)
-        disk.remove(segment.path)
-        return
     entries, damages = scan(data, segment.first_seq)
     promised = max((entry.durable_seq for entry in entries), default=-1)
     if following is None:
@@ -168,7 +190,7 @@ def _take(data: bytes, entries: list[Entry], fold: Fold) -> Index:
 def _seal(disk: Disk, segment: Segment, index: Index, end: int, found: Recovery) -> None:
     """Give a segment its index; records after `end` were never promised here and lie in the next segment."""
     if not index.entries:
-        disk.remove(segment.path)
+        _remove(disk, segment.path)
         return
     with suppress(OSError):  # without an index the segment is read whole again at the next start
         if end < segment.size:
@@ -183,14 +205,13 @@ def _seal(disk: Disk, segment: Segment, index: Index, end: int, found: Recovery)
 def _leave_open(
     disk: Disk, segment: Segment, data: bytes, cut: int | None, index: Index, found: Recovery
 ) -> None:  # fmt: skip
-    disk.remove(segment.index_path)  # one that does not fit would mislead as soon as the sizes agreed
+    _remove(disk, segment.index_path)  # one that does not fit would mislead as soon as the sizes agreed
     end = len(data) if cut is None else cut
     if cut is not None:
         found.torn_bytes = len(data) - cut
         _keep_torn(disk, segment, data, cut)
     if not index.entries:
-        disk.remove(segment.path)
-        disk.sync_directory(segment.path.parent)
+        _remove(disk, segment.path)
         return
     try:
         if cut is not None:

@@ -215,3 +215,15 @@ def choose_offset(fold: Fold, base: Clock, same_boot_offset_ns: int | None) -> t
     if fold.synchronised and base.state().synchronised and down_ns > 0:
         return last_ns + down_ns - base_ns, Downtime(down_ns, "utc-synchronised", last_ns, last_utc_ns)
     return last_ns + _UNKNOWN_DOWNTIME_NS - base_ns, Downtime(None, "unknown", last_ns, last_utc_ns)
+
+
+def last_difference_ns(fold: Fold, downtime: Downtime, base: Clock) -> int | None:
+    """UTC minus gateway time at the last record, to tell a step of UTC by; None when it cannot tell one.
+
+    After an unknown downtime gateway time may have gone on by too little or too much: then only a UTC before
+    the last record's is a step.
+    """
+    unknown = downtime.basis in {"new", "unknown"}
+    if unknown and base.utc_ns() >= fold.t_utc_ns:
+        return None
+    return fold.t_utc_ns - fold.t_run_ns

@@ -31,6 +31,7 @@ class Source(Protocol):
     """The journal, as the publisher sees it."""
 
     id: bytes
+
     @property
     def receipts(self) -> Receipts:
         """Where receipts are kept."""

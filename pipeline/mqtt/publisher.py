@@ -13,7 +13,7 @@ from pipeline.mqtt.errors import LinkLostError, PublishRefusedError, PublishTooL
 from pipeline.mqtt.filling import Filler
 from pipeline.mqtt.link import Link
 from pipeline.mqtt.outbox import Message, Outbox
-from pipeline.mqtt.receipt import ReceiptError, open_receipt
+from pipeline.mqtt.receipt import open_receipt
 from pipeline.mqtt.reconnect import LinkHealth, keep_connected
 from pipeline.records.ranges import RangeSet
 
@@ -31,6 +31,8 @@ LOG = logging.getLogger(__name__)
 PUMP_PERIOD_S = 0.5
 """Longest time between two looks at what is due, when nothing else wakes the pump."""
 RETAINED_PERIOD_S = 1.0
+REFUSED_RETRY_NS = 60 * 10**9
+"""Time until a retained topic that the broker refuses is offered again."""
 GOODBYE_S = 1.0
 """Time for telling that the gateway goes offline; after it the last will says so."""
 
@@ -133,7 +135,10 @@ class Publisher:
         async for delivery in link.deliveries():
             try:
                 receipt = open_receipt(delivery.payload, self._trusted())
-            except ReceiptError as error:
+            except (
+                ValueError,
+                OSError,
+            ) as error:  # of a receipt (ReceiptError), or of the file of pinned keys
                 self.health.receipts_refused += 1
                 self.health.receipt_error = str(error)
                 LOG.warning("receipt refused: %s", error)
@@ -154,21 +159,27 @@ class Publisher:
 
     async def _publish_retained(self, link: Link) -> None:
         said: dict[str, bytes] = {}
+        refused_until_ns: dict[str, int] = {}
         while True:
             status = {self._topics.status: self._status_payload("online")}
             for topic, payload in {**status, **self._retained()}.items():
-                if said.get(topic) != payload:
+                now_ns = self._clock.run_ns()
+                if said.get(topic) == payload or now_ns < refused_until_ns.get(topic, 0):
+                    continue
+                if await self._retain(link, topic, payload):
                     said[topic] = payload
-                    await self._retain(link, topic, payload)
+                else:
+                    refused_until_ns[topic] = now_ns + REFUSED_RETRY_NS
             await asyncio.sleep(RETAINED_PERIOD_S)
 
-    async def _retain(self, link: Link, topic: str, payload: bytes) -> None:
+    async def _retain(self, link: Link, topic: str, payload: bytes) -> bool:
         try:
             await link.publish(topic, payload, retain=True)
         except PublishRefusedError as error:
             self._note_refusal(topic, error)
-        else:
-            self.health.refused.pop(topic, None)
+            return False
+        self.health.refused.pop(topic, None)
+        return True
 
     def _note_refusal(self, topic: str, error: PublishRefusedError) -> None:
         if topic not in self.health.refused:

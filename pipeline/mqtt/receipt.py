@@ -52,11 +52,12 @@ def open_receipt(payload: bytes, trusted: Mapping[str, bytes]) -> Receipt:
     """Check a receipt against the pinned keys (id to 32 public bytes). Raises ReceiptError."""
     try:
         content = msgpack.unpackb(payload)
-        key_id, journal = str(content["key"]), bytes(content["journal"])
+        key_id, journal, signature = content["key"], content["journal"], content["signature"]
         ranges = tuple((int(first), int(last)) for first, last in content["ranges"])
-        signature = bytes(content["signature"])
     except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
         raise ReceiptError(f"not a receipt: {error}") from error
+    if not (isinstance(key_id, str) and isinstance(journal, bytes) and isinstance(signature, bytes)):
+        raise ReceiptError("not a receipt: a field has the wrong type")
     if key_id not in trusted:
         raise ReceiptError(f"collector key {key_id} is not trusted; if it is yours: yaosu keys trust")
     if not verify(trusted[key_id], signature, _content(journal, ranges)):

@@ -10,6 +10,17 @@ from pydantic import Field
 from config.model import CredentialRef, FilePath, Port, Seconds, Settings
 
 
+class _ClosingSocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails; paho forgets such a socket open."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the standard library's signature
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 class TlsSettings(Settings):
     """Transport security: the broker's certificate is always checked."""
 
@@ -23,6 +34,7 @@ class TlsSettings(Settings):
     def context(self) -> ssl.SSLContext:
         """Build the TLS context, TLS 1.2 or newer. Raises OSError for files that cannot be read."""
         context = ssl.create_default_context(cafile=str(self.ca_file))
+        context.sslsocket_class = _ClosingSocket
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.certificate_file is not None:
             context.load_cert_chain(self.certificate_file, self.key_file)

@@ -119,7 +119,7 @@ class QcEngine:
         if plan is None or plan.layout is not block.layout:
             plan, decisions = self._adopt(block)
         if self._drive is None:
-            return self._warming(plan, block, n_first)
+            return self._warming(plan, block, n_first, decisions)
         channels, rows = block.status.shape
         # Every row decides at most one earlier row of its channel for each future rule.
         needed = OUT_DECISIONS + DECISION_FIELDS * len(plan.future) * channels * rows
@@ -285,16 +285,15 @@ class QcEngine:
             (plan.required[positions[mine]] >> rule.bit & 1).astype(np.bool_),
         )
 
-    def _warming(self, plan: Plan, block: Block, n_first: int) -> QcResult:
+    def _warming(self, plan: Plan, block: Block, n_first: int, decisions: list[Decision]) -> QcResult:
         """Find missing values without the kernels; every other rule says 2.
 
         The rules will not have seen these rows, so that what they knew of the rows before is forgotten.
         """
         pending = plan.forget(future_only=False)
         plan.n_last = n_first + len(block) - 1 if len(block) else plan.n_last
-        decisions = self._close(
-            block.instrument, pending, {rule.name: plan.n_last for rule, _ in plan.future}
-        )
+        through = {rule.name: plan.n_last for rule, _ in plan.future}
+        decisions += self._close(block.instrument, pending, through)
         text = np.array([[channel.kind == "text"] for channel in block.layout.channels], dtype=np.bool_)
         missing = (block.status != 0) | (np.isnan(block.numeric()) & ~text.reshape(-1, 1))
         blind: Any = (plan.required & ~MISSING_MASK) != 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from pipeline.qc.memory import HEAD_BLOCKS, HEAD_ENABLED, HEAD_REQUIRED, HEAD_TE
 from pipeline.qc.table import FUTURE, RULES, Parameter, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pipeline.qc.settings import ChannelQc
     from pipeline.records.block import Channel, Layout
@@ -33,6 +34,7 @@ class Saved(NamedTuple):
 
 
 _HEAD_SLOTS = HEAD_BLOCKS + len(RULES)
+_WITH_STATE = tuple(rule for rule in RULES if rule.state)
 
 SavedChannels = dict[str, dict[str, Saved]]
 """Channel to rule to state."""
@@ -47,13 +49,12 @@ class Pending(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Where one rule of one channel lies in the memory, and the key of its state."""
+    """Where one rule of one channel lies in the memory."""
 
     rule: Rule
-    channel: str
+    channel: Channel
     parameters: tuple[Parameter, ...]
     at: int
-    key: str
 
     @property
     def state(self) -> slice:
@@ -61,14 +62,21 @@ class _Block(NamedTuple):
         first = self.at + self.rule.parameters
         return slice(first, first + self.rule.state + self.rule.rings(self.parameters))
 
+    @property
+    def key(self) -> str:
+        """What must be equal for a saved state to be taken up."""
+        return _key(self.rule.name, self.rule.version, self.channel.kind, self.channel.unit, self.parameters)
 
-def _key(rule: Rule, parameters: tuple[Parameter, ...], channel: Channel) -> str:
-    shown = f"{rule.name} {rule.version} {channel.kind} {channel.unit} {parameters!r}"
-    return hashlib.sha256(shown.encode()).hexdigest()[:32]
+
+@lru_cache(maxsize=4096)  # the channels of an instrument mostly share their limits
+def _key(name: str, version: int, kind: str, unit: str, parameters: tuple[Parameter, ...]) -> str:
+    return hashlib.sha256(f"{name} {version} {kind} {unit} {parameters!r}".encode()).hexdigest()[:32]
 
 
 class Plan:
     """What the driver needs to know of one instrument, ready made, so that a call builds nothing.
+
+    No object is kept for each channel and rule: at 100,000 channels they would outweigh the state.
 
     Attributes:
         layout: the layout in force.
@@ -90,36 +98,42 @@ class Plan:
         self.plain = layout.counts["f8"] == len(layout.channels)
         self.n_last = -1
         self.decided: dict[str, int] = {}
-        self._blocks: list[_Block] = []
-        heads, slots = [], 0
-        for channel in layout.channels:
-            heads.append(slots)
-            slots = self._lay_out(channel, rules.get(channel.name), interval_s, slots + _HEAD_SLOTS)
-        self.heads = np.array(heads, dtype=np.int64)
-        self.enabled = np.zeros(len(heads), dtype=np.int64)
-        self.required = np.zeros(len(heads), dtype=np.int64)
+        self._rules = rules
+        self._interval_s = interval_s
+        self.heads = np.zeros(len(layout.channels), dtype=np.int64)
+        self.enabled = np.zeros(len(layout.channels), dtype=np.int64)
+        self.required = np.zeros(len(layout.channels), dtype=np.int64)
+        blocks, slots = self._place()
         self.ints = np.zeros(slots, dtype=np.int64)
         self.floats = self.ints.view(np.float64)
-        self._fill(rules)
-        on = {block.rule.name for block in self._blocks}
-        self.future = tuple((rule, OUT_OLDEST + k) for k, rule in enumerate(FUTURE) if rule.name in on)
+        self._fill(blocks)
+        everywhere = int(np.bitwise_or.reduce(self.enabled, initial=0))
+        self.future = tuple(
+            (rule, OUT_OLDEST + k) for k, rule in enumerate(FUTURE) if everywhere >> rule.bit & 1
+        )
 
-    def _lay_out(self, channel: Channel, qc: ChannelQc | None, interval_s: float, at: int) -> int:
-        """Place the blocks of one channel from slot `at`; return the first free slot behind them."""
-        for rule in RULES:
-            settings = rule.settings_of(qc)
-            parameters = rule.encode(settings, interval_s) if settings is not None or not rule.table else None
-            if parameters is not None:
-                block = _Block(rule, channel.name, parameters, at, _key(rule, parameters, channel))
-                self._blocks.append(block)
-                at = block.state.stop
-        return at
+    def _place(self) -> tuple[list[_Block], int]:
+        """Find a place for every head and block; return the blocks and the number of slots."""
+        blocks, at = [], 0
+        for position, channel in enumerate(self.layout.channels):
+            self.heads[position] = at
+            at += _HEAD_SLOTS
+            for rule in RULES:
+                parameters = self._parameters(rule, channel.name)
+                if parameters is not None:
+                    blocks.append(_Block(rule, channel, parameters, at))
+                    at = blocks[-1].state.stop
+        return blocks, at
 
-    def _fill(self, rules: Mapping[str, ChannelQc]) -> None:
+    def _parameters(self, rule: Rule, channel: str) -> tuple[Parameter, ...] | None:
+        settings = rule.settings_of(self._rules.get(channel))
+        return None if settings is None and rule.table else rule.encode(settings, self._interval_s)
+
+    def _fill(self, blocks: list[_Block]) -> None:
         """Write heads and parameters."""
-        for block in self._blocks:
-            position, bit = self.layout.index[block.channel], block.rule.bit
-            settings = block.rule.settings_of(rules.get(block.channel))
+        for block in blocks:
+            position, bit = self.layout.index[block.channel.name], block.rule.bit
+            settings = block.rule.settings_of(self._rules.get(block.channel.name))
             self.enabled[position] |= 1 << bit
             if settings is None or settings.required:
                 self.required[position] |= 1 << bit
@@ -133,40 +147,46 @@ class Plan:
         self.ints[self.heads + HEAD_REQUIRED] = self.required
         self.ints[self.heads + HEAD_TEXT] = [channel.kind == "text" for channel in self.layout.channels]
 
+    def _blocks(self, rules: Iterable[Rule]) -> Iterator[_Block]:
+        """Go through the blocks of some rules again."""
+        for rule in rules:
+            for position in np.flatnonzero(self.enabled >> rule.bit & 1):
+                channel = self.layout.channels[position]
+                at = int(self.ints[self.heads[position] + HEAD_BLOCKS + rule.bit])
+                yield _Block(rule, channel, self._parameters(rule, channel.name) or (), at)
+
     def save(self) -> SavedChannels:
         """Copy the state of every rule that has any."""
         saved: SavedChannels = {}
-        for block in self._blocks:
-            if block.rule.state:
-                state = self.ints[block.state].astype("<i8").tobytes()
-                saved.setdefault(block.channel, {})[block.rule.name] = Saved(block.key, state)
+        for block in self._blocks(_WITH_STATE):
+            state = Saved(block.key, self.ints[block.state].tobytes())
+            saved.setdefault(block.channel.name, {})[block.rule.name] = state
         return saved
 
     def load(self, saved: SavedChannels) -> list[Pending]:
         """Take up the state of rules that have not changed; return the pending rows of those that have."""
         left = {name: dict(rules) for name, rules in saved.items()}
-        for block in self._blocks:
-            found = left.get(block.channel, {}).get(block.rule.name)
+        for block in self._blocks(_WITH_STATE):
+            found = left.get(block.channel.name, {}).get(block.rule.name)
             room = 8 * (block.state.stop - block.state.start)
             if found is not None and found.key == block.key and len(found.state) == room:
                 self.ints[block.state] = np.frombuffer(found.state, dtype="<i8")
-                del left[block.channel][block.rule.name]
+                del left[block.channel.name][block.rule.name]
         return pending_of(left)
 
     def forget(self, *, future_only: bool) -> list[Pending]:
         """Empty the state of the rules that need the future, or of all; return the rows that were pending."""
         pending = self.pending()
-        for block in self._blocks:
-            if block.rule.future or not future_only:
-                self.ints[block.state] = 0
+        for block in self._blocks(FUTURE if future_only else _WITH_STATE):
+            self.ints[block.state] = 0
         return pending
 
     def pending(self) -> list[Pending]:
         """List the rows that a future rule has not decided yet, the oldest of each rule and channel."""
         return [
-            Pending(block.rule.name, block.channel, int(self.ints[block.state.start]) - 1)
-            for block in self._blocks
-            if block.rule.future and self.ints[block.state.start] != 0
+            Pending(block.rule.name, block.channel.name, int(self.ints[block.state.start]) - 1)
+            for block in self._blocks(FUTURE)
+            if self.ints[block.state.start] != 0
         ]
 
 

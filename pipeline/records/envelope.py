@@ -105,13 +105,7 @@ def decode(data: bytes) -> Record:
             f"record version {version} is newer than this program knows ({VERSION}); update it"
         )
     numbers = (epoch, boot, seq, t_utc_ns, t_run_ns)
-    if not (
-        isinstance(kind, str)
-        and isinstance(source, str)
-        and isinstance(journal, bytes)
-        and all(isinstance(number, int) for number in numbers)
-        and isinstance(body, dict)
-    ):
+    if not _right_types(kind, source, journal, numbers, body):
         raise MalformedRecord("record envelope is damaged: a field has the wrong type")
     try:
         state = ClockState(bool(clock[0]), int(clock[1]))
@@ -131,6 +125,16 @@ def decode(data: bytes) -> Record:
         derived,
         body,
         bytes(data),
+    )
+
+
+def _right_types(kind: Any, source: Any, journal: Any, numbers: tuple[Any, ...], body: Any) -> bool:
+    return (
+        isinstance(kind, str)
+        and isinstance(source, str)
+        and isinstance(journal, bytes)
+        and all(isinstance(number, int) for number in numbers)
+        and isinstance(body, dict)
     )
 
 

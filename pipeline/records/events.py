@@ -87,6 +87,11 @@ CATALOGUE: dict[str, EventKind] = {
         "{instrument} {channel}: {rule} ({flag}) at row {n}",
         "{instrument} {channel}:{rule}({flag}),第 {n} 行",
     ),
+    "flags-unplaced": EventKind(
+        "warning",
+        "{instrument}: {count} late verdicts of {rule} could not be recorded, their rows are not at hand",
+        "{instrument}:{rule} 的 {count} 个延迟判定无法记录,对应数据行不在手边",
+    ),
     "service-state": EventKind(
         "info", "{instrument} is now {state}: {reason}", "{instrument} 状态变更为 {state}:{reason}"
     ),

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from pipeline.store.door import Origin
 
 
+_DAMAGE = (
+    AssertionError, AttributeError, IndexError, KeyError, MemoryError, OverflowError, TypeError, ValueError,
+)  # fmt: skip
+"""What decoding raises over a body that is none: anybody may publish one."""
+
+
 class Prepared(NamedTuple):
     """A record with its decoded content; None for kinds that stores do not show."""
 
@@ -52,7 +58,7 @@ def _content(record: Record) -> Frame | FlagSet | LedgerPoint | None:
         return schema.ledger_point(record) if record.kind in schema.LEDGER_KEYS else None
     except Unstorable:
         raise
-    except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except _DAMAGE as error:
         raise Unstorable(f"body of kind {record.kind} is damaged: {error!r}") from error
 
 

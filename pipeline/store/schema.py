@@ -52,6 +52,10 @@ _TAG_LENGTH_MAX = 256
 _UINT64_TEXT = re.compile(r"[1-9][0-9]{18,19}\Z")
 _INT64_MAX = 2**63 - 1
 _UINT64_MAX = 2**64 - 1
+_TIME_MAX_NS = 2**63 - 2
+"""InfluxDB keeps times from its negative to this (models.MaxNanoTime in its source)."""
+_LEDGER_TIME_MAX_NS = 2**63 - 2**21
+"""Leaves room for the low bits of a ledger point's stored time."""
 
 Part = Literal["v", "i", "s", "q", "r", "c", "f"]
 
@@ -101,14 +105,34 @@ def check_record(origin: Origin, record: Record) -> None:
     check_tag("source", record.source)
     if not 0 <= record.seq <= _INT64_MAX:
         raise Unstorable(f"seq {record.seq} is outside int64")
+    if not -_LEDGER_TIME_MAX_NS <= record.t_utc_ns <= _LEDGER_TIME_MAX_NS:
+        raise Unstorable(f"time {record.t_utc_ns} is outside what stores keep")
 
 
 def check_frame(frame: Frame) -> None:
-    """Refuse an instrument, ordinals or flags that are none; channels are for `plans`. Raises Unstorable."""
-    check_tag("instrument", frame.block.instrument)
-    if not 0 <= frame.n_first <= _INT64_MAX - len(frame.block):
+    """Refuse a frame whose parts do not fit together; channel names are for `plans`. Raises Unstorable."""
+    block, rows = frame.block, len(frame.block)
+    check_tag("instrument", block.instrument)
+    if not 0 <= frame.n_first <= _INT64_MAX - rows:
         raise Unstorable(f"ordinal {frame.n_first} is outside int64")
+    lengths = [len(column) for column in block.text] + [len(values) for _, values in frame.corrected.values()]
+    if frame.t_store_off_ns is not None:
+        lengths.append(len(frame.t_store_off_ns))
+    if any(length != rows for length in lengths) or not frame.corrected.keys() <= block.layout.index.keys():
+        raise Unstorable("columns of different length, or a correction of no channel")
+    if any(type(text) is not str for column in block.text for text in column if text is not None):
+        raise Unstorable("a text column holds something else")
+    if type(frame.service) is not str:
+        raise Unstorable("the service state is no text")
+    _check_times(frame.t_store_ns, rows)
     _check_flag_values(frame.flag)
+
+
+def _check_times(t_store_ns: NDArray[np.int64], rows: int) -> None:
+    if t_store_ns.shape != (rows,):
+        raise Unstorable("stored times are not one for each row")
+    if rows and not -_TIME_MAX_NS <= t_store_ns.min() <= t_store_ns.max() <= _TIME_MAX_NS:
+        raise Unstorable("a stored time is outside what stores keep")
 
 
 def _check_flag_values(flag: NDArray[np.uint8]) -> None:
@@ -133,6 +157,9 @@ def check_flags(flags: FlagSet) -> None:
     check_tag("instrument", flags.instrument)
     check_channels(dict.fromkeys(flags.channel))
     _check_flag_values(flags.flag)
+    if not len(flags.n) == len(flags.channel) == len(flags.flag):
+        raise Unstorable("columns of different length")
+    _check_times(flags.t_store_ns, len(flags.n))
     if not _RULE.match(flags.rule):
         raise Unstorable(f"rule name {flags.rule!r} is not lower-case letters, digits, hyphens, underscores")
 
@@ -199,9 +226,14 @@ def ledger_row(
 
 
 def units_of(config_body: Mapping[str, Any] | None, instrument: str) -> dict[str, str]:
-    """Return the units of an instrument's channels from the body of a `config` record."""
-    site = (config_body or {}).get("site") or {}
-    for entry in site.get("instruments", ()):
-        if entry.get("id") == instrument:
-            return {channel["name"]: channel.get("unit", "") for channel in entry.get("channels", ())}
-    return {}
+    """Return the units of an instrument's channels from the body of a `config` record; {} when it is none."""
+    try:
+        site = (config_body or {}).get("site") or {}
+        return {
+            str(channel["name"]): str(channel.get("unit", ""))
+            for entry in site.get("instruments", ())
+            if entry["id"] == instrument
+            for channel in entry.get("channels", ())
+        }
+    except (AttributeError, KeyError, TypeError):
+        return {}

@@ -49,7 +49,7 @@ host = "127.0.0.1"
 port = {port}
 poll_interval_s = 0.05
 channels = [
-    {{ name = "pressure", address = 0, table = "input", type = "float32", unit = "MPa", qc = {{ range = {{ fail_low = 0.0, fail_high = 70.0 }} }} }},
+    {{ name = "pressure", address = 0, table = "input", type = "float32", unit = "MPa" }},
 ]
 """
 
@@ -174,12 +174,16 @@ async def test_only_an_administrator_changes_people_and_configuration(tmp_path: 
     async with running(tmp_path) as run:
         args = {"person": "p-0009", "name": "x", "roles": ["operator"], "password": PASSWORD}
         assert (await run.command("person.add", "p-0002", args, pin=PIN))["code"] == "not-authorised"
-        assert (await run.command("config.apply", "p-0002", {"sha256": "0" * 64}, pin=PIN))["code"] == "not-authorised"
-        assert (await run.command("person.passwd", "p-0002", {"person": "p-0001", "password": PASSWORD}, pin=PIN))[
+        assert (await run.command("config.apply", "p-0002", {"sha256": "0" * 64}, pin=PIN))[
             "code"
         ] == "not-authorised"
+        assert (
+            await run.command("person.passwd", "p-0002", {"person": "p-0001", "password": PASSWORD}, pin=PIN)
+        )["code"] == "not-authorised"
         assert (await run.command("person.add", "p-0003", args, pin=PIN))["ok"]
-        assert (await run.command("person.passwd", "p-0002", {"person": "p-0002", "password": PASSWORD}, pin=PIN))["ok"]
+        assert (
+            await run.command("person.passwd", "p-0002", {"person": "p-0002", "password": PASSWORD}, pin=PIN)
+        )["ok"]
 
 
 async def test_the_same_key_is_answered_the_same_and_done_once(tmp_path: Path) -> None:
@@ -214,7 +218,10 @@ class TestRelease:
         args = {"records": registry.records, "directory": registry.directory}
         assert (await run.command("registry.import", "p-0003", args, pin=PIN))["ok"]
         started = await run.command(
-            "task.start", "p-0002", {"sample": "V-0001", "method": "pressure-hold", "instruments": ["p-1"]}, pin=PIN
+            "task.start",
+            "p-0002",
+            {"sample": "V-0001", "method": "pressure-hold", "instruments": ["p-1"]},
+            pin=PIN,
         )
         assert started["ok"], started
         task: str = started["result"]["task"]

@@ -1,12 +1,20 @@
 """Link against a real broker: what it relies on in aiomqtt, pinned with the version."""
 
 import asyncio
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from pipeline.mqtt import (
     Delivery,
@@ -16,7 +24,7 @@ from pipeline.mqtt import (
     PublishRefusedError,
     PublishTooLargeError,
 )
-from tests.support.services import Mosquitto, MosquittoFactory
+from tests.support.services import Mosquitto, MosquittoFactory, Server, free_port, program
 
 ACL = "topic readwrite open/#\ntopic read $SYS/#\n"
 TIMEOUT_S = 5.0
@@ -243,3 +251,64 @@ def test_the_same_under_uvloop(mosquitto: Mosquitto) -> None:
             return len(asyncio.all_tasks())
 
     assert uvloop.run(scenario()) <= 2  # this one, and aiomqtt's own, which ends with the connection
+
+
+class MosquittoTls(Server):
+    """A broker that speaks only TLS, with a certificate of its own making."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        write_certificate(directory)
+        configuration = directory / "mosquitto.conf"
+        lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "persistence false"]
+        lines += [f"certfile {directory}/certificate.pem", f"keyfile {directory}/key.pem"]
+        if os.geteuid() == 0:
+            lines.append("user root")  # else it changes to a user who cannot read the test's directory
+        configuration.write_text("\n".join([*lines, ""]), encoding="utf-8")
+        super().__init__("mosquitto", [program("mosquitto"), "-c", str(configuration)], directory, port)
+
+
+def write_certificate(directory: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker of a test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (directory / "certificate.pem").write_bytes(certificate.public_bytes(pem))
+    (directory / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[MosquittoTls]:
+    server = MosquittoTls(tmp_path, free_port())
+    server.start()
+    yield server
+    server.stop()
+
+
+async def test_over_tls_with_a_certificate_that_is_checked(tls_server: MosquittoTls, tmp_path: Path) -> None:
+    tls = {"ca_file": str(tmp_path / "certificate.pem")}
+    settings = MqttSettings.model_validate({"port": tls_server.port, "tls": tls})
+    async with Link(settings, "one") as link:
+        await link.subscribe("a/#")
+        assert await link.publish("a/b", bytes(500_000))
+        assert len((await take(link.deliveries(), 1))[0].payload) == 500_000
+    (tmp_path / "other").mkdir()
+    write_certificate(tmp_path / "other")
+    tls = {"ca_file": str(tmp_path / "other" / "certificate.pem")}
+    settings = MqttSettings.model_validate({"port": tls_server.port, "tls": tls})
+    with pytest.raises(LinkLostError, match="certificate"):
+        async with Link(settings, "two"):
+            pytest.fail("this certificate is a stranger's")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.records import Flag, Record
+from pipeline.records import Flag
 from pipeline.records.events import event_body
 from pipeline.records.ranges import RangeSet
 from pipeline.store import EmbeddedStoreSettings, InfluxStoreSettings, Origin, Store, open_store
-from tests.support.stored import JOURNAL, ORIGIN, S_NS, T0_NS, data, frame, record, verdicts
+from tests.support.stored import JOURNAL, ORIGIN, S_NS, T0_NS, data, frame, ledger_records, record, verdicts
 
 ALL_NS = (0, 2**62)
 OTHER_JOURNAL = bytes(range(100, 116))
@@ -323,27 +323,6 @@ async def test_across_journals_the_later_time_is_the_latest(store: Store) -> Non
     assert report.stored == {JOURNAL: RangeSet([(900, 900)]), OTHER_JOURNAL: RangeSet([(0, 0)])}
     only_old = await store.rows(ORIGIN, "ph", n_from=0, n_to=10_000, era="00010203-0")
     assert [row.n for row in only_old] == [5000]
-
-
-def ledger_records() -> list[Record]:
-    def event(instrument: str, text: str) -> dict[str, object]:
-        return event_body("device-message", instrument=instrument, text=text)
-
-    return [
-        record("event", event("ph", f'line {index} "q" \\ 值\nnext'), 10 + index, t_utc_ns=T0_NS + 7)
-        for index in range(30)
-    ] + [
-        record("event", event("scale", "x"), 40, t_utc_ns=T0_NS + S_NS),
-        record("event", event_body("daemon-stop"), 41, t_utc_ns=T0_NS - S_NS),
-        record("task", {"task": "T-1", "action": "start", "weights": [0.1, 2**64 - 1, -0.0, None]}, 42),
-        record("task", {"task": "T-2", "action": "start", "text": "'; DROP MEASUREMENT task --"}, 43),
-        record("registry", {"type": "equipment", "id": "E-1", "data": {"serial": b"\x00\xff"}}, 44),
-        record("checkpoint", {"note": "n\n", "size": 44, "root": bytes(32)}, 45, epoch=2),
-        *(
-            record(kind, {"x": 1}, 46 + index)
-            for index, kind in enumerate(["tick", "command", "reply", "from-the-future"])
-        ),
-    ]
 
 
 async def test_the_ledger_keeps_every_record_of_one_instant_in_order(store: Store) -> None:

@@ -146,6 +146,22 @@ async def test_the_first_content_of_a_seq_stays(tmp_path: Path) -> None:
         assert [row.values for row in await store.rows(ORIGIN, "ph", n_from=0, n_to=9)] == [{"ph": 7.0}]
 
 
+async def test_a_file_that_was_moved_away_takes_no_records_and_loses_none(tmp_path: Path) -> None:
+    path, away = tmp_path / "yaosu.db", tmp_path / "away.db"
+    settings = EmbeddedStoreSettings(kind="embedded", path=path)
+    async with open_store(settings) as store:
+        await store.write(ORIGIN, [FIRST])
+        path.rename(away)
+        with pytest.raises(StoreUnavailable, match="put the file back"):
+            await store.write(ORIGIN, [SECOND])
+    async with open_store(settings) as store:
+        with pytest.raises(StoreUnavailable, match="put the file back"):
+            await store.write(ORIGIN, [SECOND])
+        away.rename(path)
+        await store.write(ORIGIN, [SECOND])
+        assert [row.n for row in await store.rows(ORIGIN, "ph", n_from=0, n_to=9)] == [0, 1]
+
+
 async def test_a_second_writer_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
     path = tmp_path / "yaosu.db"

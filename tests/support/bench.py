@@ -1,4 +1,4 @@
-"""The whole path as processes: simulators, gateway and collector around real servers, in a folder of its own."""
+"""The whole path as processes: simulators, gateway and collector around real servers."""
 
 from __future__ import annotations
 
@@ -160,11 +160,15 @@ class Bench:
         """Give a command as a person with PIN."""
         person = self.people[name]
         async with self.door() as door:
-            return await door.command(command, args, {"person": person.id, "pin": person.pin, "station": "test"})
+            return await door.command(
+                command, args, {"person": person.id, "pin": person.pin, "station": "test"}
+            )
 
     async def import_registry(self) -> None:
         content = read_registry(REGISTRY)
-        answer = await self.acting("qin", "registry.import", records=content.records, directory=content.directory)
+        answer = await self.acting(
+            "qin", "registry.import", records=content.records, directory=content.directory
+        )
         assert answer["ok"], answer
 
     async def drained(self) -> None:

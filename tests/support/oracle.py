@@ -1,4 +1,4 @@
-"""Hold what is stored against the simulators' own log of answers: the truth that no part of the gateway made."""
+"""Hold what is stored against the simulators' own log of answers: truth that no part of the gateway made."""
 
 from __future__ import annotations
 
@@ -48,7 +48,11 @@ def good_answers(log: Path, channels: dict[str, set[str]]) -> dict[str, list[Ans
     answers: dict[str, list[Answer]] = defaultdict(list)
     for line in answers_of(log):
         wanted = channels.get(line["instrument"], set())
-        values = {name: value for name, value in (line["values"] or {}).items() if name in wanted and value is not None}
+        values = {
+            name: value
+            for name, value in (line["values"] or {}).items()
+            if name in wanted and value is not None
+        }
         if line["answer"] is not None and values:
             answers[line["instrument"]].append(Answer(line["t_utc_ns"], values, line["fault"]))
     return answers
@@ -84,7 +88,9 @@ class _Taken:
 
     def _fits(self, at: int, answer: Answer) -> bool:
         row, taken = self.rows[at], self.channels[at]
-        return all(name not in taken and same(row.values.get(name), value) for name, value in answer.values.items())
+        return all(
+            name not in taken and same(row.values.get(name), value) for name, value in answer.values.items()
+        )
 
 
 def compare(answers: list[Answer], rows: list[Row], exempt: list[tuple[int, int]] | None = None) -> Findings:

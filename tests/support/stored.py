@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.records import Block, Channel, Flag, FlagSet, Frame, Layout, Record
 from pipeline.records.clock import ClockState
 from pipeline.records.envelope import Source, encode
+from pipeline.records.events import event_body
 from pipeline.records.frame import encode_flags, encode_frame
 from pipeline.store import Origin
 
@@ -98,6 +99,29 @@ def verdicts(
         t_store_ns=np.array([t_ns for *_, t_ns in said], dtype=np.int64),
     )
     return record("flags", encode_flags(content), seq, **envelope)  # type: ignore[arg-type]
+
+
+def ledger_records() -> list[Record]:
+    """Make 40 records from seq 10 on: events of one instant, kinds with keys, kinds not shown."""
+
+    def event(instrument: str, text: str) -> dict[str, object]:
+        return event_body("device-message", instrument=instrument, text=text)
+
+    return [
+        record("event", event("ph", f'line {index} "q" \\ 值\nnext'), 10 + index, t_utc_ns=T0_NS + 7)
+        for index in range(30)
+    ] + [
+        record("event", event("scale", "x"), 40, t_utc_ns=T0_NS + S_NS),
+        record("event", event_body("daemon-stop"), 41, t_utc_ns=T0_NS - S_NS),
+        record("task", {"task": "T-1", "action": "start", "weights": [0.1, 2**64 - 1, -0.0, None]}, 42),
+        record("task", {"task": "T-2", "action": "start", "text": "'; DROP MEASUREMENT task --"}, 43),
+        record("registry", {"type": "equipment", "id": "E-1", "data": {"serial": b"\x00\xff"}}, 44),
+        record("checkpoint", {"note": "n\n", "size": 44, "root": bytes(32)}, 45, epoch=2),
+        *(
+            record(kind, {"x": 1}, 46 + index)
+            for index, kind in enumerate(["tick", "command", "reply", "from-the-future"])
+        ),
+    ]
 
 
 Parsed: TypeAlias = tuple[str, dict[str, str], dict[str, float | int | str], int]

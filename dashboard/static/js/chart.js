@@ -167,11 +167,9 @@ export function makeChart(element, model, words, onZoom) {
   const options = {
     ...size(),
     cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 7 } },
-    select: { show: true },
-    legend: { live: true },
     scales: { x: { time: false, range: () => model.xRange }, y: { range: yRange(model) } },
     axes: [
-      { values: axisTimes, size: 46, stroke: "#475561", grid: { stroke: "#edf0f2", width: 1 }, ticks: { stroke: "#c3cbd2" }, space: 110, label: undefined },
+      { values: axisTimes, size: 46, stroke: "#475561", grid: { stroke: "#edf0f2", width: 1 }, ticks: { stroke: "#c3cbd2" }, space: 110 },
       { size: 74, stroke: "#475561", grid: { stroke: "#edf0f2", width: 1 }, ticks: { stroke: "#c3cbd2" } },
     ],
     series: [
@@ -180,7 +178,6 @@ export function makeChart(element, model, words, onZoom) {
     ],
     hooks: {
       drawClear: [(u) => drawGaps(u, model.gaps, () => model.xRange[1])],
-      drawSeries: [],
       draw: [(u) => drawLimits(u, model.settings.limits, words), (u) => drawFlagged(u, model.series, model.positions)],
       setSelect: [
         (u) => {

@@ -8,7 +8,7 @@ const writing = () => [...document.querySelectorAll("textarea, input[type=passwo
 const settled = document.querySelector("#refusal") !== null;
 
 await loadTexts();
-openLive({ view: "ledger" }, {
+openLive({ view: "ledger", ...(Number(notice.dataset.seq) >= 0 ? { last: notice.dataset.seq } : {}) }, {
   ledger(content) {
     const kinds = notice.dataset.kinds.split(" ");
     const mine = !notice.dataset.task || content.tasks.includes(notice.dataset.task);

@@ -11,7 +11,7 @@ from pipeline.records.flags import Flag
 
 if TYPE_CHECKING:
     from pipeline.elements.checks.finding import Case
-    from pipeline.elements.state import Calculation, ChannelFacts, CheckOutcome, State, TaskState
+    from pipeline.elements.state import Calculation, ChannelFacts, CheckOutcome, GapFacts, State, TaskState
     from pipeline.elements.vocabulary import Purpose
 
 _CHECKED: frozenset[Purpose] = frozenset({"test", "proficiency"})
@@ -42,8 +42,9 @@ def check_measurement(case: Case) -> Finding:
 
 
 def _judge_completeness(case: Case, finding: Finding, facts: ChannelFacts) -> None:
+    end_ns = case.end_run_ns if facts.to_run_ns is None else facts.to_run_ns
     gaps = case.task.gaps.get(facts.instrument, [])
-    polls = sum(gap.polls for gap in gaps)
+    polls = sum(_polls_within(gap, facts.from_run_ns, end_ns) for gap in gaps)
     expected = facts.rows - facts.unsettled + polls
     method = case.method
     finding.facts["channels"][facts.target] = {
@@ -64,6 +65,15 @@ def _judge_completeness(case: Case, finding: Finding, facts: ChannelFacts) -> No
         finding.add("flag", "readings-lost", facts.target, *(gap.seq for gap in gaps), **about)
     if facts.late:
         finding.add("not_evaluated", "measurand-bound-late", facts.target, case.task.start_seq)
+
+
+def _polls_within(gap: GapFacts, from_run_ns: int, to_run_ns: int) -> int:
+    """Count the polls of a gap that fall into a window: they are evenly spaced, a part counts whole."""
+    inside_ns = min(gap.to_run_ns, to_run_ns) - max(gap.from_run_ns, from_run_ns)
+    length_ns = gap.to_run_ns - gap.from_run_ns
+    if inside_ns <= 0 or length_ns <= 0:
+        return 0
+    return -(-gap.polls * inside_ns // length_ns)
 
 
 def _judge_window(finding: Finding, facts: ChannelFacts) -> None:

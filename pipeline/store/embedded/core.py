@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.store import schema
 from pipeline.store.door import LatestRow, Origin
 from pipeline.store.embedded import frames
-from pipeline.store.embedded.database import open_writer, reading, unavailable
+from pipeline.store.embedded.database import moved, open_writer, reading, unavailable
 from pipeline.store.embedded.writing import insert, origin_id
 from pipeline.store.folding import Newest, Tally, Verdict, Verdicts, fold_rows, make_series
 from pipeline.store.prepare import prepare, report
@@ -36,6 +36,7 @@ class EmbeddedCore:
     def __init__(self, settings: EmbeddedStoreSettings) -> None:
         self._path: Path = settings.path
         self._writer: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     def close(self) -> None:
         """Move the WAL into the file and close it."""
@@ -46,17 +47,25 @@ class EmbeddedCore:
     def write(self, origin: Origin, records: Sequence[Record]) -> WriteReport:
         """See `Store.write`."""
         ready, dead = prepare(origin, records)
-        if self._writer is None:
-            self._writer = open_writer(self._path)
+        writer = self._open()
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
-            insert(self._writer, origin, ready)
-            self._writer.execute("COMMIT")
+            writer.execute("BEGIN IMMEDIATE")
+            insert(writer, origin, ready)
+            writer.execute("COMMIT")
         except sqlite3.Error as error:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
             raise unavailable(self._path, error) from error
         return report(records, dead)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._writer is not None and _file_id(self._path) != self._file:
+            # It would swallow records that count as stored; and the WAL, left behind, belongs to it.
+            raise moved(self._path)
+        if self._writer is None:
+            self._writer = open_writer(self._path)
+            self._file = _file_id(self._path)
+        return self._writer
 
     def sites(self) -> list[Origin]:
         """See `Store.sites`."""
@@ -169,6 +178,14 @@ class EmbeddedCore:
         return f"SQLite {sqlite3.sqlite_version}, {self._path.stat().st_size} bytes"
 
 
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _bounded(number: int) -> int:
     return min(max(number, -_INT64_MAX), _INT64_MAX)
 
@@ -189,7 +206,7 @@ def _frames_in(
         f"{_FRAMES} AND t_min >= ? AND t_min < ? AND t_max >= ? ORDER BY t_min",
         (place, instrument, _bounded(t_from_ns - span_ns), _bounded(t_to_ns), _bounded(t_from_ns)),
     )
-    return (frames.StoredFrame(*values) for values in found)
+    return (frames.load(values) for values in found)
 
 
 def _verdicts(
@@ -224,7 +241,7 @@ def _rows(
             (place, instrument, journal, _bounded(n_from - rows_max), _bounded(n_to)),
         )
         for values in found:
-            frame = frames.StoredFrame(*values)
+            frame = frames.load(values)
             first, last = max(n_from - frame.n_first, 0), min(n_to - frame.n_first, frame.rows)
             rows.extend(frames.rows_of(instrument, frame, first, last))
     if rows:

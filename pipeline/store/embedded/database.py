@@ -46,9 +46,9 @@ CREATE TABLE frames (
     t BLOB NOT NULL,        -- int64 stored times
     f8 BLOB, i8 BLOB, u8 BLOB,
     text BLOB,              -- msgpack, one list for each text channel
-    missing BLOB,           -- uint8 [channel, row]: 1 where there is no value
-    flag BLOB,              -- uint8 [channel, row]
-    reason BLOB,            -- int64 [channel, row]
+    missing BLOB,           -- zlib of uint8 [channel, row]: 1 where there is no value
+    flag BLOB,              -- zlib of uint8 [channel, row]
+    reason BLOB,            -- zlib of int64 [channel, row]
     corrected BLOB,         -- msgpack {channel: float64 bytes}
     UNIQUE (journal, seq)
 );
@@ -85,6 +85,21 @@ def unavailable(path: Path, error: Exception) -> StoreUnavailable:
     return StoreUnavailable(f"embedded store {path}: {text}", retry_after_s=RETRY_S, hint=hint)
 
 
+def moved(path: Path) -> StoreUnavailable:
+    """Make the error that says that the file is not where its WAL is."""
+    return StoreUnavailable(
+        f"embedded store {path} was moved away or replaced, its -wal file was not",
+        retry_after_s=RETRY_S,
+        hint=f"put the file back beside {path.name}-wal, or set that one aside with it and start again",
+    )
+
+
+def _wal_without_file(path: Path) -> bool:
+    # SQLite would delete it as soon as it makes the file anew.
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0 and not (path.exists() and path.stat().st_size > 0)
+
+
 def open_writer(path: Path) -> sqlite3.Connection:
     """Open the file for writing, making it when it is missing. For use in one thread at a time.
 
@@ -94,6 +109,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if _wal_without_file(path):
+            raise moved(path)
         connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )

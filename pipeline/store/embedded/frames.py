@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from pipeline.store.door import Row
 from pipeline.store.folding import Part, by_channel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from pipeline.store.door import Value
@@ -35,7 +38,7 @@ def _layout(channels: str) -> Layout:
 
 @dataclass(frozen=True, slots=True)
 class StoredFrame:
-    """A row of `COLUMNS`; matrices are [channel, row] of little-endian bytes, None where all is normal."""
+    """A frame of the store; matrices are [channel, row] of little-endian bytes, None where all is normal."""
 
     era: str
     source: str
@@ -88,6 +91,13 @@ class StoredFrame:
             texts: list[list[str | None]] = msgpack.unpackb(self.text or b"\x90")
             return texts[slot], missing
         return _line(getattr(self, kind), f"<{kind[0]}8", slot, self.rows, 0), missing
+
+
+def load(values: Sequence[Any]) -> StoredFrame:
+    """Make a frame of the values of `COLUMNS`."""
+    *plain, missing, flag, reason, corrected = values
+    unpacked = (None if matrix is None else zlib.decompress(matrix) for matrix in (missing, flag, reason))
+    return StoredFrame(*[*plain, *unpacked, corrected])
 
 
 def _line(matrix: bytes | None, dtype: str, position: int, rows: int, normal: int) -> NDArray[Any]:

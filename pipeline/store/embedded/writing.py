@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -15,6 +16,8 @@ from pipeline.store.schema import LedgerPoint
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
     from pipeline.records import Record
     from pipeline.store.door import Origin
@@ -82,11 +85,16 @@ def _add_frame(
         frame.n_first, count, layout, frame.service, t_ns.tobytes(),
         block.f8.tobytes() or None, block.i8.tobytes() or None, block.u8.tobytes() or None,
         msgpack.packb(block.text) if block.text else None,
-        None if there.all() else (~there).tobytes(),
-        None if (frame.flag == Flag.PASS).all() else frame.flag.tobytes(),
-        frame.reason.tobytes() if frame.reason.any() else None,
+        None if there.all() else _packed(~there),
+        None if (frame.flag == Flag.PASS).all() else _packed(frame.flag),
+        _packed(frame.reason) if frame.reason.any() else None,
         msgpack.packb(corrected) if corrected else None,
     ))  # fmt: skip
+
+
+def _packed(matrix: NDArray[Any]) -> bytes:
+    # Nearly all of it is the same byte.
+    return zlib.compress(matrix.tobytes(), level=1)
 
 
 def _add_verdicts(rows: dict[str, list[tuple[Any, ...]]], place: int, record: Record, flags: FlagSet) -> None:

@@ -43,7 +43,9 @@ def twin(channel: ModbusChannel, wire: bytes) -> tuple[int, Any]:
         scale = 1.0 if channel.scale is None else channel.scale
         offset = 0.0 if channel.offset is None else channel.offset
         with np.errstate(all="ignore"):
-            return 0, float(np.float64(number) * scale + offset)
+            whole = {0.1: 10.0, 1e-3: 1000.0}.get(scale)
+            product = np.float64(number) * scale if whole is None else np.float64(number) / whole
+            return 0, float(product + offset)
     return 0, number
 
 

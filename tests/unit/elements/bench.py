@@ -143,6 +143,8 @@ class Bench:
     """Seconds·10⁹ since the beginning, of both clocks."""
     ordinals: dict[str, int] = field(default_factory=dict)
     keys: int = 0
+    nonsense: bool = False
+    """Records that cannot be understood are meant."""
 
     def __post_init__(self) -> None:
         self.elements = Elements(self.settings)
@@ -150,6 +152,8 @@ class Bench:
     def append(self, kind: str, body: Mapping[str, Any], by: By | None = None) -> list[Record]:
         record = self.make(kind, body, by)
         self.records.append(record)
+        # A mistake of ours must not pass for a strange record.
+        assert self.nonsense or body.get("code") != "record-not-understood", body
         made = [record]
         for index, draft in enumerate(self.elements.consume(record)):
             made += self.append(draft.kind, draft.body, By("elements", 1, record.seq, index))
@@ -158,7 +162,8 @@ class Bench:
     def make(self, kind: str, body: Mapping[str, Any], by: By | None = None) -> Record:
         encoded = encode(
             kind=kind, source="live", journal=JOURNAL, epoch=0, boot=1, seq=len(self.records),
-            t_utc_ns=UTC0 + self.now, t_run_ns=RUN0 + self.now, clock=ClockState(synchronised=True, error_ns=0),
+            t_utc_ns=UTC0 + self.now, t_run_ns=RUN0 + self.now,
+            clock=ClockState(synchronised=True, error_ns=0),
             by=by, body=dict(body),
         )  # fmt: skip
         return decode(encoded.data)
@@ -185,7 +190,8 @@ class Bench:
         )
 
     def frame(
-        self, instrument: str, layout: Layout, rows: Iterable[tuple[float, ...]], flag: int = 1, status: int = 0,
+        self, instrument: str, layout: Layout, rows: Iterable[tuple[float, ...]],
+        flag: int = 1, status: int = 0,
         step_s: float = 0.1,
     ) -> int:  # fmt: skip
         """Append rows that end now; columns of kind i8 come after those of kind f8."""

@@ -148,3 +148,13 @@ def test_a_place_without_channels_bound_in_time_is_unwatched() -> None:
     bench.enrol({("environment", "room"): room()})
     bench.air(1)
     assert bench.codes(task, "environment") == {"environment-unwatched"}
+
+
+def test_what_is_bound_afterwards_is_watched_from_the_claim_on() -> None:
+    bench = opened()
+    task = bench.start()
+    bench.air(15)
+    bench.do("task.bind", task=task, role="storage", target="room", from_utc_ns=UTC0)
+    bench.air(2)
+    bench.finish(task)
+    assert bench.codes(task, "environment") == {"storage-bound-late"}

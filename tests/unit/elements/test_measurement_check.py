@@ -94,6 +94,21 @@ def test_the_tolerance_itself_passes() -> None:
     assert bench.verdict(bench.check_passes(100.75), "measurement")["status"] == "hold"
 
 
+def test_an_empty_pan_is_no_part_of_the_mean() -> None:
+    bench = opened()
+    task = bench.check_passes(0.0, 100.0002, 0.0001, 100.0004, 1.0)
+    [result] = bench.view(task)["results"]
+    assert (result["value"], result["facts"]["mean"], result["facts"]["readings"]) == (0.0003, 100.0003, 2)
+
+
+def test_a_missing_fact_is_worse_than_a_mark() -> None:
+    bench = opened({("equipment", "EQ-1"): balance(metrology=None)})
+    task = bench.weigh()
+    statuses = {reason["code"]: reason["status"] for reason in bench.verdict(task, "measurement")["reasons"]}
+    assert statuses == {"uncertainty-missing": "flag", "check-weight-missing": "not_evaluated"}
+    assert bench.verdict(task, "measurement")["status"] == "not_evaluated"
+
+
 def test_a_check_weight_needs_value_and_tolerance() -> None:
     bench = opened({("material", "CW-1"): check_weight(certified=())})
     assert bench.codes(bench.check_passes(), "measurement") == {"result-missing"}
@@ -228,7 +243,7 @@ def test_completeness_counts_missing_rows_and_gaps() -> None:
     gap(bench, 2, begun, begun + 1)
     bench.air(1)
     assert bench.codes(task, "measurement") == {"readings-lost", "result-pending"}
-    gap(bench, 5, begun + 1.5, begun + 2)
+    gap(bench, 5, begun + 0.5, begun + 1)
     bench.finish(task)
     [reason] = bench.verdict(task, "measurement")["reasons"]
     assert (reason["code"], reason["args"]["gap_polls"], reason["args"]["share"]) == (
@@ -249,6 +264,20 @@ def test_a_gap_outside_the_window_does_not_count() -> None:
     bench.finish(task)
     gap(bench, 9, before + 60, before + 61)
     assert bench.verdict(task, "measurement")["status"] == "ok"
+
+
+def test_only_the_part_of_a_gap_inside_the_window_counts() -> None:
+    bench = opened({("method", "weighing"): weighing(completeness_min=0.5)})
+    bench.check_passes()
+    task = bench.start()
+    bench.air(1)
+    bench.weight(50.0, 50.0)
+    bench.finish(task)
+    end = (bench.view(task)["ended_utc_ns"] - UTC0) / SECOND
+    gap(bench, 1000, end - 0.5, end + 499.5)
+    bench.tick()
+    [reason] = bench.verdict(task, "measurement")["reasons"]
+    assert (reason["code"], reason["args"]["gap_polls"]) == ("readings-lost", 1)
 
 
 def test_unstable_answers_are_no_loss() -> None:
@@ -292,3 +321,53 @@ def test_a_result_over_the_window_rests_on_every_reading(flag: int, status: str)
     bench.finish(task)
     assert bench.verdict(task, "measurement")["status"] == status
     assert bench.verdict(task, "measurement")["seqs"] == [seq]
+
+
+def test_a_test_that_could_end_in_the_same_tick_as_its_check_waits_for_it() -> None:
+    bench = opened()
+    bench.weight(0.0)
+    bench.decide("bal-1")
+    check = bench.start(purpose="qc", sample=None, reference="CW-1")
+    bench.air(1)
+    bench.weight(100.0)
+    bench.advance(0.001)
+    bench.do("task.stop", task=check)
+    task = bench.start()
+    bench.advance(0.001)
+    bench.weight(50.0)
+    bench.temperature()
+    bench.temperature(4.0, "th-2")
+    bench.finish(task)
+    bench.decide("bal-1")
+    bench.tick()
+    assert (bench.view(check)["final"], bench.view(task)["final"]) == (True, False)
+    bench.tick()
+    assert bench.view(task)["overall"] == "clear"
+    assert bench.verdict(task, "measurement")["facts"]["check_weight"]["bal-1"]["task"] == check
+
+
+def test_a_rule_that_left_with_the_configuration_is_not_waited_for() -> None:
+    bench = opened()
+    bench.check_passes()
+    bench.decide("bal-1")
+    task = bench.start()
+    bench.air(1)
+    bench.weight(50.0)
+    bench.append("config", {})
+    bench.finish(task)
+    assert bench.view(task)["final"]
+
+
+def test_rows_from_before_the_start_do_not_count() -> None:
+    bench = opened()
+    bench.check_passes()
+    bench.advance(1)
+    task = bench.start()
+    bench.advance(0.05)
+    bench.temperature()
+    bench.temperature(4.0, "th-2")
+    bench.weight(250.0, 250.0, 50.0)
+    bench.finish(task)
+    facts = bench.verdict(task, "measurement")["facts"]["channels"]["bal-1.weight"]
+    assert (facts["rows"], facts["max"]) == (1, 50.0)
+    assert bench.view(task)["results"][0]["value"] == 50.0

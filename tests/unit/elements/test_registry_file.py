@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,12 +33,19 @@ def test_the_example_can_be_imported_and_worked_with() -> None:
     bench = Bench()
     bench.do("registry.import", actor(how="demo"), records=read.records)
     assert len(bench.elements.registry("equipment")) == 6
-    for args in (
-        {"purpose": "qc", "method": "check-weight", "instrument": "bal-1", "reference": "CW-100G", "badge": "B-1001"},
-        {"method": "pressure-hold", "instruments": ["p-1", "p-2", "em-1"], "sample": "V-0001", "badge": "B-1002"},
-    ):  # fmt: skip
-        assert bench.do("task.start", **args)["attempt"] == 1
-    task = bench.elements.tasks(limit=1)[0]["task"]
+    check: dict[str, Any] = {
+        "purpose": "qc",
+        "method": "check-weight",
+        "instrument": "bal-1",
+        "reference": "CW-100G",
+    }
+    bench.do("task.start", badge="B-1001", **check)
+    rig: dict[str, Any] = {
+        "method": "pressure-hold",
+        "instruments": ["p-1", "p-2", "em-1"],
+        "sample": "V-0001",
+    }
+    task = str(bench.do("task.start", badge="B-1002", **rig)["task"])
     assert "calibration-overdue" in bench.codes(task, "equipment")
     assert "hold-time-exceeded" not in bench.codes(task, "material")
 
@@ -63,24 +71,17 @@ def test_every_error_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     assert "did you mean 'badge'?" in told[0]
 
 
+ROOM = "[[environment]]\nid='r'\nkind='room'\n"
+SAMPLE = "[[material]]\nid='s'\nkind='sample'\n"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("[[person]]\nid='a'\nname='A'\n[[person]]\nid='a'\nname='B'\n", "5 E021"),
-        (
-            "[[environment]]\nid='r'\nkind='room'\n[[environment.channels]]\nquantity='t'\ntarget='a.b'\n"
-            "low=5.0\nhigh=2.0\n",
-            "7 E023",
-        ),
-        (
-            "[[material]]\nid='s'\nkind='sample'\nvalid_from=2026-01-01T00:00:00Z\n"
-            "valid_to=2025-01-01T00:00:00Z\n",
-            "5 E024",
-        ),
-        (
-            "[[material]]\nid='s'\nkind='sample'\nreceived_at=2026-01-01T00:00:00Z\nreceived_on_import=true\n",
-            "5 E020",
-        ),
+        (ROOM + "channels=[{quantity='t',target='a.b',low=5.0,high=2.0}]\n", "4 E023"),
+        (SAMPLE + "valid_from=2026-01-01T00:00:00Z\nvalid_to=2025-01-01T00:00:00Z\n", "5 E024"),
+        (SAMPLE + "received_at=2026-01-01T00:00:00Z\nreceived_on_import=true\n", "5 E020"),
         ("[[material]]\nid='s'\nkind='sample'\nreceived_at=2026-01-01T00:00:00\n", "4 E017"),
     ],
 )
@@ -93,7 +94,8 @@ def test_csv_says_the_same_as_toml(tmp_path: Path) -> None:
     table = written(
         tmp_path,
         "type,id,name,badge,authorisations,instrument,serial,metrology.kind,metrology.due,channels,exclusive\n"
-        'person,p-1,安雨,007,"[{methods=[""*""], instruments=[""*""], valid_from=2026-01-01T00:00:00Z}]",,,,,,\n'
+        'person,p-1,安雨,007,"[{methods=[""*""],instruments=[""*""],valid_from=2026-01-01T00:00:00Z}]",'
+        ",,,,,\n"
         "equipment,E-1,,,,bal-1,123,calibration,2026-05-01T08:00:00+08:00,weight;stable,false\n"
         "customer,c-1,云记,,,,,,,,\n",
         "r.csv",

@@ -59,3 +59,10 @@ def test_an_instrument_can_move_to_another_asset() -> None:
     found = [registry.equipment_of("bal-1", at) for at in (UTC0, UTC0 + DAY)]
     assert [item and item[0] for item in found] == ["EQ-1", "EQ-9"]
     assert registry.equipment_instants("bal-1", UTC0, UTC0 + 2 * DAY) == [UTC0, UTC0 + DAY, UTC0 + 2 * DAY]
+
+
+def test_the_end_of_validity_is_not_valid_any_more() -> None:
+    bench = Bench()
+    bench.enrol({("equipment", "EQ-1"): balance()}, to_ns=UTC0)
+    assert due(bench.elements.registry("equipment", at_utc_ns=UTC0 - 1)) == "C-1"
+    assert bench.elements.registry("equipment", at_utc_ns=UTC0) == []

@@ -1,8 +1,10 @@
 from collections import Counter
 from typing import Any
 
+import msgpack
 import pytest
 
+from pipeline.elements import MalformedBody
 from pipeline.elements.state import TaskState
 from tests.unit.elements.bench import (
     ANALYST,
@@ -215,6 +217,7 @@ def test_finished_tasks_give_way_and_held_ones_stay() -> None:
 
 def test_a_record_that_makes_no_sense_is_told_and_stops_nothing() -> None:
     bench = opened()
+    bench.nonsense = True
     bad: list[tuple[str, dict[str, Any]]] = [
         ("registry", {"type": "person"}),
         ("task", {"action": "start", "task": 5}),
@@ -230,6 +233,34 @@ def test_a_record_that_makes_no_sense_is_told_and_stops_nothing() -> None:
     bench.append("kind-of-the-future", {"anything": 1})
     bench.check_passes()
     assert bench.view(bench.weigh())["overall"] == "clear"
+
+
+def test_an_aborted_task_holds_nothing_any_more() -> None:
+    bench = overdue()
+    task = bench.start()
+    bench.air(1)
+    assert bench.view(task)["held"] == ["equipment"]
+    bench.do("task.abort", task=task, reason="wrong instrument")
+    told = len(bench.of_kind("event"))
+    bench.air(6)
+    assert bench.view(task)["held"] == []
+    assert bench.view(task)["final"]
+    assert len(bench.of_kind("event")) == told
+
+
+def test_a_flag_that_comes_after_the_final_verdict_still_counts() -> None:
+    bench = opened()
+    bench.check_passes()
+    task = bench.start()
+    bench.air(1)
+    bench.weight(50.0)
+    used = bench.ordinals["bal-1"] - 1
+    bench.finish(task)
+    assert bench.view(task)["overall"] == "clear"
+    bench.decide("bal-1", n=[used], channel=["weight"], flag=[4])
+    bench.tick()
+    assert bench.view(task)["overall"] == "held"
+    assert bench.codes(task, "measurement") == {"readings-failed"}
 
 
 def test_the_views_are_plain_and_complete() -> None:
@@ -251,3 +282,35 @@ def test_utc_of_the_window_follows_gateway_time() -> None:
     state: TaskState = bench.elements._fold.state.tasks[task]
     assert state.utc_at(state.start.at_run_ns + HOUR) == UTC0 + HOUR
     assert bench.now == 2 * SECOND
+
+
+def test_a_released_result_that_improves_stays_released() -> None:
+    bench = opened({
+        ("equipment", "EQ-1"): balance(metrology=metrology(due_ns=UTC0 - DAY), serial="SN-2"),
+    })  # fmt: skip
+    bench.check_passes()
+    task = bench.weigh()
+    assert bench.codes(task, "equipment") == {"calibration-overdue", "identity-mismatch"}
+    release(bench, task)
+    bench.enrol({("equipment", "EQ-1"): balance(serial="SN-2")})
+    bench.tick()
+    assert bench.codes(task, "equipment") == {"identity-mismatch"}
+    assert bench.view(task)["overall"] == "released"
+
+
+def test_a_snapshot_that_is_none_is_refused() -> None:
+    elements = Bench().elements
+    for bad in (b"", b"\xc1", msgpack.packb([99, {}, []]), msgpack.packb([1, {"tasks": 5}, []])):
+        with pytest.raises(MalformedBody):
+            elements.restore(bad)
+
+
+def test_the_daemon_can_ask_for_badges_and_service_states() -> None:
+    bench = opened()
+    assert (bench.elements.badge_owner("B-3", UTC0), bench.elements.badge_owner("B-9", UTC0)) == (
+        SIGNER,
+        None,
+    )
+    bench.do("instrument.state", instrument="bal-1", state="calibration")
+    assert bench.elements.service_state("bal-1") == "calibration"
+    assert bench.elements.service_state("never-heard-of") == "in-use"

@@ -69,7 +69,8 @@ def test_every_refusal_that_is_raised_has_its_texts() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("element", vocabulary.Element), ("status", vocabulary.VerdictStatus), ("finality", vocabulary.Finality),
+        ("element", vocabulary.Element), ("status", vocabulary.VerdictStatus),
+        ("finality", vocabulary.Finality),
         ("purpose", vocabulary.Purpose), ("role", vocabulary.Role), ("phase", vocabulary.TaskPhase),
         ("disposition", vocabulary.Disposition), ("overall", vocabulary.Overall),
         ("service", vocabulary.ServiceState), ("registry", vocabulary.RegistryType),
@@ -146,5 +147,6 @@ VERDICT = Verdict("t", "people", "ok", "final", None, "tick", 1, late=False, rea
 def test_a_refusal_reads_well() -> None:
     refusal = Refused("instrument-busy", instrument="bal-1", task="t-1")
     assert str(refusal) == (
-        "bal-1 is in use by running task t-1 — stop that task first (yaosu task stop t-1), or use another instrument"
+        "bal-1 is in use by running task t-1"
+        " — stop that task first (yaosu task stop t-1), or use another instrument"
     )

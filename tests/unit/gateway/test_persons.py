@@ -27,7 +27,10 @@ def test_a_person_is_known_by_password_and_by_pin_after_reopening(path: Path) ->
     assert directory.authenticate("p-0001", PIN, pin=True).name == "陈静"
 
 
-@pytest.mark.parametrize(("person", "secret", "pin"), [("p-0001", "wrong", False), ("p-0001", PASSWORD, True), ("p-9", PASSWORD, False), ("p-0001", "", False)])
+@pytest.mark.parametrize(
+    ("person", "secret", "pin"),
+    [("p-0001", "wrong", False), ("p-0001", PASSWORD, True), ("p-9", PASSWORD, False), ("p-0001", "", False)],
+)
 def test_anything_else_is_refused_in_the_same_words(path: Path, person: str, secret: str, pin: bool) -> None:
     with pytest.raises(AuthenticationError, match=r"^person and password do not match$"):
         Directory(path).authenticate(person, secret, pin=pin)

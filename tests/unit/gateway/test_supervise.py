@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -24,7 +25,7 @@ async def test_a_part_that_fails_is_started_again_after_a_growing_delay() -> Non
         supervisor.start("flaky", fail)
         await asyncio.sleep(4.0)
         await supervisor.stop("flaky")
-    assert [round(b - a, 3) for a, b in zip(starts, starts[1:], strict=False)] == [0.5, 1.0, 2.0]
+    assert [round(b - a, 3) for a, b in pairwise(starts)] == [0.5, 1.0, 2.0]
     assert failures[0] == ("flaky", "ValueError: no")
     assert supervisor.health["flaky"].restarts == len(failures) == 4
 

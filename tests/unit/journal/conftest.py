@@ -1,6 +1,6 @@
 """A journal in a temporary directory, opened again and again on a clock set by hand."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,7 @@ import pytest
 
 from pipeline.journal import Journal, JournalSettings
 from tests.crash.models import ManualClock
-
-Opener = Callable[..., Awaitable[Journal]]
+from tests.unit.journal.journals import Opener
 
 
 @pytest.fixture

@@ -7,41 +7,16 @@ import pytest
 
 from pipeline.journal import (
     ForeignKeyError,
-    Journal,
     JournalBusyError,
     JournalFullError,
     JournalSettings,
     WrongPurposeError,
-    stat,
     verify,
 )
-from pipeline.journal.framing import file_header
 from pipeline.journal.note import read_checkpoint
 from pipeline.journal.note import verify as verify_note
-from pipeline.records import Record
 from tests.crash.models import ManualClock
-from tests.unit.journal.conftest import Opener
-
-SMALL = JournalSettings(commit_delay_ms=1, segment_bytes=64 * 1024, tail_bytes=0, keep_days=1.0)
-
-
-async def read_all(journal: Journal, **options: bool) -> list[Record]:
-    found: list[Record] = []
-    while more := await journal.read(found[-1].seq + 1 if found else 0, bytes_max=50_000, **options):
-        found += more
-    return found
-
-
-async def fill(journal: Journal, count: int, size: int = 3000) -> list[Record]:
-    """Append bulk with an event now and then, as many segments as that takes."""
-    records = []
-    for number in range(count):
-        kind = "event" if number % 7 == 0 else "data"
-        records.append(journal.append(kind, {"number": number, "x": bytes(size)}, source="live"))
-        if number % 10 == 9:
-            await journal.wait_durable(records[-1].seq)
-    await journal.wait_durable(records[-1].seq)
-    return records
+from tests.unit.journal.journals import SMALL, Opener, fill, read_all
 
 
 async def test_what_was_appended_is_read_back_in_order_bit_for_bit(open_journal: Opener) -> None:
@@ -288,92 +263,3 @@ async def test_a_checkpoint_signs_every_durable_record_and_comes_only_when_there
     result = verify(tmp_path / "journal")
     assert result.sound, result.problems
     assert (result.checkpoints, result.checkpoint_size, result.next_seq) == (2, 26, 27)
-
-
-async def test_verify_names_what_is_wrong(open_journal: Opener, tmp_path: Path) -> None:
-    directory = tmp_path / "journal"
-    journal = await open_journal(SMALL)
-    await fill(journal, 60)
-    journal.checkpoint()
-    await journal.close()
-    facts = stat(directory)
-    assert (facts.id, facts.purpose, facts.first_seq) == (journal.id.hex(), "production", 0)
-    assert facts.segments > 1
-    assert verify(directory).sound
-    segment = sorted(directory.glob("*.seg"))[1]
-    data = bytearray(segment.read_bytes())
-    data[5000] ^= 1
-    segment.write_bytes(data)
-    result = verify(directory)
-    assert not result.sound
-    assert segment.name in result.problems[0]
-    assert "damaged" in result.problems[0]
-
-
-async def test_bytes_that_rot_under_a_running_journal_become_a_reported_hole(
-    open_journal: Opener, tmp_path: Path
-) -> None:
-    journal = await open_journal(SMALL)
-    records = await fill(journal, 60)
-    segment = min((tmp_path / "journal").glob("*.seg"))
-    data = bytearray(segment.read_bytes())
-    data[5000] ^= 1
-    segment.write_bytes(data)
-    found = await read_all(journal)
-    assert len(found) == 59
-    assert len(journal.holes) == 1
-    assert [notice.code for notice in journal.take_notices() if notice.code == "quarantine"] == ["quarantine"]
-    assert journal.take_notices() == []
-    assert [record for record in records if record.seq not in journal.holes] == found
-    assert list((tmp_path / "journal" / "quarantine").iterdir())
-
-
-async def test_a_seq_that_was_receipted_is_never_given_again(open_journal: Opener, tmp_path: Path) -> None:
-    journal = await open_journal()
-    await fill(journal, 30)
-    journal.receipts.acknowledge([(0, 29)])
-    await journal.close()
-    segment = tmp_path / "journal" / "00000000000000000000.seg"
-    segment.write_bytes(segment.read_bytes()[:40_000])
-    again = await open_journal()
-    assert again.head_seq == 30
-    assert list(again.holes) == [(12, 29)]
-    (lost,) = again.recovery.quarantined
-    assert (lost.segment, lost.seq) == (segment.name, 12)
-    record = again.append("tick", {}, source="live")
-    await again.wait_durable(record.seq)
-    assert [found.seq for found in await read_all(again)] == [*range(12), 30]
-    assert again.stats().receipted_through == 29
-    await again.close()
-    last = await open_journal()
-    assert last.head_seq == 31
-    assert last.recovery.quarantined == ()
-    assert list(last.holes) == [(12, 29)]
-
-
-async def test_a_torn_tail_is_cut_and_a_foreign_segment_set_aside(
-    open_journal: Opener, tmp_path: Path
-) -> None:
-    journal = await open_journal()
-    records = await fill(journal, 10)
-    await journal.close()
-    directory = tmp_path / "journal"
-    segment = directory / "00000000000000000000.seg"
-    segment.write_bytes(segment.read_bytes() + b"torn" + bytes(100))
-    (directory / "00000000000000000500.seg").write_bytes(file_header(bytes(range(16)), 500) + bytes(10))
-    again = await open_journal()
-    assert again.recovery.torn_bytes == 104
-    assert [found.segment for found in again.recovery.quarantined] == ["00000000000000000500.seg"]
-    assert await read_all(again) == records
-    assert again.append("tick", {}, source="live").seq == 10
-
-
-async def test_a_damaged_file_header_costs_no_record(open_journal: Opener, tmp_path: Path) -> None:
-    journal = await open_journal()
-    records = await fill(journal, 10)
-    await journal.close()
-    segment = tmp_path / "journal" / "00000000000000000000.seg"
-    segment.write_bytes(bytes(64) + segment.read_bytes()[64:])
-    again = await open_journal()
-    assert len(again.recovery.quarantined) == 1
-    assert await read_all(again) == records

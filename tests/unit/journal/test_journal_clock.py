@@ -6,7 +6,7 @@ import pytest
 from pipeline.journal.stored_time import StoredTimes
 from pipeline.records.frame import Frame, encode_frame
 from tests.crash.models import ManualClock
-from tests.unit.journal.conftest import Opener
+from tests.unit.journal.journals import Opener
 from tests.unit.records.blocks import simple_block
 
 SECOND = 10**9

@@ -95,6 +95,11 @@ def test_a_spike_threshold_of_zero_is_a_threshold() -> None:
     assert spikes(SpikeQc(method="differential", fail=0), [1, 1, 1.1, 1]) == {2: 4}
 
 
+@pytest.mark.parametrize("value", [5e-324, 1.7976931348623157e308, -1.7976931348623157e308])
+def test_a_constant_has_no_spike_even_at_the_ends_of_the_number_range(value: float) -> None:
+    assert spikes(SpikeQc(fail=0), [value] * 4) == {}
+
+
 def test_the_verdict_on_a_spike_comes_one_reading_later() -> None:
     engine = engine_of({"c0": ChannelQc(spike=SpikeQc(fail=1))})
     decisions = [
@@ -136,6 +141,14 @@ def test_a_flat_line_skips_missing_values_and_starts_anew_after_a_gap() -> None:
     qc = ChannelQc(flat_line=FlatLineQc(fail_s=3, max_gap_s=2, required=True))
     assert run(qc, [1, math.nan, 1, 1]).flag.tolist() == [[2, 9, 2, 4]]
     assert run(qc, [1, 1, math.nan, math.nan, 1, 1, 1, 1]).flag.tolist() == [[2, 2, 9, 9, 2, 2, 2, 4]]
+
+
+def test_the_window_of_a_flat_line_begins_at_the_last_reading_that_is_a_duration_away() -> None:
+    qc = ChannelQc(flat_line=FlatLineQc(tolerance=0.15, fail_s=1))
+    for second_ns, flag in ((0, 4), (1, 1)):
+        times = [0, second_ns, SECOND // 2, SECOND]
+        result = engine_of({"c0": qc}).process(block_of([[0, 0.1, 0.1, 0.2]], times), 0)
+        assert result.flag[0, 3] == flag
 
 
 def test_a_window_holds_readings_that_come_faster_than_polled_by_a_quarter() -> None:
@@ -267,6 +280,15 @@ def test_rows_that_were_not_seen_while_warming_leave_no_stale_state() -> None:
     cold.warm()
     after = cold.process(block_of([[9]], [3 * SECOND]), 3)
     assert after.unevaluated.tolist() == [[BIT["rate"] | BIT["spike"]]]
+
+
+def test_a_pending_row_of_a_changed_rule_is_closed_even_while_warming() -> None:
+    engine = engine_of({"c0": ChannelQc(spike=SpikeQc(fail=1))})
+    engine.process(block_of([[0, 0]], [0, SECOND]), 0)
+    cold = QcEngine({"dut": {"c0": ChannelQc(spike=SpikeQc(fail=2))}}, {"dut": 0.1})
+    cold.restore(engine.snapshot())
+    decisions = cold.process(block_of([[5]], [2 * SECOND]), 2).decisions
+    assert [(d.n.tolist(), d.decided_through_n) for d in decisions] == [([1], 1), ([], 2)]
 
 
 def test_a_required_rule_that_cannot_be_evaluated_is_not_hidden_by_one_that_passes() -> None:
