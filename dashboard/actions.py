@@ -42,11 +42,8 @@ async def login_page(context: Context, request: Request) -> Response:
 async def _login(
     context: Context, request: Request, target: str, refusal: dict[str, str] | None = None, person: str = ""
 ) -> Response:  # fmt: skip
-    status = HTTPStatus.UNAUTHORIZED if refusal else HTTPStatus.OK
     values = {"next": _local(target), "refusal": refusal, "person": person}
-    return render(
-        context, request, context.sessions.viewer(request), "login.html", None, values, status=status
-    )
+    return render(context, request, context.sessions.viewer(request), "login.html", None, values)
 
 
 async def login(context: Context, request: Request) -> Response:
@@ -136,15 +133,12 @@ async def scan_act(context: Context, request: Request, _viewer: Viewer) -> Respo
         return json_response({"ok": False, "text": text("refused.bad_form")}, HTTPStatus.BAD_REQUEST)
     planned = await _plan(context, content)
     if planned is None:
-        return json_response(
-            {"ok": False, "text": text("scan.incomplete"), "hint": text("scan.start_over")},
-            HTTPStatus.CONFLICT,
-        )
+        return json_response({"ok": False, "text": text("scan.incomplete"), "hint": text("scan.start_over")})
     name, args, badge = planned
     actor = {"badge": badge, "station": str(content.get("station") or "scan")[:80], "meaning": name}
     answer = await send(context, name, args, actor, key=str(content.get("key") or "")[:64] or None)
     if not answer.get("ok"):
-        return json_response({"ok": False, **refusal_of(answer, text)}, HTTPStatus.CONFLICT)
+        return json_response({"ok": False, **refusal_of(answer, text)})
     task = str((answer.get("result") or {}).get("task", args.get("task", "")))
     done = text(f"scan.done_{name.partition('.')[2]}", task=task)
     return json_response({"ok": True, "task": task, "seq": answer.get("seq"), "text": done})

@@ -55,7 +55,7 @@ async def task(context: Context, request: Request, viewer: Viewer) -> Response:
 
 async def _page(
     context: Context, request: Request, viewer: Viewer, found: TaskView, view: View, *,
-    entered: dict[str, str] | None = None, refusal: dict[str, str] | None = None, status: int = HTTPStatus.OK,
+    entered: dict[str, str] | None = None, refusal: dict[str, str] | None = None,
 ) -> Response:  # fmt: skip
     names = await context.sessions.names(viewer)
     text = lang.messages(lang.language_of(request))
@@ -77,7 +77,7 @@ async def _page(
         "recorded": recorded if recorded.isdecimal() else "",
         "already_shown": any(str(seq) == recorded for seq, _, _ in found.reviews),
         "key": secrets.token_hex(16),
-    }, status=status)  # fmt: skip
+    })  # fmt: skip
 
 
 async def dispose(context: Context, request: Request, viewer: Viewer) -> Response:
@@ -105,9 +105,8 @@ async def dispose(context: Context, request: Request, viewer: Viewer) -> Respons
             context.sessions.close(viewer)
         problem = refusal_of(answer, text)
     entered = {name: form.get(name, "") for name in ("disposition", "reason", "limitation")}
-    return await _page(
-        context, request, viewer, found, view, entered=entered, refusal=problem, status=HTTPStatus.CONFLICT
-    )
+    # A refusal answers a person on a page, with 200: browsers log anything else as an error of the page.
+    return await _page(context, request, viewer, found, view, entered=entered, refusal=problem)
 
 
 def _missing(form: dict[str, str], text: Messages) -> dict[str, str] | None:

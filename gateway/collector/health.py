@@ -13,6 +13,7 @@ from pipeline.mqtt.topics import gateway_of
 from pipeline.records.envelope import MalformedRecord, decode
 
 if TYPE_CHECKING:
+    from gateway.collector.dead_letters import DeadLetters
     from pipeline.archive import Archive
 
 GATEWAYS_MAX = 1000
@@ -83,12 +84,12 @@ class CollectorHealth:
         if not (too_large or too_many):
             self.gateways.setdefault(name, {}).update(_told(what, payload))
 
-    def as_json(self, *, key: str, dead_letters: int, archive: Archive) -> dict[str, Any]:
+    def as_json(self, *, key: str, dead_letters: DeadLetters, archive: Archive) -> dict[str, Any]:
         """Everything for the status page."""
         return {
             "role": "collector", "key": key, "records": self.records, "readings": self.readings,
             "known": self.known, "receipts": self.receipts, "receipts_refused": self.receipts_refused,
-            "forks": self.forks, "malformed": self.malformed, "dead_letters": dead_letters,
+            "forks": self.forks, "malformed": self.malformed, "dead_letters": dead_letters.count,
             "dead_letters_full": self.dead_letters_full, "lag_s": self.lag_s, "waiting": self.waiting,
             "dropped": self.dropped,
             "latency_ms": self.latency.percentiles_ms(), "store": asdict(self.store),

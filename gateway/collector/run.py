@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -21,7 +23,8 @@ from pipeline.mqtt import Link, keep_connected
 from pipeline.records.signing import SigningKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
+    from collections.abc import AsyncIterator, Callable
     from random import Random
 
     from starlette.requests import Request
@@ -58,6 +61,29 @@ async def run_collector(
         SocketInUseError, ArchiveBusyError: another collector runs on this state folder.
         ArchiveError, OSError: the state folder cannot be used.
     """
+    async with _opened(settings, state) as (listener, key, archive):
+        dead_letters = DeadLetters(state.root / "dead-letters.jsonl", settings.dead_letter_bytes_max)
+        collector = Collector(
+            settings, store=store, archive=archive, dead_letters=dead_letters, key=key, clock=clock,
+            random=random,
+        )  # fmt: skip
+        health = collector.health
+        link = partial(Link, mqtt, f"yaosu-collector-{key.id}", None, password)
+        application = _application(
+            partial(health.as_json, key=key.id, dead_letters=dead_letters, archive=archive)
+        )
+        async with Supervisor(_report) as parts:
+            parts.start("status", lambda: serve(application, listener))
+            parts.start("link", lambda: keep_connected(link, collector.work, health.link, clock, random))
+            ready(key.id)
+            await stop.wait()
+
+
+@asynccontextmanager
+async def _opened(
+    settings: CollectorSettings, state: StateFolder
+) -> AsyncIterator[tuple[socket.socket, SigningKey, Archive]]:
+    """Take the role's socket first, so that a second collector touches nothing; then key and archive."""
     listener = bind(state.socket(ROLE))
     try:
         key = SigningKey.load_or_create(state.collector_key)
@@ -65,31 +91,7 @@ async def run_collector(
             state.archive, hashlib.sha256(key.public).digest()[:16], settings.archive
         )
         try:
-            dead_letters = DeadLetters(state.root / "dead-letters.jsonl", settings.dead_letter_bytes_max)
-            collector = Collector(
-                settings,
-                store=store,
-                archive=archive,
-                dead_letters=dead_letters,
-                key=key,
-                clock=clock,
-                random=random,
-            )
-
-            def connect() -> Link:
-                return Link(mqtt, f"yaosu-collector-{key.id}", None, password)
-
-            def status() -> dict[str, Any]:
-                return collector.health.as_json(key=key.id, dead_letters=dead_letters.count, archive=archive)
-
-            async with Supervisor(_report) as parts:
-                parts.start("status", lambda: serve(_application(status), listener))
-                parts.start(
-                    "link",
-                    lambda: keep_connected(connect, collector.work, collector.health.link, clock, random),
-                )
-                ready(key.id)
-                await stop.wait()
+            yield listener, key, archive
         finally:
             await archive.close()
     finally:

@@ -119,8 +119,9 @@ class _Door:
         self._services = services
 
     async def status(self, _request: Request) -> Response:
-        settled = await self._services.settled()
-        return _json(self._services.status(settled=settled))
+        answer = _json(self._services.status(settled=True))
+        # After the view: what is recorded while this waits must not be in the answer.
+        return answer if await self._services.settled() else _json(self._services.status(settled=False))
 
     async def login(self, request: Request) -> Response:
         body = await _body(request)
@@ -164,6 +165,13 @@ class _Door:
 
     async def view(self, request: Request) -> Response:
         name, argument = request.path_params["name"], request.path_params.get("argument")
+        try:
+            answer = _json(self._services.view(name, argument, dict(request.query_params)))
+        except KeyError:
+            return _refusal("not-found", f"there is no {name} {argument or ''}".strip(), "不存在", status=404)
+        except ValueError as error:
+            return _refusal("bad-request", f"not acceptable: {error}", f"参数不可接受：{error}")
+        # After the view: what is recorded while this waits must not be in the answer.
         if not await self._services.settled():
             return _refusal(
                 "not-durable",
@@ -171,11 +179,7 @@ class _Door:
                 "记录暂时无法落盘",
                 status=503,
             )
-        try:
-            content = self._services.view(name, argument, dict(request.query_params))
-        except KeyError:
-            return _refusal("not-found", f"there is no {name} {argument or ''}".strip(), "不存在", status=404)
-        return _json(content)
+        return answer
 
     async def persons(self, request: Request) -> Response:
         session = self._services.actors.session(_token(request) or "")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 ANSWERS_MAX = 1024
-"""Answers kept for repeated idempotency keys; the elements keep those of their commands in their state."""
+"""Answers kept by command, person and key; the elements keep those of their commands in their state."""
 
 
 class Commands:
@@ -30,7 +30,7 @@ class Commands:
         self._recorder = recorder
         self._history = history
         self._directory = directory
-        self._answers: OrderedDict[str, Json] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, str, str], Json] = OrderedDict()
         self._lock = asyncio.Lock()
         self._own: dict[str, Callable[[Json, Json], Awaitable[Json]]] = {
             "config.apply": self._config_apply,
@@ -42,11 +42,12 @@ class Commands:
     async def execute(self, command: str, args: Json, actor: Json, key: str) -> Json:
         """Do a command once. Raises CommandRefusedError."""
         async with self._lock:
-            answer = self._answers.get(key)
+            asked = (command, actor["person"], key)
+            answer = self._answers.get(asked)
             if answer is None:
                 own = self._own.get(command)
                 answer = await (own(args, actor) if own else self._plan(command, args, actor))
-                self._answers[key] = answer
+                self._answers[asked] = answer
                 if len(self._answers) > ANSWERS_MAX:
                     self._answers.popitem(last=False)
         return answer

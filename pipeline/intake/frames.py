@@ -97,7 +97,7 @@ class LateFlags:
         self._instrument = instrument
         self._rules: dict[str, _Undecided] = {}
         self.unplaced = 0
-        """Verdicts on rows whose stored time is not known any more: nobody could find them; told as an event."""
+        """Verdicts on rows whose stored time is not known any more; an event tells of them."""
         self._stored: deque[tuple[int, NDArray[np.int64]]] = deque(maxlen=STORED_FRAMES_MAX)
 
     def remember(self, frame: Frame) -> None:

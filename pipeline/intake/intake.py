@@ -252,7 +252,7 @@ class Intake:
             period_ns: its poll interval; 0 for one that is not polled.
             stopped_run_ns: gateway time of the last durable record before this start.
             stopped_utc_ns: the same in UTC.
-            known: whether a clock vouches for the length of the downtime; if none does, rules forget the past.
+            known: whether a clock vouches for the downtime's length; if none does, rules forget the past.
         """
         state = self._of(instrument)
         if state.last_run_ns is None or state.last_utc_ns is None:

@@ -72,10 +72,12 @@ class Link:
         self.dropped, self._held_bytes, self._held_bytes_max = 0, 0, settings.held_bytes_max
         self._window, self._packet_bytes_max = settings.in_flight_max, 268_435_455
         self._acknowledged: dict[int, asyncio.Future[int]] = {}
+        self._unacknowledged: dict[int, bool] = {}  # received, by packet id in order of arrival: done?
         self._paho = self._client._client  # noqa: SLF001 - see the module's docstring
         self._paho.manual_ack_set(True)  # noqa: FBT003 - paho's signature
         self._paho.on_publish = self._on_publish
         self._paho.on_connect = self._on_connect
+        self._paho.on_disconnect = self._on_disconnect
         self._paho.on_message = self._on_message
 
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
@@ -85,18 +87,35 @@ class Link:
         self._packet_bytes_max = getattr(properties, "MaximumPacketSize", self._packet_bytes_max)
         self._client._on_connect(client, userdata, flags, reason, properties)  # noqa: SLF001
 
+    def _on_disconnect(self, *arguments: Any) -> None:
+        accepted = self._client._connected  # noqa: SLF001
+        if not accepted.done():  # else aiomqtt waits in vain for a CONNACK
+            accepted.set_exception(aiomqtt.MqttError("the broker closed the connection at once"))
+        self._client._on_disconnect(*arguments)  # noqa: SLF001
+
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         size = len(message.payload)
         if self._held_bytes and self._held_bytes + size > self._held_bytes_max:
             self.dropped += 1
-            self._paho.ack(message.mid, message.qos)
+            self._unacknowledged[message.mid] = True
+            self._acknowledge()
         elif message.qos:
             self._held_bytes += size
+            self._unacknowledged[message.mid] = False
             self._client._on_message(client, userdata, message)  # noqa: SLF001
 
-    def _done(self, mid: int, qos: int, size: int) -> None:
+    def _done(self, mid: int, size: int) -> None:
         self._held_bytes -= size
-        self._paho.ack(mid, qos)
+        if mid in self._unacknowledged:
+            self._unacknowledged[mid] = True
+            self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Acknowledge what is done, in the order of arrival: MQTT-4.6.0-2, and rumqttd insists on it."""
+        while self._unacknowledged and next(iter(self._unacknowledged.values())):
+            mid = next(iter(self._unacknowledged))
+            del self._unacknowledged[mid]
+            self._paho.ack(mid, 1)
 
     def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
         waiting = self._acknowledged.pop(mid, None)
@@ -183,7 +202,7 @@ class Link:
         try:
             async for message in self._client.messages:
                 payload = bytes(message.payload or b"")
-                done = partial(self._done, message.mid, message.qos, len(payload))
+                done = partial(self._done, message.mid, len(payload))
                 yield Delivery(str(message.topic), payload, message.properties, done)
         except aiomqtt.MqttError as error:
             raise LinkLostError(str(error)) from error

@@ -9,6 +9,7 @@ const at = (id) => document.getElementById(id);
 const page = at("channel");
 const settings = JSON.parse(page.dataset.settings);
 const path = `/api/channels/${encodeURIComponent(page.dataset.instrument)}/${encodeURIComponent(page.dataset.channel)}`;
+const [SUSPECT, FAIL] = [3, 4];
 const PAGE_ROWS = 25;
 const REFETCH_S = 30; // late rows and verdicts that the live tail does not reach
 const ALL_S = 50 * 366 * 86400;
@@ -61,8 +62,10 @@ async function load() {
 
 function redraw() {
   const [from, to] = span();
-  const first = model.series.t.length ? model.series.t[0] : to - 600;
-  model.xRange = zoom || spanS ? [from, to] : [first, to];
+  // Where nothing was recorded yet there is nothing to show: the span begins with the first reading or gap.
+  const begins = [model.series.t[0], ...model.gaps.slice(0, 1).map((gap) => gap.from_ms / 1000)].filter(Number.isFinite);
+  const first = begins.length ? Math.min(...begins) : from;
+  model.xRange = zoom ? zoom : [Math.max(from, Math.min(first, to - 30)), to];
   const width = model.xRange[1] - model.xRange[0];
   model.data = columns(model.series, model.gaps, spacing(model.series, settings.interval_s, width, pointsMax()));
   model.positions = flagged(model.series);
@@ -79,9 +82,11 @@ function summarise() {
   at("summary").textContent = model.series.decimated ? `${text} · ${say("js", "decimated")}` : text;
 }
 
-function reasons(mask) {
+function reasons(mask, flag) {
   const names = Object.entries(settings.rules).filter(([bit]) => (mask >> BigInt(bit)) & 1n);
-  return names.map(([, title]) => title).join(", ") || "–";
+  if (names.length) return names.map(([, title]) => title).join(", ");
+  // Rules that need the future say their verdict in records of their own, without a bit on the reading.
+  return flag === SUSPECT || flag === FAIL ? say("js", "afterwards", { rules: settings.future_rules.join(" / ") }) : "–";
 }
 
 function valueText(value) {
@@ -101,7 +106,7 @@ function listFlagged() {
       h("td", { class: "time" }, timeText(model.series.t[i] * 1000, true)),
       h("td", { class: "number" }, valueText(model.series.v[i])),
       h("td", {}, mark(name, say("flag", name))),
-      h("td", {}, reasons(model.series.reason[i])),
+      h("td", {}, reasons(model.series.reason[i], model.series.flag[i])),
     );
   });
   fill(at("flagged"), rows.length ? rows : h("tr", {}, h("td", { colspan: 4, class: "quiet" }, say("js", "none_flagged"))));
@@ -112,7 +117,7 @@ function listFlagged() {
 }
 
 function listGaps() {
-  const rows = [...model.gaps].reverse().slice(0, 100).map((gap) =>
+  const rows = [...model.gaps].reverse().slice(0, PAGE_ROWS).map((gap) =>
     h(
       "tr",
       { "data-cause": gap.cause },
@@ -122,6 +127,8 @@ function listGaps() {
       h("td", { class: "number" }, String(gap.polls)),
     ),
   );
+  const more = model.gaps.length - rows.length;
+  if (more > 0) rows.push(h("tr", {}, h("td", { colspan: 4, class: "quiet" }, say("js", "more", { number: more }))));
   fill(at("gaps"), rows.length ? rows : h("tr", {}, h("td", { colspan: 4, class: "quiet" }, "–")));
 }
 

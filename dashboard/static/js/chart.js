@@ -34,9 +34,11 @@ function drawGaps(u, gaps, nowS) {
     const from = u.valToPos(gap.from_ms / 1000, "x", true);
     const to = u.valToPos(gap.ended ? gap.to_ms / 1000 : Math.max(gap.to_ms / 1000, nowS()), "x", true);
     if (to < left || from > left + width) continue;
-    const wide = Math.max(to - from, 2 * devicePixelRatio);
-    ctx.fillStyle = "#eef0f2";
+    const wide = Math.max(to - from, devicePixelRatio);
+    // A gap of a poll or two is narrower than its hatching: a pale stroke says that it is there.
+    ctx.fillStyle = wide < 6 * devicePixelRatio ? "#d3d9de" : "#eef0f2";
     ctx.fillRect(from, top, wide, height);
+    if (wide < 6 * devicePixelRatio) continue;
     ctx.fillStyle = hatch(ctx, "#9aa3ab");
     ctx.fillRect(from, top, wide, height);
     ctx.strokeStyle = COLOURS.missing;
