@@ -1,9 +1,9 @@
-"""From the start of `yaosu run` to the first durable row. `python -m benchmarks.cold_start [--json] [--repeats N]`.
+"""From the start of `yaosu run` to the first durable row: `python -m benchmarks.cold_start [--repeats N]`.
 
-A new site each time: six simulated instruments, no broker, so that nothing but the gateway counts. Each repeat
-starts once with an empty cache of compiled kernels and once with the cache that this filled. The clock runs
-from the call that starts the process. A row counts when the record that holds it is covered by a `durable_seq`
-that the daemon has told at its door: that is when somebody outside can know it.
+A new site each time: six simulated instruments, no broker, so that nothing but the gateway counts. Each
+repeat starts once with an empty cache of compiled kernels and once with the cache that this filled. The
+clock runs from the call that starts the process. A row counts when the record that holds it is covered by a
+`durable_seq` that the daemon has told at its door: that is when somebody outside can know it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.demo import YAOSU
 from benchmarks.machine import describe_machine
-from benchmarks.results import medians, show, table
+from benchmarks.results import medians, section_text, show
 from gateway.demo.people import make_people
 from gateway.demo.site import free_port, write_site
 from gateway.door.client import DoorClient, DoorClosedError
@@ -59,14 +59,14 @@ class Look:
     """Of which a row was taken."""
 
 
-async def follow(process: Process, site: LoadedSite, began_s: float, log: Path) -> list[Look]:
-    """Ask the door again and again until the kernels are ready and every instrument has given rows twice over."""
+async def follow(process: Process, site: LoadedSite, began_s: float) -> list[Look]:
+    """Ask the door again and again until the kernels are ready and every instrument has a durable row."""
     looks: list[Look] = []
     expected, enough = len(site.settings.instrument), 0
     async with asyncio.timeout(START_S_MAX), DoorClient(site.state.socket("door")) as door:
         while enough < 2:
             if process.returncode is not None:
-                raise RuntimeError(f"yaosu run ended with {process.returncode}: {log.read_text('utf-8')}")
+                raise RuntimeError(f"yaosu run ended with {process.returncode}; its own words are above")
             try:
                 status = await door.get("status")
             except DoorClosedError:
@@ -97,21 +97,19 @@ async def first_rows(site: LoadedSite) -> dict[str, tuple[int, int]]:
 
 async def start_once(simulators: ScenarioRunner, folder: Path, cache: Path) -> dict[str, float]:
     """Start a new gateway, follow it, end it; the stages in seconds since its start."""
-    folder.mkdir()
-    config, log = folder / "gateway.toml", folder / "run.log"
+    config = folder / "gateway.toml"
     write_site(config, simulators.endpoints, free_port(), free_port())
     site = load_site(config)
     person = make_people()["qin"]
     await initialise(site, person.id, person.name, person.password, person.pin)
     simulators.rewind()
-    with log.open("wb") as output:
-        began_s, began_utc_ns = time.monotonic(), time.time_ns()
-        process = await asyncio.create_subprocess_exec(
-            YAOSU, "run", "-c", config, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
-            env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
-        )  # fmt: skip
+    began_s, began_utc_ns = time.monotonic(), time.time_ns()
+    process = await asyncio.create_subprocess_exec(
+        YAOSU, "run", "-c", config, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+    )  # fmt: skip
     try:
-        looks = await follow(process, site, began_s, log)
+        looks = await follow(process, site, began_s)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -135,8 +133,10 @@ async def measure(repeats: int) -> dict[str, Any]:
         async with ScenarioRunner(load_scenario(SCENARIO), root / "simulators") as simulators:
             for repeat in range(repeats):
                 cache = root / f"kernels-{repeat}"
-                cold.append(await start_once(simulators, root / f"cold-{repeat}", cache))
-                warm.append(await start_once(simulators, root / f"warm-{repeat}", cache))
+                for name, runs in (("cold", cold), ("warm", warm)):
+                    folder = root / f"{name}-{repeat}"
+                    folder.mkdir()
+                    runs.append(await start_once(simulators, folder, cache))
     spread = {
         name: [min(run["durable_s"] for run in runs), max(run["durable_s"] for run in runs)]
         for name, runs in (("empty", cold), ("filled", warm))
@@ -151,20 +151,18 @@ def results_section(found: dict[str, Any]) -> str:
         (stage, f"{filled[key]:.2f} s", f"{empty[key]:.2f} s", f"{empty[key] / filled[key]:.2f}")
         for key, stage in STAGES.items()
     ]
-    return "\n".join([
-        "## Cold start to first sample",
-        "",
-        "From the start of `yaosu run` on a new site of six simulated instruments, no broker there. The cache is",
-        f"that of the compiled QC kernels (`NUMBA_CACHE_DIR`); medians of {found['repeats']} starts each. Byte code",
-        "of Python is compiled already, and the files are in the kernel's page cache.",
-        f"What it means: {filled['durable_s']:.1f} s after its start the gateway has a row on disk"
-        f" ({spread['filled'][0]:.1f} to {spread['filled'][1]:.1f} s),",
-        f"and {empty['durable_s']:.1f} s ({spread['empty'][0]:.1f} to {spread['empty'][1]:.1f} s) where the kernels"
-        " have to be compiled first: it does not wait for them,",
-        "and what comes before they are ready is recorded as not evaluated.",
-        "",
-        *table(("since the start", "cache filled", "cache empty", "empty / filled"), rows),
-    ])  # fmt: skip
+    text = (
+        "From the start of `yaosu run` on a new site of six simulated instruments, no broker there. The cache "
+        f"is that of the compiled QC kernels (`NUMBA_CACHE_DIR`); medians of {found['repeats']} starts each. "
+        "Python's byte code is compiled already, and the files are in the operating system's page cache. "
+        f"What it means: {filled['durable_s']:.1f} s after its start the gateway has a row on disk "
+        f"({spread['filled'][0]:.1f} to {spread['filled'][1]:.1f} s), and {empty['durable_s']:.1f} s "
+        f"({spread['empty'][0]:.1f} to {spread['empty'][1]:.1f} s) where the kernels have to be compiled: it "
+        "waits at most two seconds for them, and until they are ready the rules on values are recorded as not "
+        "evaluated."
+    )
+    header = ("since the start", "cache filled", "cache empty", "empty / filled")
+    return section_text("Cold start to first sample", text, header, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from benchmarks.machine import describe_machine
-from benchmarks.results import show, table
+from benchmarks.results import section_text, show
 from gateway.demo.processes import PROGRAM
 from gateway.door.client import DoorClient
 
@@ -146,22 +146,20 @@ def results_section(found: dict[str, Any]) -> str:
         )
         for name in ROLES if (role := roles.get(name))
     ]  # fmt: skip
-    return "\n".join([
-        "## Demonstration",
-        "",
-        f"Scenario `{report['scenario']}`: {report['instruments']} instruments with {report['channels']} channels",
-        "over Modbus TCP, Modbus RTU and MT-SICS, the demonstration's own broker and the embedded store.",
-        f"The drivers gave {found['readings_per_s']:.0f} readings/s over {found['window_s']:.0f} s;",
-        f"{report['readings_acquired']} readings in the whole run, of which {report['readings_stored']} are in",
-        f"the store ({report['lost']} lost, {report['duplicated']} duplicated), in {report['records']} records.",
-        f"From an instrument's answer to durable in the store: p50 {latency['p50']:.0f} ms,",
-        f"p99 {latency['p99']:.0f} ms.",
-        f"What it means: the gateway of two benches keeps {100 * gateway['cpu_share']:.0f} % of one core busy, and",
-        f"everything together {100 * share:.0f} %. At this rate the fixed costs (polls, records, ticks) dominate:",
-        "the figure per reading tells nothing about a large site.",
-        "",
-        *table(("role", "CPU in the window", "of one core", "CPU per reading", "memory", "peak"), rows),
-    ])  # fmt: skip
+    text = (
+        f"Scenario `{report['scenario']}`: {report['instruments']} instruments with {report['channels']} "
+        "channels over Modbus TCP, Modbus RTU and MT-SICS, the demonstration's own broker and the embedded "
+        f"store. The drivers gave {found['readings_per_s']:.0f} readings/s over {found['window_s']:.0f} s; "
+        f"{report['readings_acquired']} readings in the whole run, of which {report['readings_stored']} are in "
+        f"the store ({report['lost']} lost, {report['duplicated']} duplicated), in {report['records']} records. "
+        f"From an instrument's answer to durable in the store: p50 {latency['p50']:.0f} ms, p99 "
+        f"{latency['p99']:.0f} ms. What it means: the gateway of two benches keeps "
+        f"{100 * gateway['cpu_share']:.0f} % of one core busy, and everything together {100 * share:.0f} %. "
+        "At this rate the fixed costs (polls, records, ticks) dominate: the CPU per reading says nothing about "
+        "a large site."
+    )
+    header = ("role", "CPU in the window", "of one core", "CPU per reading", "memory", "peak")
+    return section_text("Demonstration", text, header, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

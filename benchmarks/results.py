@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine import machine_line
@@ -12,9 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 
+WIDTH = 110
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Write the lines of a Markdown table."""
     return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
+
+
+def section_text(title: str, text: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a section: what was measured and what it means, then the figures."""
+    return "\n".join([f"## {title}", "", textwrap.fill(text, WIDTH), "", *table(header, rows)])
 
 
 def times(ratio: float) -> str:

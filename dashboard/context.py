@@ -15,6 +15,7 @@ import orjson
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dashboard import language as lang
+from dashboard.overview import Overviews
 from dashboard.registry import load_registry, required_elements
 from dashboard.sessions import Viewer
 from pipeline.store.door import StoreError
@@ -50,6 +51,7 @@ class Context:
     sessions: Sessions
     stop: asyncio.Event
     """Set when the server stops: live streams end at once."""
+    overviews: Overviews = field(default_factory=Overviews)
     _cached: _Cached = field(default_factory=_Cached)
 
     async def registry(self) -> Registry:

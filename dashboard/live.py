@@ -16,7 +16,6 @@ from starlette.responses import StreamingResponse
 
 from dashboard import language as lang
 from dashboard.context import json_response
-from dashboard.overview import build_overview
 from dashboard.trend import live_points
 
 if TYPE_CHECKING:
@@ -107,7 +106,8 @@ class Stream:
 
     async def _overview(self, view: View) -> bytes:
         names = await self._context.sessions.names(self._viewer)
-        content = build_overview(view, self._viewer.role, self._text, names, await self._context.required())
+        required = await self._context.required()
+        content = dict(self._context.overviews.get(view, self._viewer.role, self._text, names, required))
         now_ms = content.pop("now_ms")
         digest = orjson.dumps(content)
         if digest == self._sent:

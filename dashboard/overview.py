@@ -30,6 +30,25 @@ EVENTS_SHOWN = 8
 REASONS_SHOWN = 3
 
 
+class Overviews:
+    """The overviews of one view, built once for each role and language, however many pages show them."""
+
+    def __init__(self) -> None:
+        self._view: View | None = None
+        self._built: dict[tuple[Role, str, bool], Json] = {}
+
+    def get(
+        self, view: View, role: Role, text: Messages, names: Mapping[str, str], required: Required
+    ) -> Json:  # fmt: skip
+        """Return the overview of a view; names are the same for everybody who may know them."""
+        if view is not self._view:
+            self._view, self._built = view, {}
+        key = (role, text.language, bool(names))
+        if key not in self._built:
+            self._built[key] = build_overview(view, role, text, names, required)
+        return self._built[key]
+
+
 def flag_name(flag: int) -> str:
     """Name a flag as the style sheets and messages do; a code of a newer writer is not evaluated."""
     return Flag(flag).name.lower() if flag in set(Flag) else "not_evaluated"

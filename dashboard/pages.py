@@ -10,7 +10,6 @@ from starlette.responses import Response
 from dashboard import language as lang
 from dashboard.context import json_response, refusal_page, render
 from dashboard.events import event_rows
-from dashboard.overview import build_overview
 from dashboard.tasks import fold_tasks, gather
 from dashboard.trend import MEDIA_TYPE, POINTS_MAX, encode_series, gap_bands
 from pipeline.qc.table import RULES
@@ -36,7 +35,7 @@ async def overview_data(context: Context, request: Request, viewer: Viewer) -> R
     """The overview once, as the live stream sends it."""
     view = await context.watcher.view()
     text, names = lang.messages(lang.language_of(request)), await context.sessions.names(viewer)
-    return json_response(build_overview(view, viewer.role, text, names, await context.required()))
+    return json_response(context.overviews.get(view, viewer.role, text, names, await context.required()))
 
 
 async def events(context: Context, request: Request, viewer: Viewer) -> Response:

@@ -29,7 +29,7 @@ COUNTS_PERIOD_S = 5.0
 COUNTS_SPAN_S = 600
 """Span of completeness and of the share that passed: the last ten minutes."""
 LEDGER_LIMITS = {
-    "event": 100, "gap": 500, "checkpoint": 1, "config": 20, "task": 1000, "verdict": 4000, "review": 1000,
+    "event": 100, "gap": 500, "checkpoint": 1, "config": 20, "task": 500, "verdict": 2000, "review": 500,
 }  # fmt: skip
 """Newest records of each kind that a view holds: bounds its size and its cost."""
 

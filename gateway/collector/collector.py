@@ -88,7 +88,7 @@ class Collector:
             await self._send_receipts(link, stored)
             for delivery in batch:
                 delivery.done()
-            self.health.waiting, self.health.dropped = queue.qsize(), link.dropped
+            self.health.waiting, self.health.dropped = queue.qsize(), link.held.dropped
 
     async def _keep(self, batch: list[Delivery]) -> Stored:
         """Store and archive a batch, however long it takes; return what may be receipted."""

@@ -1,7 +1,8 @@
 """MQTT 5 between the gateway and its collectors: topics, one client adapter, receipts, the publisher."""
 
 from pipeline.mqtt.errors import LinkLostError, PublishRefusedError, PublishTooLargeError
-from pipeline.mqtt.link import Delivery, Link
+from pipeline.mqtt.held import Delivery
+from pipeline.mqtt.link import Link
 from pipeline.mqtt.publisher import Publisher
 from pipeline.mqtt.receipt import Receipt, open_receipt, seal_receipt
 from pipeline.mqtt.reconnect import keep_connected

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from pipeline.mqtt.errors import LinkLostError, PublishRefusedError, PublishTooLargeError
+from pipeline.mqtt.held import Delivery, Held
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from types import TracebackType
     from typing import Self
 
@@ -35,24 +35,13 @@ _HEADER_BYTES = 16
 """Fixed header, topic length, packet identifier and empty properties of a PUBLISH, rounded up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message that the broker holds as delivered only once `done()` was called."""
-
-    topic: str
-    payload: bytes
-    properties: Any
-    done: Callable[[], None]
-
-
 class Link:
     """An MQTT 5 connection as an async context manager; clean start, session expiry 0.
 
     In flight outwards: at most `settings.in_flight_max`, or the broker's receive maximum; further calls of
     `publish` wait. Inwards we ask for the same, but Mosquitto 2.0.11 then hands out that many again for every
-    acknowledgement; so what is delivered and not done is bounded here, by `settings.held_bytes_max`. Full
-    policy: a message is acknowledged and dropped (`dropped` counts); its sender gets no receipt and sends
-    it again. Messages of QoS 0 are dropped: nobody here sends any.
+    acknowledgement, and rumqttd takes no notice; so what is delivered and not done is bounded by `Held`.
+    Messages of QoS 0 are dropped: nobody here sends any.
     """
 
     def __init__(
@@ -69,11 +58,11 @@ class Link:
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # else 40 ms pass before a receipt
             tls_context=None if settings.tls is None else settings.tls.context(),
         )  # fmt: skip
-        self.dropped, self._held_bytes, self._held_bytes_max = 0, 0, settings.held_bytes_max
         self._window, self._packet_bytes_max = settings.in_flight_max, 268_435_455
         self._acknowledged: dict[int, asyncio.Future[int]] = {}
-        self._unacknowledged: dict[int, bool] = {}  # received, by packet id in order of arrival: done?
         self._paho = self._client._client  # noqa: SLF001 - see the module's docstring
+        self.held = Held(settings.held_bytes_max, lambda mid: self._paho.ack(mid, 1))
+        """What was received and is not done."""
         self._paho.manual_ack_set(True)  # noqa: FBT003 - paho's signature
         self._paho.on_publish = self._on_publish
         self._paho.on_connect = self._on_connect
@@ -94,28 +83,8 @@ class Link:
         self._client._on_disconnect(*arguments)  # noqa: SLF001
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
-        size = len(message.payload)
-        if self._held_bytes and self._held_bytes + size > self._held_bytes_max:
-            self.dropped += 1
-            self._unacknowledged[message.mid] = True
-            self._acknowledge()
-        elif message.qos:
-            self._held_bytes += size
-            self._unacknowledged[message.mid] = False
+        if message.qos and self.held.take(message.mid, len(message.payload)):
             self._client._on_message(client, userdata, message)  # noqa: SLF001
-
-    def _done(self, mid: int, size: int) -> None:
-        self._held_bytes -= size
-        if mid in self._unacknowledged:
-            self._unacknowledged[mid] = True
-            self._acknowledge()
-
-    def _acknowledge(self) -> None:
-        """Acknowledge what is done, in the order of arrival: MQTT-4.6.0-2, and rumqttd insists on it."""
-        while self._unacknowledged and next(iter(self._unacknowledged.values())):
-            mid = next(iter(self._unacknowledged))
-            del self._unacknowledged[mid]
-            self._paho.ack(mid, 1)
 
     def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
         waiting = self._acknowledged.pop(mid, None)
@@ -201,8 +170,7 @@ class Link:
         """Messages as they come; at most the receive maximum before `done()` must be called."""
         try:
             async for message in self._client.messages:
-                payload = bytes(message.payload or b"")
-                done = partial(self._done, message.mid, len(payload))
-                yield Delivery(str(message.topic), payload, message.properties, done)
+                done = partial(self.held.done, message.mid)
+                yield Delivery(str(message.topic), bytes(message.payload or b""), done)
         except aiomqtt.MqttError as error:
             raise LinkLostError(str(error)) from error

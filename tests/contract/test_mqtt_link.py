@@ -94,7 +94,7 @@ async def test_what_is_held_is_bounded_though_the_broker_keeps_no_window(mosquit
         held = [held[2], *await take(deliveries, 3)]
         assert len({delivery.payload for delivery in held}) == 4
         await nothing_more(deliveries)
-        assert reader.dropped > 0
+        assert reader.held.dropped > 0
         await writer.publish("a/b", b"again")
         while held[-1].payload != b"again":  # what is acknowledged makes room
             held.pop(0).done()

@@ -174,6 +174,7 @@ async def test_a_backlog_drains_after_an_outage_while_live_data_flows(
                 )
                 await journal.all_receipted()
     assert collector.data == {r.seq: r.data for r in journal.records}
+    assert list(collector.seen).index(live.seq) < 300, "the live record waited for the whole backlog"
 
 
 async def test_a_full_backlog_lane_does_not_hold_up_live_records(

@@ -113,6 +113,11 @@ def test_compiled_kernels_have_a_cache_that_the_daemon_may_write(installed: Path
     assert "NUMBA_CACHE_DIR=%C/yaosu/numba" in _values(unit, "Environment")[0].split()
 
 
+def test_the_daemon_can_read_the_id_of_the_running_boot(installed: Path) -> None:
+    # ProcSubset=pid hides /proc/sys: every restart would then look like one of the machine.
+    assert _values(_unit(installed, "yaosu.service"), "ProcSubset") == []
+
+
 def test_the_pages_reach_the_door_and_the_store_but_no_key(installed: Path) -> None:
     web, daemon = _unit(installed, "yaosu-web.service"), _unit(installed, "yaosu.service")
     assert _values(web, "SupplementaryGroups") == ["yaosu yaosu-store"]

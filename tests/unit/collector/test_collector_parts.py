@@ -22,7 +22,7 @@ from tests.support.journal_fake import T0_NS, data_body, make_record
 
 
 def delivery(payload: bytes, topic: str = "yaosu/v1/lab/one/rec/event") -> Delivery:
-    return Delivery(topic, payload, None, lambda: None)
+    return Delivery(topic, payload, lambda: None)
 
 
 @pytest.mark.virtual_time

@@ -1,0 +1,176 @@
+"""Run the benchmarks and write benchmarks/RESULTS.md: `make bench`, `make bench ARGS="--only qc"`.
+
+Each benchmark runs in a process of its own, one after the other, so that none disturbs another; those that
+are cheap run five times, and each of their figures is the median. Figures are measured and written down,
+never asserted. Only a whole run at full length writes RESULTS.md: its figures belong to one machine on one
+day. `--only` and `--quick` print what they find and leave the file as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.machine import describe_machine
+from benchmarks.results import medians, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "RESULTS.md"
+PACKAGES = ("numpy", "numba", "msgpack", "pymodbus", "aiomqtt", "orjson", "influxdb-client")
+RUN_S_MAX = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A module of this folder, with `--json` on its command line and a `results_section(found)`."""
+
+    name: str
+    about: str
+    runs: int = 1
+    """Processes whose figures' medians are taken; 1 where the module repeats by itself, or is not cheap."""
+    quick: tuple[str, ...] = ()
+    """Arguments for a look in passing."""
+
+
+BENCHMARKS = (
+    Benchmark("demo", "the demonstration for 30 s", quick=("--seconds", "8")),
+    Benchmark("cold_start", "start to first durable row", quick=("--repeats", "1")),
+    Benchmark("qc", "rules on the stream", quick=("--repeats", "1")),
+    Benchmark("journal", "journal against SQLite", runs=5, quick=("--seconds", "0.5")),
+    Benchmark("store", "encoding against influxdb-client, embedded store", runs=5),
+)
+
+
+class BenchmarkFailedError(Exception):
+    """A benchmark did not end well, or printed something else than its figures."""
+
+
+def say(text: str) -> None:
+    """Tell how far we are, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def run_once(benchmark: Benchmark, *, quick: bool) -> dict[str, Any]:
+    """Run a benchmark in a process of its own and return its figures.
+
+    Raises:
+        BenchmarkFailedError: it failed; what it had to say is on standard error already.
+    """
+    command = [sys.executable, "-m", f"benchmarks.{benchmark.name}", "--json"]
+    command += benchmark.quick if quick else ()
+    try:
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=RUN_S_MAX)
+        found: dict[str, Any] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError) as error:
+        raise BenchmarkFailedError(f"{benchmark.name}: {error}") from error
+    return found
+
+
+def run(benchmark: Benchmark, place: str, *, quick: bool) -> dict[str, Any]:
+    """Run a benchmark as often as it asks for: medians, number of runs, load of the machine at each start."""
+    runs = []
+    for number in range(1 if quick else benchmark.runs):
+        say(f"[{place}] {benchmark.name}: {benchmark.about}, run {number + 1}")
+        began_s = time.monotonic()
+        runs.append(run_once(benchmark, quick=quick))
+        say(f"[{place}] {benchmark.name}: done in {time.monotonic() - began_s:.0f} s")
+    loads = [float(found["machine"]["load_1_min"]) for found in runs]
+    return {"found": medians(runs), "runs": len(runs), "load_1_min": [min(loads), max(loads)]}
+
+
+def section(benchmark: Benchmark, outcome: dict[str, Any]) -> str:
+    """Write the section of a benchmark: its own text and table, and how to get it again."""
+    module = importlib.import_module(f"benchmarks.{benchmark.name}")
+    low, high = outcome["load_1_min"]
+    load = f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+    runs = f"medians of {outcome['runs']} runs; " if outcome["runs"] > 1 else ""
+    return (
+        f"{module.results_section(outcome['found'])}\n\n"
+        f'`make bench ARGS="--only {benchmark.name}"`; {runs}load of the machine before it: {load}.\n'
+    )
+
+
+def revision() -> str:
+    """Name the commit that was measured, and whether files differ from it; empty outside a clone."""
+    try:
+        commit, changed = (
+            subprocess.run(
+                ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for arguments in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f", commit {commit}" + (" with changes on top" if changed else "")
+
+
+def document(began: datetime, machine: dict[str, str | int], sections: Sequence[str]) -> str:
+    """Write RESULTS.md."""
+    rows = [(name.replace("_", " "), str(value)) for name, value in machine.items()]
+    head = [
+        "# Measured",
+        "",
+        "Written by `make bench`; not edited by hand. Everything below comes from one run on one machine:",
+        "compare figures and peers within it, not with figures from elsewhere. A load above the number of cores",
+        "says that others were at work on the machine, and that it can do better than this.",
+        "",
+        f"{began:%Y-%m-%d %H:%M} UTC{revision()}.",
+        "",
+        *table(("machine", ""), rows),
+        "",
+    ]
+    return "\n".join([*head, "\n".join(sections)])
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [benchmark.name for benchmark in BENCHMARKS]
+    parser.add_argument("--only", action="append", choices=names, help="this one; may be given several times")
+    parser.add_argument("--quick", action="store_true", help="short and once: does it run, is it grossly off")
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what was asked for; 1 when a benchmark failed, after the others were run."""
+    options = parse(arguments)
+    wanted = [benchmark for benchmark in BENCHMARKS if not options.only or benchmark.name in options.only]
+    began, machine = datetime.now(UTC), describe_machine(PACKAGES)
+    outcomes: dict[str, dict[str, Any]] = {}
+    failures = []
+    for number, benchmark in enumerate(wanted, start=1):
+        try:
+            place = f"{number}/{len(wanted)}"
+            outcomes[benchmark.name] = run(benchmark, place, quick=options.quick)
+        except BenchmarkFailedError as failure:
+            say(str(failure))
+            failures.append(benchmark.name)
+    sections = [section(each, outcomes[each.name]) for each in wanted if each.name in outcomes]
+    if options.json:
+        print(json.dumps({"began": began.isoformat(), "machine": machine, "benchmarks": outcomes}))
+    else:
+        print("\n".join(sections))
+    if failures:
+        say(f"failed: {', '.join(failures)}; RESULTS.md was left as it is")
+    elif not options.only and not options.quick:
+        RESULTS.write_text(document(began, machine, sections), encoding="utf-8")
+        say(f"written: {RESULTS.relative_to(ROOT)}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
