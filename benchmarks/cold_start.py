@@ -23,6 +23,7 @@ from benchmarks.results import medians, section_text, show
 from gateway.demo.people import make_people
 from gateway.demo.site import free_port, write_site
 from gateway.door.client import DoorClient, DoorClosedError
+from gateway.edge.daemon import WARM_S
 from gateway.initialise import initialise
 from gateway.site import load_site
 from pipeline.journal import Journal
@@ -66,7 +67,7 @@ async def follow(process: Process, site: LoadedSite, began_s: float) -> list[Loo
     async with asyncio.timeout(START_S_MAX), DoorClient(site.state.socket("door")) as door:
         while enough < 2:
             if process.returncode is not None:
-                raise RuntimeError(f"yaosu run ended with {process.returncode}; its own words are above")
+                raise RuntimeError(f"yaosu run ended with {process.returncode}")
             try:
                 status = await door.get("status")
             except DoorClosedError:
@@ -97,19 +98,23 @@ async def first_rows(site: LoadedSite) -> dict[str, tuple[int, int]]:
 
 async def start_once(simulators: ScenarioRunner, folder: Path, cache: Path) -> dict[str, float]:
     """Start a new gateway, follow it, end it; the stages in seconds since its start."""
-    config = folder / "gateway.toml"
+    config, log = folder / "gateway.toml", folder / "run.log"
     write_site(config, simulators.endpoints, free_port(), free_port())
     site = load_site(config)
     person = make_people()["qin"]
     await initialise(site, person.id, person.name, person.password, person.pin)
     simulators.rewind()
     began_s, began_utc_ns = time.monotonic(), time.time_ns()
-    process = await asyncio.create_subprocess_exec(
-        YAOSU, "run", "-c", config, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
-    )  # fmt: skip
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            YAOSU, "run", "-c", config, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        )  # fmt: skip
     try:
         looks = await follow(process, site, began_s)
+    except RuntimeError as error:
+        error.add_note(await asyncio.to_thread(log.read_text, "utf-8"))
+        raise
     finally:
         if process.returncode is None:
             process.terminate()
@@ -127,7 +132,8 @@ async def start_once(simulators: ScenarioRunner, folder: Path, cache: Path) -> d
 
 async def measure(repeats: int) -> dict[str, Any]:
     """Start `repeats` times with an empty cache of kernels, and as often with a filled one, in turn."""
-    cold, warm = [], []
+    cold: list[dict[str, float]] = []
+    warm: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory(prefix="yaosu-bench-") as scratch:
         root = Path(scratch)
         async with ScenarioRunner(load_scenario(SCENARIO), root / "simulators") as simulators:
@@ -152,14 +158,14 @@ def results_section(found: dict[str, Any]) -> str:
         for key, stage in STAGES.items()
     ]
     text = (
-        "From the start of `yaosu run` on a new site of six simulated instruments, no broker there. The cache "
-        f"is that of the compiled QC kernels (`NUMBA_CACHE_DIR`); medians of {found['repeats']} starts each. "
-        "Python's byte code is compiled already, and the files are in the operating system's page cache. "
-        f"What it means: {filled['durable_s']:.1f} s after its start the gateway has a row on disk "
-        f"({spread['filled'][0]:.1f} to {spread['filled'][1]:.1f} s), and {empty['durable_s']:.1f} s "
-        f"({spread['empty'][0]:.1f} to {spread['empty'][1]:.1f} s) where the kernels have to be compiled: it "
-        "waits at most two seconds for them, and until they are ready the rules on values are recorded as not "
-        "evaluated."
+        "From the start of `yaosu run` on a new site of six simulated instruments, no broker there. "
+        "The cache is that of the compiled QC kernels (`NUMBA_CACHE_DIR`); medians of "
+        f"{found['repeats']} starts each. Python's byte code is compiled already, and the files are in the "
+        f"operating system's page cache. What it means: {filled['durable_s']:.1f} s after its start the "
+        f"gateway has a row on disk ({spread['filled'][0]:.1f} to {spread['filled'][1]:.1f} s), and "
+        f"{empty['durable_s']:.1f} s ({spread['empty'][0]:.1f} to {spread['empty'][1]:.1f} s) where the "
+        f"kernels have to be compiled: it waits at most {WARM_S:.0f} s for them, and until they are ready "
+        "the rules on values are recorded as not evaluated."
     )
     header = ("since the start", "cache filled", "cache empty", "empty / filled")
     return section_text("Cold start to first sample", text, header, rows)

@@ -150,13 +150,13 @@ def results_section(found: dict[str, Any]) -> str:
         f"Scenario `{report['scenario']}`: {report['instruments']} instruments with {report['channels']} "
         "channels over Modbus TCP, Modbus RTU and MT-SICS, the demonstration's own broker and the embedded "
         f"store. The drivers gave {found['readings_per_s']:.0f} readings/s over {found['window_s']:.0f} s; "
-        f"{report['readings_acquired']} readings in the whole run, of which {report['readings_stored']} are in "
-        f"the store ({report['lost']} lost, {report['duplicated']} duplicated), in {report['records']} records. "
-        f"From an instrument's answer to durable in the store: p50 {latency['p50']:.0f} ms, p99 "
-        f"{latency['p99']:.0f} ms. What it means: the gateway of two benches keeps "
-        f"{100 * gateway['cpu_share']:.0f} % of one core busy, and everything together {100 * share:.0f} %. "
-        "At this rate the fixed costs (polls, records, ticks) dominate: the CPU per reading says nothing about "
-        "a large site."
+        f"{report['readings_acquired']} readings in the whole run, of which {report['readings_stored']} are "
+        f"in the store ({report['lost']} lost, {report['duplicated']} duplicated), in "
+        f"{report['records']} records. From an instrument's answer to durable in the store: "
+        f"p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms. "
+        f"What it means: the gateway of two benches keeps {100 * gateway['cpu_share']:.0f} % of one core "
+        f"busy, and everything together {100 * share:.0f} %. At this rate the fixed costs (polls, records, "
+        "ticks) dominate: the CPU per reading says nothing about a large site."
     )
     header = ("role", "CPU in the window", "of one core", "CPU per reading", "memory", "peak")
     return section_text("Demonstration", text, header, rows)

@@ -155,9 +155,10 @@ def results_section(found: dict[str, Any]) -> str:
     text = (
         "From a record's columns to InfluxDB's line protocol, side by side with one `Point` object of "
         "influxdb-client a row; and the embedded store: inserts of 100 records a transaction, synced, then "
-        "the newest hour of a channel. One thread, one reading in a hundred flagged. What it means: the encoder "
-        f"is {min(ratios):.1f} to {max(ratios):.1f} times as fast as `Point`; in both stores a row costs its "
-        "share of the record and of the line, so that frames with few readings cost more a reading."
+        "the newest hour of a channel. One thread, one reading in a hundred flagged. "
+        f"What it means: the encoder is {min(ratios):.1f} to {max(ratios):.1f} times as fast as `Point`; in "
+        "both stores a row costs its share of the record and of the line, so that frames with few readings "
+        "cost more a reading."
     )
     header = (
         "frames", "encoded, readings/s", "`Point`, readings/s", "ratio", "inserted, readings/s",

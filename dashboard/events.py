@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.elements.texts import render_reason, say
+from pipeline.qc.table import BY_NAME
 from pipeline.records.events import render_event
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from pipeline.records.events import Language
     from pipeline.store.door import LedgerRow
 
+FLAGS = {"suspect": ("suspect", "可疑"), "fail": ("fail", "失败")}
+"""Flags that an onset tells of (en, zh)."""
 WITH_INSTRUMENT_TEXT = frozenset({"device-message"})
 """Events that carry an instrument's own words, which may hold a reading: not for regulators."""
 
@@ -31,13 +35,26 @@ def event_rows(
             "severity": row.body.get("severity", "info"),
             "severity_text": text.word("severity", row.body.get("severity", "info")),
             "instrument": row.body.get("instrument") or "",
-            "text": render_event(_named(row.body, names), text.language),
-            "other": render_event(_named(row.body, names), other),
+            "text": _rendered(row.body, names, text.language),
+            "other": _rendered(row.body, names, other),
             "other_language": other,
         }
         for row in rows
         if role == "lab" or row.body.get("code") not in WITH_INSTRUMENT_TEXT
     ]
+
+
+def _rendered(body: dict[str, Any], names: Mapping[str, str], language: Language) -> str:
+    """Write an event out; what it says in codes of elements and rules is put into words first."""
+    named = _named(body, names)
+    args = dict(named["args"])
+    if body.get("code") == "element-held" and isinstance(args.get("details"), dict):
+        args["reason"] = render_reason(args["reason"], args["subject"], args["details"], language)
+        args["element"] = say("element", args["element"], language)
+    elif body.get("code") == "qc-onset" and args.get("rule") in BY_NAME:
+        args["rule"] = BY_NAME[args["rule"]].title[0 if language == "en" else 1]
+        args["flag"] = FLAGS.get(args["flag"], (args["flag"],) * 2)[0 if language == "en" else 1]
+    return render_event({**named, "args": args}, language)
 
 
 def _named(body: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

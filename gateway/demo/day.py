@@ -14,13 +14,11 @@ if TYPE_CHECKING:
     from gateway.door.client import DoorClient
 
 LOG = logging.getLogger(__name__)
-CYCLE_S = 60.0
-"""The simulated loads and faults come again after this time, and so does the day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a person does, `at_s` after the cycle began. `$name` in args is the task of that name."""
+    """What a person does, `at_s` after the day began. `$name` in args is the task of that name."""
 
     at_s: float
     person: str
@@ -32,34 +30,32 @@ class Act:
     """This person may not: the refusal is the point."""
 
 
-def acts(cycle: int) -> list[Act]:
-    """The day of one cycle."""
-    sample = f"S-2026-{cycle % 2 + 1:04d}"
-    hold_test = {
-        "sample": "V-0001",
-        "item": "pressure hold",
-        "method": "pressure-hold",
-        "instruments": ["p-1", "p-2", "em-1"],
-    }
-    check = {
-        "reference": "CW-100G",
-        "item": "daily check",
-        "method": "check-weight",
-        "instruments": ["bal-1"],
-        "purpose": "qc",
-    }
-    weighing = {"sample": sample, "item": "sample mass", "method": "weighing", "instruments": ["bal-1"]}
-    release = {"task": "$weighing", "disposition": "release", "reason": "looks fine to me"}
-    return [
-        Act(0.6, "su", "task.start", hold_test, task="hold-test"),
-        Act(1.0, "lin", "task.start", check, task="check"),
-        Act(10.0, "lin", "task.stop", {"task": "$check"}),
-        Act(10.8, "lin", "task.start", weighing, task="weighing"),
-        Act(17.0, "lin", "task.handover", {"task": "$weighing", "operator": "p-0002"}),
-        Act(24.6, "su", "task.stop", {"task": "$weighing"}),
-        Act(25.4, "su", "task.stop", {"task": "$hold-test"}),
-        Act(28.0, "lin", "hold.release", release, refused=True),
-    ]
+_HOLD_TEST = {
+    "sample": "V-0001",
+    "item": "pressure hold",
+    "method": "pressure-hold",
+    "instruments": ["p-1", "p-2", "em-1"],
+}
+_CHECK = {
+    "reference": "CW-100G",
+    "item": "daily check",
+    "method": "check-weight",
+    "instruments": ["bal-1"],
+    "purpose": "qc",
+}
+_WEIGHING = {"sample": "S-2026-0001", "item": "sample mass", "method": "weighing", "instruments": ["bal-1"]}
+_RELEASE = {"task": "$weighing", "disposition": "release", "reason": "looks fine to me"}
+ACTS = (
+    Act(0.6, "su", "task.start", _HOLD_TEST, task="hold-test"),
+    Act(1.0, "lin", "task.start", _CHECK, task="check"),
+    Act(10.0, "lin", "task.stop", {"task": "$check"}),
+    Act(10.8, "lin", "task.start", _WEIGHING, task="weighing"),
+    Act(17.0, "lin", "task.handover", {"task": "$weighing", "operator": "p-0002"}),
+    Act(24.6, "su", "task.stop", {"task": "$weighing"}),
+    Act(25.4, "su", "task.stop", {"task": "$hold-test"}),
+    Act(28.0, "lin", "hold.release", _RELEASE, refused=True),
+)
+"""The day, in step with the loads and faults of the scenario."""
 
 
 class Day:
@@ -72,16 +68,14 @@ class Day:
         self.unexpected: list[str] = []
         """Answers that were not what the script expected."""
 
-    async def play(self, samples: int) -> None:
-        """Play one cycle after another, one sample each."""
+    async def play(self) -> None:
+        """Play the day once; then the benches are the visitor's."""
         loop = asyncio.get_running_loop()
-        began_s = loop.time()
-        for cycle in range(samples):
-            tasks: dict[str, str] = {}
-            for act in acts(cycle):
-                await asyncio.sleep(max(0.0, began_s + cycle * CYCLE_S + act.at_s - loop.time()))
-                await self._do(act, tasks)
-            await asyncio.sleep(max(0.0, began_s + (cycle + 1) * CYCLE_S - loop.time()))
+        began_s, tasks = loop.time(), dict[str, str]()
+        for act in ACTS:
+            await asyncio.sleep(max(0.0, began_s + act.at_s - loop.time()))
+            await self._do(act, tasks)
+        self._say("the script has ended: the benches are yours")
 
     async def _do(self, act: Act, tasks: dict[str, str]) -> None:
         args = {

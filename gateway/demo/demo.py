@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 READY_S = 60.0
 SETTLE_S = 20.0
 """At the end, the collector is given this long to store what the gateway left."""
-SAMPLES = 40
 FIRST_EVENT_NS = 2_500_000_000
 """Scenario time up to which nothing happens in the simulated benches."""
 
@@ -126,7 +125,7 @@ class Demo:
     async def _play(self, site: LoadedSite, roles: Roles, stop: asyncio.Event) -> Day:
         async with DoorClient(site.state.socket("door")) as door:
             day = Day(door, self.people, self._say)
-            playing = asyncio.create_task(day.play(SAMPLES), name="day")
+            playing = asyncio.create_task(day.play(), name="day")
             stopping = asyncio.create_task(stop.wait(), name="stop")
             try:
                 while not stopping.done():

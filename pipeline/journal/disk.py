@@ -89,7 +89,7 @@ class RealDisk:
         if path.is_dir():
             return
         self.make_directory(path.parent)
-        path.mkdir(exist_ok=True, mode=0o750)
+        path.mkdir(exist_ok=True, mode=0o700)
         self.sync_directory(path.parent)
 
     def names(self, directory: Path) -> list[str]:
@@ -117,7 +117,7 @@ class RealDisk:
         """Make an empty file; an older one of that name goes, with whatever its cache holds."""
         self.close(path)
         path.unlink(missing_ok=True)
-        self._written[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        self._written[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def _descriptor(self, path: Path) -> int:
         if path not in self._written:
@@ -165,7 +165,7 @@ class RealDisk:
 
     def lock(self, path: Path) -> None:
         """Take flock(2) on a lock file: it ends with the process, however that ends."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

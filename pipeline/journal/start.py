@@ -179,7 +179,9 @@ def begin_boot(disk: Disk, directory: Path, fold: Fold, base: Clock, boot_id: st
     """Fix this boot's number and clock offset, and keep both on disk before anything uses them."""
     last = _read_boot(disk, directory / BOOT_NAME)
     boot = max(fold.boot, last["boot"]) + 1
-    offset_ns, downtime = choose_offset(fold, base, last["offset_ns"] if last["boot_id"] == boot_id else None)
+    # A system that does not say which boot this is may have been started anew.
+    same_boot = bool(boot_id) and last["boot_id"] == boot_id
+    offset_ns, downtime = choose_offset(fold, base, last["offset_ns"] if same_boot else None)
     state = {"boot": boot, "boot_id": boot_id, "offset_ns": offset_ns}
     # A disk that is full must not stop the start: the records themselves carry boot and gateway time.
     with suppress(OSError):

@@ -98,8 +98,8 @@ CATALOGUE: dict[str, EventKind] = {
     # elements
     "element-held": EventKind(
         "alarm",
-        "Task {task}: {element} is held, {reason} ({subject})",
-        "任务 {task}:要素 {element} 被扣留,{reason}({subject})",
+        "Task {task}: {element} is held: {reason}",
+        "任务 {task}：要素“{element}”扣留待处置：{reason}",
     ),
     "record-not-understood": EventKind(
         "alarm",

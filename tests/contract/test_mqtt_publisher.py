@@ -165,7 +165,9 @@ async def test_a_backlog_drains_after_an_outage_while_live_data_flows(
         async with Link(settings, "collector") as link:
             collector = HandCollector(link, key, journal)
             await collector.subscribe()
-            await until(lambda: publisher.health.link.connections >= 2)
+            await until(
+                lambda: publisher.health.link.connections >= 2 and publisher._outbox.contents()[1] > 40_000
+            )
             async with serving(collector):
                 live = await journal.grow("data", {"instrument": "new"})
                 await until(lambda: live.seq in collector.seen)

@@ -1,0 +1,72 @@
+"""The frame of the benchmarks: medians over runs, and text from figures."""
+
+import argparse
+import importlib
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from benchmarks.__main__ import BENCHMARKS, document, parse, section
+from benchmarks.results import medians, section_text, times
+
+
+def test_medians_are_taken_of_every_figure_and_are_values_that_were_measured() -> None:
+    runs = [{"a": {"x_s": value}, "name": "one", "sure": True} for value in (3.0, 0.1, 7.5, 2.0)]
+    assert medians(runs) == {"a": {"x_s": 2.0}, "name": "one", "sure": True}
+
+
+def test_a_figure_that_one_run_lacks_has_no_median() -> None:
+    assert medians([{"p99_ms": 1.5}, {"p99_ms": None}]) == {"p99_ms": None}
+
+
+@pytest.mark.parametrize(("ratio", "text"), [(2.26, "2.3 times"), (1.0, "1.0 times"), (0.42, "42 % of")])
+def test_a_ratio_reads_well_on_either_side_of_one(ratio: float, text: str) -> None:
+    assert times(ratio) == text
+
+
+def test_a_section_says_what_it_means_before_its_table() -> None:
+    text = section_text("Title", "word " * 60, ("what", "measured"), [("speed", "3")])
+    assert text.splitlines()[0] == "## Title"
+    assert text.splitlines()[-3:] == ["| what | measured |", "| --- | --- |", "| speed | 3 |"]
+    assert max(len(line) for line in text.splitlines()) <= 110
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda one: one.name)
+def test_every_benchmark_fits_the_frame(benchmark: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    module = importlib.import_module(f"benchmarks.{benchmark.name}")
+    assert callable(module.results_section)
+    with pytest.raises(SystemExit) as ended:
+        module.main(["--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert "--json" in told
+    assert all(option in told for option in benchmark.quick if option.startswith("--"))
+
+
+def test_the_document_names_machine_runs_load_and_the_command_that_repeats_it() -> None:
+    journal: dict[str, float] = {
+        "readings_per_s": 3e6, "commit_p50_ms": 50.0, "commit_p99_ms": 90.0, "loop_blocked_p99_ms": 2.0,
+        "open_s": 0.1, "bytes": 1,
+    }  # fmt: skip
+    found = {"seconds": 3.0, "journal": journal, "sqlite_full": {**journal, "readings_per_s": 6e6}}
+    benchmark = next(one for one in BENCHMARKS if one.name == "journal")
+    text = section(benchmark, {"found": found, "runs": 5, "load_1_min": [0.5, 2.25]})
+    assert "the journal takes 50 % of what SQLite takes." in " ".join(text.split())
+    assert (
+        '`make bench ARGS="--only journal"`; medians of 5 runs; load of the machine before it: 0.50 to 2.25.'
+        in text
+    )
+    whole = document(datetime(2026, 3, 1, 8, 30, tzinfo=UTC), {"cpu": "a processor", "cores": 2}, [text])
+    assert whole.startswith("# Measured\n")
+    assert "2026-03-01 08:30 UTC" in whole
+    assert "| cores | 2 |" in whole
+
+
+def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(["--only", "qc", "--only", "store", "--quick"]) == argparse.Namespace(
+        only=["qc", "store"], quick=True, json=False
+    )
+    with pytest.raises(SystemExit):
+        parse(["--only", "quartz"])
+    assert "invalid choice: 'quartz'" in capsys.readouterr().err
