@@ -7,23 +7,30 @@ import getpass
 import os
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
+import httpx
 import orjson
 import typer
 import uvloop
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from config import ConfigInvalid, Exit
 from gateway.door.client import DoorClient, DoorClosedError
 from gateway.site import load_site
+from pipeline.records.ranges import RangeSet
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
+    from config import Finding
     from gateway.site import LoadedSite
 
+# Rich colours on a terminal only, and not where NO_COLOR is set.
 ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 OUT = Console(highlight=False, soft_wrap=True)
 
@@ -37,13 +44,51 @@ PersonOption = Annotated[
         "--as", help="Id of the person who acts; the PIN is asked for (or YAOSU_PIN).", envvar="YAOSU_PERSON"
     ),
 ]
+KeyOption = Annotated[
+    str,
+    typer.Option(
+        "--key", help="Given again with the same key, a command is done once. Made up when left out.",
+    ),
+]  # fmt: skip
 DEFAULT_CONFIG = Path("gateway.toml")
+
+SET_UP, ROLES, WORK, LOOK = "Set up", "Long-running roles", "Daily work", "Look and check"
+"""Panels of the help."""
+
+RETRY_CODES = frozenset({"locked", "not-durable"})
+"""Refusals that pass by themselves."""
+
+
+def example(*lines: str) -> str:
+    """Make the end of a command's help: command lines to copy, without the leading `yaosu`."""
+    heading = "Example:" if len(lines) == 1 else "Examples:"
+    return "\n\n".join([heading, *(f"yaosu {line}" for line in lines)])
+
+
+def tell_error(message: str) -> None:
+    """Say what went wrong on standard error."""
+    ERR.print(Text.assemble(("error", "bold red"), ": ", message))
 
 
 def fail(code: Exit, message: str) -> NoReturn:
     """Say what went wrong on standard error and leave with a code."""
-    ERR.print(f"[bold red]error[/]: {message}", markup=True)
+    tell_error(message)
     raise typer.Exit(int(code))
+
+
+def show_findings(findings: Iterable[Finding]) -> None:
+    """Print findings on standard error, one a line, the severity coloured on a terminal."""
+    for finding in findings:
+        text = Text(str(finding))
+        mark = f"{finding.severity}[{finding.code}]"
+        text.highlight_words([mark], "bold red" if finding.severity == "error" else "bold yellow")
+        ERR.print(text)
+
+
+def leave_invalid(invalid: ConfigInvalid) -> NoReturn:
+    """Print every finding of a file and leave with 78."""
+    show_findings(invalid.findings)
+    raise typer.Exit(int(Exit.CONFIG)) from None
 
 
 def site_of(path: Path) -> LoadedSite:
@@ -51,19 +96,39 @@ def site_of(path: Path) -> LoadedSite:
     try:
         site = load_site(path)
     except ConfigInvalid as invalid:
-        for finding in invalid.findings:
-            ERR.print(str(finding), markup=False)
-        raise typer.Exit(int(Exit.CONFIG)) from None
-    for warning in site.warnings:
-        ERR.print(str(warning), markup=False)
+        leave_invalid(invalid)
+    show_findings(site.warnings)
     return site
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, RangeSet):
+        return list(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def print_json(content: Any) -> None:
     """Write one JSON object."""
-    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
-    sys.stdout.buffer.write(orjson.dumps(content, option=options))
+    options = (
+        orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
+    )
+    sys.stdout.buffer.write(orjson.dumps(content, default=_as_json, option=options))
     sys.stdout.flush()
+
+
+def table(*columns: str) -> Table:
+    """Make a table whose cells are folded, never cut: an id must be there to be copied."""
+    made = Table()
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def local_time(t_utc_ns: int) -> str:
+    """Show an instant with this machine's offset from UTC, to the second."""
+    return datetime.fromtimestamp(t_utc_ns / 1e9, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
 
 
 def run_role(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
@@ -80,11 +145,18 @@ def run_role(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a short piece of asynchronous work; a closed door leaves with 69."""
+    """Run a short piece of asynchronous work; a closed door leaves with 69, a silent one with 75."""
     try:
         return uvloop.run(work)
     except DoorClosedError as error:
-        fail(Exit.UNAVAILABLE, str(error))
+        if nobody_there(error):
+            fail(Exit.UNAVAILABLE, str(error))
+        fail(Exit.RETRY, "the daemon took the call and did not answer; look at it: yaosu status")
+
+
+def nobody_there(error: DoorClosedError) -> bool:
+    """Tell a door that nobody serves from one whose server does not answer."""
+    return isinstance(error.__cause__, httpx.ConnectError)
 
 
 def secret_for(person: str) -> dict[str, str]:
@@ -102,36 +174,44 @@ def station() -> str:
     return f"cli {os.uname().nodename}"
 
 
+def leave_refused(answer: dict[str, Any], *, as_json: bool) -> NoReturn:
+    """Show a refusal of the daemon and leave with 1, or with 75 when it passes by itself."""
+    if as_json:
+        print_json(answer)
+    else:
+        ERR.print(Text.assemble(("refused", "bold red"), f" ({answer['code']}): {answer['en']}"))
+        if answer.get("hint"):
+            ERR.print(answer["hint"], markup=False)
+    raise typer.Exit(int(Exit.RETRY if answer["code"] in RETRY_CODES else Exit.FINDINGS))
+
+
 def command(
-    config: Path, name: str, args: dict[str, Any], actor: dict[str, Any], *, as_json: bool
+    config: Path, name: str, args: dict[str, Any], actor: dict[str, Any], *, key: str = "", as_json: bool
 ) -> dict[str, Any]:
     """Send a command to the running daemon; print a refusal and leave with 1."""
     socket = site_of(config).state.socket("door")
 
     async def send() -> Any:
         async with DoorClient(socket) as door:
-            return await door.command(name, args, {"station": station(), **actor})
+            return await door.command(name, args, {"station": station(), **actor}, key=key or None)
 
     answer: dict[str, Any] = run(send())
     if not answer.get("ok"):
-        if as_json:
-            print_json(answer)
-        else:
-            ERR.print(f"[bold red]refused[/] ({answer['code']}): {answer['en']}", markup=True)
-            if answer.get("hint"):
-                ERR.print(answer["hint"], markup=False)
-        raise typer.Exit(int(Exit.FINDINGS))
+        leave_refused(answer, as_json=as_json)
     if as_json:
         print_json(answer)
     return answer
 
 
-def view(config: Path, path: str) -> Any:
-    """Read a view of the running daemon."""
+def view(config: Path, path: str, *, as_json: bool) -> Any:
+    """Read a view of the running daemon; print a refusal and leave with 1."""
     socket = site_of(config).state.socket("door")
 
     async def get() -> Any:
         async with DoorClient(socket) as door:
             return await door.get(path)
 
-    return run(get())
+    answer = run(get())
+    if isinstance(answer, dict) and answer.get("ok") is False:
+        leave_refused(answer, as_json=as_json)
+    return answer

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from gateway.cli import demo, files, journal, look, people, roles, sim, tasks
-from gateway.cli.common import OUT
+from config import Exit
+from gateway.cli import demo, files, journal, people, read, roles, sim, status, tasks
+from gateway.cli.common import OUT, tell_error
 
 app = typer.Typer(
     name="yaosu",
@@ -38,10 +40,17 @@ def _root(
     pass
 
 
-for _room in (demo, roles, people, files, look, tasks, journal, sim):
+for _room in (demo, roles, people, files, status, read, tasks, journal, sim):
     _room.register(app)
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. A file or folder that cannot be used is told in a sentence and ends with 74."""
+    try:
+        app()
+    except PermissionError as error:
+        tell_error(f"{error}; run as the user that owns it, or name another folder in the site file")
+        sys.exit(int(Exit.IO))
+    except OSError as error:
+        tell_error(f"{error}; check path and disk")
+        sys.exit(int(Exit.IO))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -18,7 +21,11 @@ if TYPE_CHECKING:
 
     from gateway.door.actors import Actors
 
+LOG = logging.getLogger(__name__)
 BODY_BYTES_MAX = 4 * 1024 * 1024
+BODY_S = 10.0
+"""A caller that has not sent its request by then is let go."""
+KEY_LENGTH_MAX = 128
 
 Json = dict[str, Any]
 
@@ -26,9 +33,9 @@ Json = dict[str, Any]
 class CommandRefusedError(Exception):
     """A command that was understood and will not be done; says why in both languages and what to do."""
 
-    def __init__(self, code: str, en: str, zh: str, hint: str = "") -> None:
+    def __init__(self, code: str, en: str, zh: str, hint: str = "", status: int = 409) -> None:
         super().__init__(en)
-        self.code, self.en, self.zh, self.hint = code, en, zh, hint
+        self.code, self.en, self.zh, self.hint, self.status = code, en, zh, hint, status
 
 
 class Services(Protocol):
@@ -49,11 +56,16 @@ class Services(Protocol):
         ...
 
     async def refused(self, command: str, code: str, person: str) -> None:
-        """Record that a command was refused."""
+        """Record that a command, or a login, was refused; `person` is an id on file or `actors.UNKNOWN`."""
         ...
 
     def view(self, name: str, argument: str | None, query: dict[str, str]) -> Any:
-        """A reading view: tasks, holds, registry, instruments, elements. Raises KeyError for none."""
+        """A reading view: tasks, holds, registry, instruments, elements.
+
+        Raises:
+            KeyError: there is none.
+            ValueError: the query is not understood.
+        """
         ...
 
     def names(self) -> dict[str, str]:
@@ -87,18 +99,41 @@ def _peer(request: Request) -> str:
     return str(request.client.host) if request.client else "unknown"
 
 
+async def _received(request: Request) -> bytes:
+    """Read the body, never more than BODY_BYTES_MAX of it."""
+    too_large = CommandRefusedError(
+        "too-large", "the request is larger than 4 MiB", "请求大于 4 MiB", status=413
+    )
+    stated = request.headers.get("content-length", "0")
+    if stated.isdecimal() and int(stated) > BODY_BYTES_MAX:
+        raise too_large
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > BODY_BYTES_MAX:
+                    raise too_large
+                parts.append(part)
+    except TimeoutError:
+        raise CommandRefusedError(
+            "too-slow", f"the request did not arrive within {BODY_S:g} s", "请求未在时限内到达", status=408
+        ) from None
+    return b"".join(parts)
+
+
 async def _body(request: Request) -> Json:
-    raw = await request.body()
-    if len(raw) > BODY_BYTES_MAX:
-        raise CommandRefusedError("too-large", "the request is larger than 4 MiB", "请求大于 4 MiB")
+    raw = await _received(request)
     try:
         content = orjson.loads(raw or b"{}")
     except orjson.JSONDecodeError as error:
         raise CommandRefusedError(
-            "not-json", f"the request is not JSON: {error}", f"请求不是 JSON:{error}"
+            "not-json", f"the request is not JSON: {error}", f"请求不是 JSON:{error}", status=400
         ) from None
     if not isinstance(content, dict):
-        raise CommandRefusedError("not-json", "the request is not a JSON object", "请求不是 JSON 对象")
+        raise CommandRefusedError(
+            "not-json", "the request is not a JSON object", "请求不是 JSON 对象", status=400
+        )
     return content
 
 
@@ -107,9 +142,18 @@ def _guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Req
         try:
             return await handler(request)
         except CommandRefusedError as refused:
-            return _refusal(refused.code, refused.en, refused.zh, refused.hint)
+            return _refusal(refused.code, refused.en, refused.zh, refused.hint, refused.status)
         except RefusedActorError as refused:
-            return _refusal(refused.code, str(refused), str(refused), status=401)
+            return _refusal(refused.code, refused.en, refused.zh, status=401)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            # The arguments may hold a secret: the type and the place are told, the request never is.
+            LOG.exception("%s %s failed", request.method, request.url.path)
+            return _refusal(
+                "internal", f"the daemon could not answer ({type(error).__name__}); its log says more",
+                f"守护进程未能应答({type(error).__name__}),详见日志", status=500,
+            )  # fmt: skip
 
     return guarded
 
@@ -124,10 +168,13 @@ class _Door:
         return answer if await self._services.settled() else _json(self._services.status(settled=False))
 
     async def login(self, request: Request) -> Response:
-        body = await _body(request)
-        session = await self._services.actors.login(
-            str(body.get("person", "")), str(body.get("password", ""))
-        )
+        body, actors = await _body(request), self._services.actors
+        who, password = str(body.get("person", "")), str(body.get("password", ""))
+        try:
+            session = await actors.login(who, password)
+        except RefusedActorError as refused:
+            await self._services.refused("login", refused.code, actors.claimed({"person": who}, None))
+            raise
         person = session.person
         return _json(
             {
@@ -147,19 +194,20 @@ class _Door:
         name, body = request.path_params["name"], await _body(request)
         args, claim = body.get("args") or {}, body.get("actor") or {}
         key = str(body.get("idempotency_key") or "")
-        if not isinstance(args, dict) or not isinstance(claim, dict) or not key:
+        if not isinstance(args, dict) or not isinstance(claim, dict) or not 0 < len(key) <= KEY_LENGTH_MAX:
             return _refusal(
                 "bad-request",
-                "a command has args, actor and idempotency_key",
-                "命令须含 args、actor 和 idempotency_key",
+                "a command has args, actor and an idempotency_key of 1 to 128 characters",
+                "命令须含 args、actor 和 1 至 128 字符的 idempotency_key",
+                status=400,
             )
+        actors, token = self._services.actors, _token(request)
         try:
-            actor = await self._services.actors.identify(name, args, claim, _token(request), _peer(request))
+            actor = await actors.identify(name, args, claim, token, _peer(request))
             actor["idempotency_key"] = key
             result = await self._services.execute(name, args, actor, key)
         except (RefusedActorError, CommandRefusedError) as refused:
-            person = str(claim.get("person") or claim.get("badge") or "")
-            await self._services.refused(name, refused.code, person)
+            await self._services.refused(name, refused.code, actors.claimed(claim, token))
             raise
         return _json({"ok": True, **result})
 
@@ -170,7 +218,7 @@ class _Door:
         except KeyError:
             return _refusal("not-found", f"there is no {name} {argument or ''}".strip(), "不存在", status=404)
         except ValueError as error:
-            return _refusal("bad-request", f"not acceptable: {error}", f"参数不可接受：{error}")
+            return _refusal("bad-request", f"not acceptable: {error}", f"参数不可接受：{error}", status=400)
         # After the view: what is recorded while this waits must not be in the answer.
         if not await self._services.settled():
             return _refusal(

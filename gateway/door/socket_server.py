@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 SHUTDOWN_S = 1
+CONNECTIONS_MAX = 64
+"""Further callers get 503: a caller that hangs must not take the daemon's files and memory."""
+SILENT_S = 10
+"""A connection on which nothing is asked for so long is closed."""
+PROBE_S = 1.0
 _UCRED = struct.Struct("3i")
 
 
@@ -35,12 +40,16 @@ class _PeerProtocol(H11Protocol):
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         pid, uid, _ = _UCRED.unpack(raw)
         self.client = (f"uid:{uid}", pid)
+        # Uvicorn watches the time between requests only: this is for a caller that never asks at all.
+        self.timeout_keep_alive_task = self.loop.call_later(SILENT_S, self.timeout_keep_alive_handler)
 
 
-class _Server(uvicorn.Server):
+class QuietServer(uvicorn.Server):
+    """A server that leaves the process's signals alone."""
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # Signals belong to the process, which stops its parts in order.
+        """Do nothing: signals belong to the process, which stops its parts in order."""
         yield
 
 
@@ -49,16 +58,12 @@ def bind(path: Path) -> socket.socket:
 
     Raises:
         SocketInUseError: a living process answers there.
+        OSError: the place cannot be used, or belongs to another user.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-            except OSError:
-                path.unlink()
-            else:
-                raise SocketInUseError(f"another process already serves {path}; see: yaosu status")
+    if path.exists() and _answers(path):
+        raise SocketInUseError(f"another process already serves {path}; see: yaosu status")
+    path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.setblocking(False)  # noqa: FBT003 - the socket module's signature
     # The mode is set before anybody can connect: bind makes the file, listen opens it.
@@ -68,13 +73,27 @@ def bind(path: Path) -> socket.socket:
     return listener
 
 
+def _answers(path: Path) -> bool:
+    """Tell whether a living process listens at a socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(PROBE_S)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except TimeoutError:
+            return True  # it listens, and is too busy to take a caller
+    return True
+
+
 async def serve(application: ASGIApp, listener: socket.socket) -> None:
     """Serve until cancelled; a cancelled server ends open requests within SHUTDOWN_S."""
     options: dict[str, Any] = {
         "http": _PeerProtocol, "ws": "none", "lifespan": "off", "log_config": None, "access_log": False,
         "timeout_graceful_shutdown": SHUTDOWN_S, "server_header": False, "loop": "none",
+        "limit_concurrency": CONNECTIONS_MAX, "timeout_keep_alive": SILENT_S,
     }  # fmt: skip
-    server = _Server(uvicorn.Config(application, **options))
+    server = QuietServer(uvicorn.Config(application, **options))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await asyncio.shield(running)

@@ -1,18 +1,22 @@
 """Who works here: a file of its own, correctable and erasable, from which only opaque ids reach a record.
 
-The file is JSON, mode 0600, replaced as a whole (temporary name, fsync, rename). Passwords and PINs are
-kept as argon2id verifiers (RFC 9106) only.
+The file is JSON, mode 0600, replaced as a whole and durably. Passwords and PINs are kept as argon2id
+verifiers (RFC 9106) only.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import threading
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import orjson
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from gateway.durable import write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +25,10 @@ Role = Literal["operator", "signatory", "administrator", "regulator"]
 ROLES: tuple[Role, ...] = get_args(Role)
 PASSWORD_LENGTH_MIN = 8
 PIN_LENGTH_MIN = 6
+SECRET_LENGTH_MAX = 1024
+NAME_LENGTH_MAX = 200
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
+"""Ids stand in records for ever, so they are codes: the same form as in a registry file."""
 
 
 class PersonsError(Exception):
@@ -44,7 +52,11 @@ class Person:
 
 
 class Directory:
-    """Persons who can act, and the names behind opaque ids (persons and customers)."""
+    """Persons who can act, and the names behind opaque ids (persons and customers).
+
+    Thread-safe: yes. A change is on disk before anybody sees it; one that cannot be written changes nothing.
+    One process at a time writes: the daemon, or a set-up command while none runs.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the directory at `path`; a missing file is an empty directory.
@@ -56,6 +68,7 @@ class Directory:
         self._hasher = PasswordHasher()
         self._persons: dict[str, Person] = {}
         self._names: dict[str, str] = {}
+        self._changing = threading.Lock()
         # Verified for unknown persons too, so that the time of an answer does not tell who exists.
         self._nobody = self._hasher.hash(os.urandom(16).hex())
         if path.exists():
@@ -71,23 +84,26 @@ class Directory:
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise PersonsError(f"{self._path} is damaged ({error}); restore it from a backup") from error
 
-    def _save(self) -> None:
-        content = {"persons": [asdict(person) for person in self._persons.values()], "names": self._names}
+    def _replace(self, persons: dict[str, Person], names: dict[str, str]) -> None:
+        """Write the file, then let readers see it; called with the lock held."""
+        content = {"persons": [asdict(person) for person in persons.values()], "names": names}
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(self._path.name + ".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(orjson.dumps(content, option=orjson.OPT_INDENT_2))
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(self._path)
+        write_durably(self._path, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+        self._persons, self._names = persons, names
 
     def add(self, person: str, name: str, roles: tuple[Role, ...], password: str, pin: str = "") -> Person:
-        """Enrol a person. Raises PersonsError for a known id, an unknown role or a weak secret."""
-        if person in self._persons:
+        """Enrol a person.
+
+        Raises:
+            PersonsError: a known id or one that is no code, an unknown role, a weak secret.
+        """
+        if not _ID.fullmatch(person):
             raise PersonsError(
-                f"'{person}' is already enrolled; change the password with: yaosu person passwd {person}"
+                "an id is a code of letters, digits and . _ : / - such as p-0002: it stands in records, "
+                "where no name may stand"
             )
+        if not 0 < len(name) <= NAME_LENGTH_MAX:
+            raise PersonsError(f"a name has 1 to {NAME_LENGTH_MAX} characters")
         unknown = [role for role in roles if role not in ROLES]
         if unknown or not roles:
             raise PersonsError(
@@ -97,9 +113,12 @@ class Directory:
         entry = Person(
             person, name, roles, self._hasher.hash(password), self._hasher.hash(pin) if pin else ""
         )
-        self._persons[person] = entry
-        self._names[person] = name
-        self._save()
+        with self._changing:
+            if person in self._persons:
+                raise PersonsError(
+                    f"'{person}' is already enrolled; change the password with: yaosu person passwd {person}"
+                )
+            self._replace({**self._persons, person: entry}, {**self._names, person: name})
         return entry
 
     @staticmethod
@@ -108,21 +127,24 @@ class Directory:
             raise PersonsError(f"a password has at least {PASSWORD_LENGTH_MIN} characters")
         if pin and (len(pin) < PIN_LENGTH_MIN or not pin.isdigit()):
             raise PersonsError(f"a PIN has at least {PIN_LENGTH_MIN} digits")
+        if max(len(password), len(pin)) > SECRET_LENGTH_MAX:
+            raise PersonsError(f"a password or PIN has at most {SECRET_LENGTH_MAX} characters")
 
     def set_password(self, person: str, password: str, pin: str = "") -> None:
         """Replace the secrets of a person; an empty `pin` keeps the old one."""
-        known = self._known(person)
+        self._known(person)
         self._check_strength(password, pin)
-        pin_verifier = self._hasher.hash(pin) if pin else known.pin_verifier
-        self._persons[person] = replace(
-            known, verifier=self._hasher.hash(password), pin_verifier=pin_verifier
-        )
-        self._save()
+        verifier, pin_verifier = self._hasher.hash(password), self._hasher.hash(pin) if pin else ""
+        with self._changing:
+            known = self._known(person)
+            changed = replace(known, verifier=verifier, pin_verifier=pin_verifier or known.pin_verifier)
+            self._replace({**self._persons, person: changed}, self._names)
 
     def disable(self, person: str) -> None:
         """Shut a person out; the entry stays, because records name its id."""
-        self._persons[person] = replace(self._known(person), disabled=True)
-        self._save()
+        with self._changing:
+            changed = replace(self._known(person), disabled=True)
+            self._replace({**self._persons, person: changed}, self._names)
 
     def _known(self, person: str) -> Person:
         if person not in self._persons:
@@ -132,8 +154,8 @@ class Directory:
     def learn_names(self, names: dict[str, str]) -> None:
         """Take over names behind opaque ids from a registry file."""
         if names:
-            self._names.update(names)
-            self._save()
+            with self._changing:
+                self._replace(self._persons, {**self._names, **names})
 
     def names(self) -> dict[str, str]:
         """Names by opaque id, for the lab's own screens."""
@@ -143,17 +165,23 @@ class Directory:
         """Everybody enrolled."""
         return list(self._persons.values())
 
+    def find(self, person: str) -> Person | None:
+        """Give the entry of an id; None when nobody is enrolled under it."""
+        return self._persons.get(person)
+
     def authenticate(self, person: str, secret: str, *, pin: bool = False) -> Person:
         """Return the person whose password (or PIN) this is. Takes 50 ms by design: call it off the loop.
 
         Raises:
             AuthenticationError: anything else.
         """
+        if len(secret) > SECRET_LENGTH_MAX:
+            raise AuthenticationError("person and password do not match")
         known = self._persons.get(person)
         verifier = (known.pin_verifier if pin else known.verifier) if known else ""
         try:
             self._hasher.verify(verifier or self._nobody, secret)
-        except (VerifyMismatchError, InvalidHashError):
+        except (VerificationError, InvalidHashError):
             raise AuthenticationError("person and password do not match") from None
         if known is None or not verifier or known.disabled:
             raise AuthenticationError("person and password do not match")

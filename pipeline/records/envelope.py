@@ -110,22 +110,12 @@ def decode(data: bytes) -> Record:
     try:
         state = ClockState(bool(clock[0]), int(clock[1]))
         derived = None if by is None else By(*by)
-    except (TypeError, ValueError, IndexError, OverflowError) as error:
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise MalformedRecord(f"record envelope is damaged: {error}") from error
     return Record(
-        kind,
-        cast("Source", source),
-        journal,
-        epoch,
-        boot,
-        seq,
-        t_utc_ns,
-        t_run_ns,
-        state,
-        derived,
-        body,
+        kind, cast("Source", source), journal, epoch, boot, seq, t_utc_ns, t_run_ns, state, derived, body,
         bytes(data),
-    )
+    )  # fmt: skip
 
 
 def _right_types(kind: Any, source: Any, journal: Any, numbers: tuple[Any, ...], body: Any) -> bool:

@@ -80,6 +80,9 @@ def _pack_times(times: NDArray[np.int64]) -> list[Any]:
 
 def _unpack_times(packed: list[Any]) -> NDArray[np.int64]:
     first, count, code, data = packed
+    # The count is somebody's word: memory is taken only for deltas that are there.
+    if len(data) != max(0, count - 1) * _DELTAS[code].itemsize:
+        raise ValueError(f"{count} times are announced, {len(data)} bytes of deltas are there")
     times = np.empty(count, dtype=np.int64)
     if count:
         times[0] = first
@@ -151,15 +154,21 @@ def encode_frame(frame: Frame) -> Body:
 
 
 def decode_frame(body: Body) -> Frame:
-    """Decode the body of a `data` record; arrays are read-only views of the record's bytes."""
+    """Decode the body of a `data` record; arrays are read-only views of the record's bytes.
+
+    Raises:
+        ValueError, KeyError, TypeError: the body is damaged; no memory is taken for what is not there.
+    """
     layout = _unpack_layout(body["channels"])
-    rows = body["rows"]
+    t_utc_ns, rows = _unpack_times(body["t_utc"]), body["rows"]
+    if rows != len(t_utc_ns):
+        raise ValueError(f"{rows} rows are announced, {len(t_utc_ns)} are there")
     shape = (len(layout.channels), rows)
     raw, offsets = body["raw"], body.get("t_store_off")
     block = Block(
         instrument=body["instrument"],
         layout=layout,
-        t_utc_ns=_unpack_times(body["t_utc"]),
+        t_utc_ns=t_utc_ns,
         t_run_ns=_unpack_times(body["t_run"]),
         t_request_ns=_unpack_times(body["t_req"]),
         t_response_ns=_unpack_times(body["t_res"]),

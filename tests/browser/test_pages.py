@@ -138,15 +138,13 @@ async def test_the_overview_is_live_and_speaks_both_languages(demonstration: Dem
         page = window.page
         await page.goto(url)
         for element in ("people", "equipment", "material", "method", "environment", "measurement"):
-            await expect(page.get_by_text(element, exact=True).first).to_be_visible()
-        await expect(page.get_by_text("p-1", exact=True).first).to_be_visible()
-        await expect(
-            page.get_by_text("calibration", exact=False).or_(page.get_by_text("certificate JD")).first
-        ).to_be_visible(timeout=WAIT_MS)
+            await expect(page.locator(f"[data-element={element}]")).to_be_visible()
+        await expect(page.locator("tr[data-instrument=p-1]")).to_contain_text("MPa")
+        await expect(page.locator("[data-element=equipment][data-status=hold]")).to_be_visible(timeout=WAIT_MS)
         await window.shot("overview-en")
         await page.get_by_role("link", name="中文").click()
         await expect(page.locator("html")).to_have_attribute("lang", re.compile("^zh"))
-        await expect(page.get_by_text("人员").first).to_be_visible()
+        await expect(page.locator("[data-element=people]")).to_contain_text("人员")
         await window.shot("overview-zh")
 
 

@@ -1,0 +1,183 @@
+"""`status`: is all well, and since when not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from config import Exit
+from gateway.cli.common import (
+    DEFAULT_CONFIG,
+    LOOK,
+    OUT,
+    ConfigOption,
+    JsonOption,
+    example,
+    local_time,
+    nobody_there,
+    print_json,
+    run,
+    site_of,
+    table,
+)
+from gateway.door.client import DoorClient, DoorClosedError
+
+if TYPE_CHECKING:
+    from gateway.site import LoadedSite
+
+Json = dict[str, Any]
+
+
+def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Show the health of daemon and collector. Ends with 0 ok, 1 when something is wrong, 69 not running."""
+    site = site_of(config)
+    daemon, collector = run(_ask_both(site))
+    findings = find(daemon, collector, expects_daemon=bool(site.settings.instrument))
+    if as_json:
+        print_json({"daemon": daemon, "collector": collector, "findings": findings})
+    else:
+        if daemon is not None:
+            _show_daemon(daemon, site)
+        if collector is not None:
+            _show_collector(collector)
+        for finding in findings:
+            OUT.print(finding, markup=False)
+    if daemon is None and collector is None:
+        raise typer.Exit(int(Exit.UNAVAILABLE))
+    if findings:
+        raise typer.Exit(int(Exit.FINDINGS))
+
+
+async def _ask_both(site: LoadedSite) -> tuple[Json | None, Json | None]:
+    async def ask(role: str) -> Json | None:
+        try:
+            async with DoorClient(site.state.socket(role)) as door:
+                answer: Json = await door.get("status")
+                return answer
+        except DoorClosedError as error:
+            if nobody_there(error):
+                return None
+            raise
+
+    daemon, collector = await asyncio.gather(ask("door"), ask("collect"))
+    return daemon, collector
+
+
+def find(daemon: Json | None, collector: Json | None, *, expects_daemon: bool) -> list[str]:
+    """Say what is wrong, a sentence each; an empty list is well."""
+    found: list[str] = []
+    if daemon is not None:
+        found += _find_in_daemon(daemon)
+    elif expects_daemon or collector is None:
+        found.append("daemon: not running; start it with: yaosu run")
+    if collector is not None:
+        found += _find_in_collector(collector)
+    return found
+
+
+def _find_in_daemon(daemon: Json) -> list[str]:
+    found = []
+    trouble = daemon["journal"]["trouble"]
+    if trouble is not None:
+        found.append(f"journal: not writable since {local_time(trouble['since_utc_ns'])} ({trouble['error']})")
+    if daemon["journal"]["over_limit"]:
+        found.append("journal: larger than [journal] size_max_bytes; records wait for receipts")
+    publisher = daemon.get("publisher")
+    if publisher is None:
+        found.append("journal: what was recorded is not durable yet; counters are not shown")
+    else:
+        found += _find_in_link("broker", publisher["link"], _waiting(daemon["journal"]))
+        if publisher["no_collector"]:
+            found.append(f"collector: none listens at the broker; {_waiting(daemon['journal'])}")
+        if publisher["receipt_error"]:
+            found.append(f"receipts: refused ({publisher['receipt_error']}); see: yaosu keys trust --help")
+    found += [f"{row['id']}: not polled ({row['gap']})" for row in daemon.get("instruments", ()) if row["gap"]]
+    found += [
+        f"{part}: failed {health['restarts']} times, last: {health['error']}"
+        for part, health in daemon["failing_parts"].items()
+    ]
+    return found
+
+
+def _find_in_collector(collector: Json) -> list[str]:
+    waiting = f"{collector['waiting']} messages wait here, the rest in the gateways' journals"
+    found = _find_in_link("broker of the collector", collector["link"], "gateways keep their records")
+    for name in ("store", "archive"):
+        target = collector[name]
+        if not target["ok"]:
+            hint = f"; {target['hint']}" if target["hint"] else ""
+            found.append(
+                f"{name}: away since {local_time(target['since_utc_ns'])} ({target['error']}); {waiting}{hint}"
+            )
+    if collector["forks"]:
+        found.append(f"forks: {collector['forks']} records came with different bytes; none was receipted")
+    if collector["dead_letters"]:
+        found.append(f"dead letters: {collector['dead_letters']} lines that the store refused")
+    if collector["dead_letters_full"]:
+        found.append("dead letters: the file is full; what belongs in it gets no receipt")
+    if collector["receipts_refused"]:
+        found.append(f"receipts: the broker refused one ({collector['receipts_refused']})")
+    return found
+
+
+def _find_in_link(name: str, link: Json, waiting: str) -> list[str]:
+    if link["connected"]:
+        return []
+    since = f" since {local_time(link['since_utc_ns'])}" if link["since_utc_ns"] else ""
+    return [f"{name}: away{since} ({link['error'] or 'not reached yet'}); {waiting}"]
+
+
+def _waiting(journal: Json) -> str:
+    oldest = journal["backlog_since_utc_ns"]
+    since = f", the oldest of {local_time(oldest)}" if oldest else ""
+    return f"{journal['backlog_records']} records wait{since}"
+
+
+def _show_daemon(daemon: Json, site: LoadedSite) -> None:
+    journal = daemon["journal"]
+    OUT.print(
+        f"daemon: {daemon['state']}, {daemon['lab']}/{daemon['gateway']} ({daemon['purpose']}), "
+        f"boot {daemon['boot']}, started {local_time(daemon['started_utc_ns'])}",
+        markup=False,
+    )
+    OUT.print(
+        f"journal: durable to seq {journal['durable_seq']}, {journal['backlog_records']} records without receipt",
+        markup=False,
+    )
+    link = (daemon.get("publisher") or {}).get("link")
+    if link is not None and link["connected"]:
+        OUT.print(f"broker: connected since {local_time(link['since_utc_ns'])}", markup=False)
+    if daemon["config_sha256"] != site.sha256:
+        OUT.print(
+            f"configuration: {site.path} was changed since the start; in force after "
+            "yaosu config apply and a restart",
+            markup=False,
+        )
+    shown = table("instrument", "service", "rows", "last row", "gap")
+    for row in daemon.get("instruments", ()):
+        last_ns = row.get("last_utc_ns")
+        age = f"{(daemon['now_utc_ns'] - last_ns) / 1e9:.1f} s ago" if last_ns else "-"
+        shown.add_row(row["id"], row["service"], str(row.get("rows", 0)), age, row["gap"] or "")
+    if shown.row_count:
+        OUT.print(shown)
+
+
+def _show_collector(collector: Json) -> None:
+    lag = "-" if collector["lag_s"] is None else f"{collector['lag_s']:.1f} s"
+    OUT.print(
+        f"collector: {collector['records']} records stored, lag {lag}, "
+        f"{len(collector['gateways'])} gateways, key {collector['key']}",
+        markup=False,
+    )
+    for name in ("store", "archive"):
+        if collector[name]["ok"] and collector[name]["since_utc_ns"]:
+            OUT.print(f"{name}: good since {local_time(collector[name]['since_utc_ns'])}", markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        rich_help_panel=LOOK, epilog=example("status -c /etc/yaosu/gateway.toml", "status --json")
+    )(status)
