@@ -13,11 +13,14 @@ import importlib
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from benchmarks.machine import describe_machine
 from benchmarks.results import medians, table
@@ -133,6 +136,17 @@ def document(began: datetime, machine: dict[str, str | int], sections: Sequence[
     return "\n".join([*head, "\n".join(sections)])
 
 
+def memory_and_disk() -> dict[str, str | int]:
+    """Name the machine's memory and the file system under the temporary folder, which syncs depend on."""
+    folder = Path(tempfile.gettempdir()).resolve()
+    mounts = {Path(disk.mountpoint): disk.fstype for disk in psutil.disk_partitions(all=True)}
+    below = next(parent for parent in (folder, *folder.parents) if parent in mounts)
+    return {
+        "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
+        "temporary files on": mounts[below],
+    }
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -149,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; 1 when a benchmark failed, after the others were run."""
     options = parse(arguments)
     wanted = [benchmark for benchmark in BENCHMARKS if not options.only or benchmark.name in options.only]
-    began, machine = datetime.now(UTC), describe_machine(PACKAGES)
+    began, machine = datetime.now(UTC), describe_machine(PACKAGES) | memory_and_disk()
     outcomes: dict[str, dict[str, Any]] = {}
     failures = []
     for number, benchmark in enumerate(wanted, start=1):

@@ -15,7 +15,7 @@ import typer
 import uvloop
 
 from config import ConfigInvalid, Exit
-from gateway.cli.common import ERR, JsonOption, fail, print_json
+from gateway.cli.common import ERR, ROLES, JsonOption, example, fail, leave_invalid, print_json
 from gateway.demo.demo import Demo
 from gateway.demo.processes import RoleFailedError
 from gateway.demo.site import free_port
@@ -67,9 +67,7 @@ def _run(
         )
         return uvloop.run(_demonstrate(demonstration, duration, open_browser=open_browser))
     except ConfigInvalid as invalid:
-        for finding in invalid.findings:
-            ERR.print(str(finding), markup=False)
-        raise typer.Exit(int(Exit.CONFIG)) from None
+        leave_invalid(invalid)
     except (PortInUseError, ScenarioError, RoleFailedError) as error:
         fail(Exit.UNAVAILABLE, str(error))
 
@@ -105,4 +103,7 @@ def _welcome(demonstration: Demo, duration: float | None) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(demo)
+    app.command(
+        rich_help_panel=ROLES,
+        epilog=example("demo", "demo --duration 30 --json", "demo --port 0 --keep demo"),
+    )(demo)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,51 +15,75 @@ from config.catalogue import CATALOGUE
 from config.validation import did_you_mean
 from gateway.cli.common import (
     DEFAULT_CONFIG,
-    ERR,
+    LOOK,
     OUT,
+    SET_UP,
     ConfigOption,
     JsonOption,
+    KeyOption,
     PersonOption,
     command,
+    example,
     fail,
+    print_json,
     secret_for,
+    show_findings,
     site_of,
+    tell_error,
 )
 from gateway.names import name_conflicts
-from gateway.site import load_site
+from gateway.site import SiteSettings, load_site
 from pipeline.elements import read_registry
+from pipeline.elements.registry_settings import RegistrySettings
+
+if TYPE_CHECKING:
+    from config import Finding
 
 config_app = typer.Typer(no_args_is_help=True, help="The configuration in force.")
 
 
 def _is_registry(file: Path) -> bool:
-    """A registry file has no `[site]`; a CSV file is always one."""
-    if file.suffix == ".csv":
+    """Tell by the tables; what cannot be read or has neither kind's tables counts as a site file."""
+    if file.suffix.lower() == ".csv":
         return True
     try:
-        return "site" not in tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        tables = tomllib.loads(file.read_text(encoding="utf-8-sig")).keys()
+    except (OSError, ValueError, RecursionError):
         return False
+    return (
+        bool(tables & RegistrySettings.model_fields.keys()) and not tables & SiteSettings.model_fields.keys()
+    )
 
 
-def check(files: Annotated[list[Path], typer.Argument(help="Site files and registry files.")]) -> None:
-    """Find every mistake in site and registry files, each with its line and column. Starts nothing."""
-    wrong = False
-    for conflict in name_conflicts():
-        ERR.print(f"error: {conflict}", markup=False)
-        wrong = True
-    for file in files:
-        try:
-            warnings = read_registry(file).warnings if _is_registry(file) else load_site(file).warnings
-        except ConfigInvalid as invalid:
-            wrong = True
-            for finding in invalid.findings:
-                ERR.print(str(finding), markup=False)
-        else:
-            for warning in warnings:
-                ERR.print(str(warning), markup=False)
-            OUT.print(f"{file}: good" + (f", {len(warnings)} warnings" if warnings else ""), markup=False)
-    if wrong:
+def _findings(file: Path) -> tuple[Finding, ...]:
+    """Everything that is wrong or doubtful in one file."""
+    try:
+        if _is_registry(file):
+            return read_registry(file, time.time_ns()).warnings
+        return load_site(file).warnings
+    except ConfigInvalid as invalid:
+        return invalid.findings
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Site files and registry files.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Find every mistake in site and registry files, each with its line and column. Starts nothing.
+
+    Ends with 78 when a file cannot be used. Warnings, such as an overdue certificate, stop nothing.
+    """
+    conflicts = name_conflicts()
+    for conflict in conflicts:
+        tell_error(conflict)
+    found = {str(file): _findings(file) for file in files}
+    for file, findings in found.items():
+        show_findings(findings)
+        if not as_json and not any(each.severity == "error" for each in findings):
+            OUT.print(f"{file}: good" + (f", {len(findings)} to look at" if findings else ""), markup=False)
+    if as_json:
+        print_json({file: [asdict(each) for each in findings] for file, findings in found.items()})
+    if conflicts or any(each.severity == "error" for findings in found.values() for each in findings):
         raise typer.Exit(int(Exit.CONFIG))
 
 
@@ -65,7 +91,7 @@ def explain(code: Annotated[str, typer.Argument(help="Code of a finding, such as
     """Say what a code of `yaosu check` means and how to put it right, in both languages."""
     entry = CATALOGUE.get(code.upper())
     if entry is None:
-        advice = did_you_mean(code.upper(), list(CATALOGUE)) or "codes are E001 and up"
+        advice = did_you_mean(code.upper(), list(CATALOGUE)) or f"there are: {', '.join(CATALOGUE)}"
         fail(Exit.USAGE, f"no such code '{code}'; {advice}")
     for title, explanation, remedy in (
         (entry.title.en, entry.explanation.en, entry.remedy.en),
@@ -74,12 +100,17 @@ def explain(code: Annotated[str, typer.Argument(help="Code of a finding, such as
         OUT.print(f"{entry.code}: {title}\n  {explanation}\n  {remedy}", markup=False)
 
 
-@config_app.command("apply")
-def apply(person: PersonOption, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+@config_app.command("apply", epilog=example("config apply -c /etc/yaosu/gateway.toml --as p-0001"))
+def apply(
+    person: PersonOption,
+    config: ConfigOption = DEFAULT_CONFIG,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
     """Record that a person stands behind this configuration; restart the daemon to use it."""
     site = site_of(config)
     args = {"sha256": site.sha256, "path_name": config.name}
-    command(config, "config.apply", args, secret_for(person), as_json=as_json)
+    command(config, "config.apply", args, secret_for(person), key=key, as_json=as_json)
     if not as_json:
         OUT.print(
             f"{config} ({site.sha256[:16]}…) is applied by {person}; "
@@ -90,6 +121,6 @@ def apply(person: PersonOption, config: ConfigOption = DEFAULT_CONFIG, as_json: 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(check)
-    app.command()(explain)
-    app.add_typer(config_app, name="config")
+    app.command(rich_help_panel=SET_UP, epilog=example("check gateway.toml registry.toml"))(check)
+    app.command(rich_help_panel=LOOK, epilog=example("explain E022"))(explain)
+    app.add_typer(config_app, name="config", rich_help_panel=SET_UP)

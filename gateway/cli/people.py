@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from pathlib import Path
+from importlib.resources import files
 from typing import Annotated
 
 import typer
@@ -15,10 +15,14 @@ from config import Exit
 from gateway.cli.common import (
     DEFAULT_CONFIG,
     OUT,
+    SET_UP,
+    WORK,
     ConfigOption,
     JsonOption,
+    KeyOption,
     PersonOption,
     command,
+    example,
     fail,
     print_json,
     secret_for,
@@ -32,7 +36,12 @@ from pipeline.records.signing import SigningKey
 person_app = typer.Typer(no_args_is_help=True, help="People who may act: enrol, change password, disable.")
 keys_app = typer.Typer(no_args_is_help=True, help="Keys of collectors: show ours, trust theirs.")
 
-EXAMPLE = Path(__file__).parents[2] / "config" / "examples" / "gateway.toml"
+PersonArgument = Annotated[str, typer.Argument(help="Id of the person.")]
+
+
+def example_site() -> str:
+    """Return the commented site file that comes with the program, from a checkout or a wheel alike."""
+    return files("config").joinpath("examples", "gateway.toml").read_text(encoding="utf-8")
 
 
 def _new_secret(what: str, variable: str) -> str:
@@ -56,11 +65,17 @@ def init(
     ] = "",
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Prepare a gateway: a commented site file if there is none, its journal, the first administrator."""
+    """Prepare a gateway, in two steps.
+
+    Without a site file: write a commented one to edit. With one: make its journal and key, enrol the first
+    administrator, who by that applies the configuration. Password and PIN are asked for, or taken from
+    YAOSU_NEW_PASSWORD and YAOSU_NEW_PIN.
+    """
     if not config.exists():
-        config.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+        config.write_text(example_site(), encoding="utf-8")
         OUT.print(
-            f"wrote {config}: edit it, look at it with 'yaosu check {config}', then run 'yaosu init' again",
+            f"wrote {config}: edit it, look at it with 'yaosu check {config}', "
+            f"then go on with 'yaosu init -c {config}'",
             markup=False,
         )
         return
@@ -69,12 +84,16 @@ def init(
     pin = _new_secret(f"PIN of {person}", "YAOSU_NEW_PIN")
     try:
         uvloop.run(initialise(site, person, name or person, password, pin))
-    except (AlreadyInitialisedError, PersonsError) as error:
+    except PersonsError as error:
+        fail(Exit.USAGE, f"{error}; nothing was made")
+    except AlreadyInitialisedError as error:
         fail(Exit.FINDINGS, str(error))
     OUT.print(f"ready in {site.state.root}; start with: yaosu run -c {config}", markup=False)
 
 
-@person_app.command("add")
+@person_app.command(
+    "add", epilog=example('person add p-0002 --name "Lin Xiaohe" --role operator --as p-0001 -c gateway.toml')
+)
 def add(
     person: Annotated[
         str, typer.Argument(help="Opaque id, such as p-0002; records carry this and never the name.")
@@ -85,59 +104,87 @@ def add(
     ],
     administrator: PersonOption,
     config: ConfigOption = DEFAULT_CONFIG,
+    key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Enrol a person (by an administrator)."""
+    """Enrol a person (by an administrator). Secrets are asked for, or YAOSU_NEW_PASSWORD, YAOSU_NEW_PIN."""
     args = {
         "person": person, "name": name, "roles": role,
         "password": _new_secret(f"password of {person}", "YAOSU_NEW_PASSWORD"),
         "pin": _new_secret(f"PIN of {person}", "YAOSU_NEW_PIN"),
     }  # fmt: skip
-    command(config, "person.add", args, secret_for(administrator), as_json=as_json)
+    command(config, "person.add", args, secret_for(administrator), key=key, as_json=as_json)
     if not as_json:
         OUT.print(f"{person} is enrolled", markup=False)
 
 
-@person_app.command("passwd")
+@person_app.command("passwd", epilog=example("person passwd p-0002 --as p-0002 --pin"))
 def passwd(
-    person: Annotated[str, typer.Argument(help="Id of the person.")],
+    person: PersonArgument,
     acting: PersonOption,
+    pin: Annotated[bool, typer.Option("--pin", help="Set a new PIN too.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
+    key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Change a password: one's own, or anybody's by an administrator."""
     args = {"person": person, "password": _new_secret(f"password of {person}", "YAOSU_NEW_PASSWORD")}
-    command(config, "person.passwd", args, secret_for(acting), as_json=as_json)
+    if pin:
+        args["pin"] = _new_secret(f"PIN of {person}", "YAOSU_NEW_PIN")
+    command(config, "person.passwd", args, secret_for(acting), key=key, as_json=as_json)
+    if not as_json:
+        OUT.print(f"{person} has a new password" + (" and PIN" if pin else ""), markup=False)
 
 
-@person_app.command("disable")
+@person_app.command("disable", epilog=example("person disable p-0002 --as p-0001"))
 def disable(
-    person: Annotated[str, typer.Argument(help="Id of the person.")],
+    person: PersonArgument,
     administrator: PersonOption,
     config: ConfigOption = DEFAULT_CONFIG,
+    key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Shut a person out; what they did stays recorded."""
-    command(config, "person.disable", {"person": person}, secret_for(administrator), as_json=as_json)
+    args = {"person": person}
+    command(config, "person.disable", args, secret_for(administrator), key=key, as_json=as_json)
+    if not as_json:
+        OUT.print(f"{person} is shut out", markup=False)
 
 
-@keys_app.command("show")
-def show_keys(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Print this collector's public key, and the collector keys that the gateway trusts."""
+@keys_app.command("show", epilog=example("keys show -c /etc/yaosu/collector.toml"))
+def show_keys(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Print the public key of this site's collector, and the collector keys that its gateway trusts."""
     state = site_of(config).state
-    own = SigningKey.load_or_create(state.collector_key)
+    # Loading would make a key where there is none, owned by whoever looks.
+    own = SigningKey.load_or_create(state.collector_key) if state.collector_key.exists() else None
     trusted = {name: key.hex() for name, key in TrustedKeys(state.trusted_keys).keys().items()}
-    print_json({"collector": {"id": own.id, "public": own.public.hex()}, "trusted": trusted})
+    if as_json:
+        collector = None if own is None else {"id": own.id, "public": own.public.hex()}
+        print_json({"collector": collector, "trusted": trusted})
+        return
+    if own is None:
+        OUT.print("no collector has run here; its first start makes the key: yaosu collect", markup=False)
+    else:
+        OUT.print(f"collector {own.id}: {own.public.hex()}", markup=False)
+    for name, public in trusted.items():
+        OUT.print(f"trusted {name}: {public}", markup=False)
+    if not trusted:
+        OUT.print("no collector is trusted; trust one with: yaosu keys trust PUBLIC-KEY", markup=False)
 
 
-@keys_app.command("trust")
+@keys_app.command("trust", epilog=example(f"keys trust {'3b' * 32} -c gateway.toml"))
 def trust(
     public: Annotated[str, typer.Argument(help="Public key of a collector: 64 hexadecimal digits.")],
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Accept receipts signed by a collector's key: run it on the gateway, the key read out by the centre."""
+    keys = TrustedKeys(site_of(config).state.trusted_keys)
     try:
-        name = TrustedKeys(site_of(config).state.trusted_keys).trust(bytes.fromhex(public))
+        raw = bytes.fromhex(public)
+    except ValueError:
+        raw = b""
+    try:
+        name = keys.trust(raw)
     except ValueError as error:
         fail(Exit.USAGE, str(error))
     OUT.print(f"receipts of collector {name} are accepted from now on", markup=False)
@@ -145,6 +192,9 @@ def trust(
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(init)
-    app.add_typer(person_app, name="person")
-    app.add_typer(keys_app, name="keys")
+    app.command(
+        rich_help_panel=SET_UP,
+        epilog=example("init -c gateway.toml", 'init -c gateway.toml --person p-0001 --name "Qin Wangshu"'),
+    )(init)
+    app.add_typer(person_app, name="person", rich_help_panel=WORK)
+    app.add_typer(keys_app, name="keys", rich_help_panel=SET_UP)

@@ -11,14 +11,14 @@ import typer
 
 from config import CredentialUnavailableError, Exit
 from gateway import notify
-from gateway.cli.common import DEFAULT_CONFIG, ConfigOption, fail, run_role, site_of
+from gateway.cli.common import DEFAULT_CONFIG, ROLES, ConfigOption, example, fail, run_role, site_of
 from gateway.collector import run_collector
 from gateway.door.socket_server import SocketInUseError
 from gateway.edge.daemon import EdgeDaemon
 from gateway.persons import PersonsError
 from gateway.web import PortInUseError, run_web
 from pipeline.archive import ArchiveBusyError, ArchiveError
-from pipeline.journal import JournalBusyError, JournalError
+from pipeline.journal import ForeignKeyError, JournalBusyError, JournalError, WrongPurposeError
 from pipeline.records import SystemClock
 from pipeline.store import open_store
 
@@ -28,22 +28,25 @@ if TYPE_CHECKING:
 
     from gateway.site import LoadedSite
 
+LOG = logging.getLogger(__name__)
+
 
 def _logging() -> None:
     # The service manager stamps and stores what comes on standard error.
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # httpx and paho write a line per request.
-    for chatty in ("httpx", "httpcore", "mqtt"):
+    # httpx and paho write a line per request, uvicorn tells of servers that are parts of ours.
+    for chatty in ("httpx", "httpcore", "mqtt", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def _serve(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+def _serve(main: Callable[[asyncio.Event], Awaitable[None]], intention: str) -> None:
     _logging()
+    LOG.info("%s; SIGTERM or Ctrl-C ends in order", intention)
     try:
         run_role(main)
     except (SocketInUseError, PortInUseError, JournalBusyError, ArchiveBusyError) as error:
         fail(Exit.UNAVAILABLE, str(error))
-    except (CredentialUnavailableError, PersonsError) as error:
+    except (CredentialUnavailableError, PersonsError, WrongPurposeError, ForeignKeyError) as error:
         fail(Exit.CONFIG, str(error))
     except (JournalError, ArchiveError) as error:
         fail(Exit.IO, str(error))
@@ -55,13 +58,24 @@ def _serve(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Read the instruments: acquisition, QC, journal, elements, publishing. Ends in order on SIGTERM."""
-    _serve(EdgeDaemon(site_of(config)).run)
+    site = site_of(config)
+    names = f"{site.settings.site.lab}/{site.settings.site.gateway}"
+    _serve(
+        EdgeDaemon(site).run,
+        f"{names}: {len(site.settings.instrument)} instruments, recording into {site.state.root}; "
+        f"look at it with: yaosu status -c {config}",
+    )
 
 
 def collect(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Store what gateways publish, archive it, and send receipts."""
     site = site_of(config)
-    _serve(lambda stop: _collect(site, stop))
+    mqtt = site.settings.mqtt
+    _serve(
+        lambda stop: _collect(site, stop),
+        f"collecting from {mqtt.host}:{mqtt.port} into the {site.store.kind} store; "
+        f"look at it with: yaosu status -c {config}",
+    )
 
 
 async def _collect(site: LoadedSite, stop: asyncio.Event) -> None:
@@ -82,16 +96,20 @@ async def _collect(site: LoadedSite, stop: asyncio.Event) -> None:
 
 
 def _say_ready(key: str) -> None:
+    LOG.info("public key of this collector: yaosu keys show (id %s)", key)
     notify.notify("READY=1", f"STATUS=collecting, key {key}")
 
 
 def web(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Serve the pages for laboratory and regulator."""
     site = site_of(config)
-    _serve(lambda stop: run_web(site, stop))
+    _serve(
+        lambda stop: run_web(site, stop), f"pages at http://{site.settings.web.host}:{site.settings.web.port}"
+    )
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (run, collect, web):
-        app.command()(command)
+    for command, file in ((run, "gateway"), (collect, "collector"), (web, "gateway")):
+        line = f"{command.__name__} -c /etc/yaosu/{file}.toml"
+        app.command(rich_help_panel=ROLES, epilog=example(line))(command)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from config import ConfigInvalid, Exit
-from gateway.cli.common import ERR, OUT, fail, run_role
+from gateway.cli.common import ERR, OUT, ROLES, example, fail, leave_invalid, run_role, table
 from simulators import PortInUseError, ScenarioError, list_scenarios, load_scenario, run_scenario
 
 if TYPE_CHECKING:
@@ -23,33 +22,33 @@ sim_app = typer.Typer(
 )
 
 
-@sim_app.command("list")
+@sim_app.command("list", epilog=example("sim list"))
 def list_() -> None:
     """Show the scenarios that come with Yaosu."""
-    table = Table("scenario", "title", "标题", "seed", "instruments")
+    shown = table("scenario", "title", "标题", "seed", "instruments")
     for name in list_scenarios():
         scenario = load_scenario(name)
         heading = scenario.scenario
-        table.add_row(
+        shown.add_row(
             name,
             heading.title_en,
             heading.title_zh,
             str(heading.seed),
             ", ".join(i.id for i in scenario.instrument),
         )
-    OUT.print(table)
+    OUT.print(shown)
 
 
 def _show_endpoints(endpoints: Mapping[str, Endpoint]) -> None:
-    table = Table("instrument", "type", "serial", "address", "unit")
+    shown = table("instrument", "type", "serial", "address", "unit")
     for endpoint in endpoints.values():
         address = endpoint.path or f"{endpoint.host}:{endpoint.port}"
-        table.add_row(endpoint.instrument, endpoint.type, endpoint.serial, address, str(endpoint.unit or ""))
-    ERR.print(table)
+        shown.add_row(endpoint.instrument, endpoint.type, endpoint.serial, address, str(endpoint.unit or ""))
+    ERR.print(shown)
     ERR.print("running; end with Ctrl-C", markup=False)
 
 
-@sim_app.command("run")
+@sim_app.command("run", epilog=example("sim run single_tcp --dir simulated", "sim run my_rig.toml"))
 def run(
     scenario: Annotated[
         str, typer.Argument(help="Name of a scenario (see: yaosu sim list) or a TOML file.")
@@ -68,9 +67,7 @@ def run(
     try:
         run_role(serve)
     except ConfigInvalid as invalid:
-        for finding in invalid.findings:
-            ERR.print(str(finding), markup=False)
-        raise typer.Exit(int(Exit.CONFIG)) from None
+        leave_invalid(invalid)
     except PortInUseError as error:
         fail(Exit.UNAVAILABLE, str(error))
     except ScenarioError as error:
@@ -79,4 +76,4 @@ def run(
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    app.add_typer(sim_app, name="sim")
+    app.add_typer(sim_app, name="sim", rich_help_panel=ROLES)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from gateway.site import LoadedSite
 
 Json = dict[str, Any]
+RECEIPT_AGE_NS_MAX = 60_000_000_000
+"""Receipts come within seconds; a first republication is due after 10 s."""
 
 
 def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
@@ -81,7 +83,9 @@ def _find_in_daemon(daemon: Json) -> list[str]:
     found = []
     trouble = daemon["journal"]["trouble"]
     if trouble is not None:
-        found.append(f"journal: not writable since {local_time(trouble['since_utc_ns'])} ({trouble['error']})")
+        found.append(
+            f"journal: not writable since {local_time(trouble['since_utc_ns'])} ({trouble['error']})"
+        )
     if daemon["journal"]["over_limit"]:
         found.append("journal: larger than [journal] size_max_bytes; records wait for receipts")
     publisher = daemon.get("publisher")
@@ -91,9 +95,11 @@ def _find_in_daemon(daemon: Json) -> list[str]:
         found += _find_in_link("broker", publisher["link"], _waiting(daemon["journal"]))
         if publisher["no_collector"]:
             found.append(f"collector: none listens at the broker; {_waiting(daemon['journal'])}")
-        if publisher["receipt_error"]:
+        if publisher["receipt_error"] and _is_old(daemon):
             found.append(f"receipts: refused ({publisher['receipt_error']}); see: yaosu keys trust --help")
-    found += [f"{row['id']}: not polled ({row['gap']})" for row in daemon.get("instruments", ()) if row["gap"]]
+    found += [
+        f"{row['id']}: not polled ({row['gap']})" for row in daemon.get("instruments", ()) if row.get("gap")
+    ]
     found += [
         f"{part}: failed {health['restarts']} times, last: {health['error']}"
         for part, health in daemon["failing_parts"].items()
@@ -129,6 +135,12 @@ def _find_in_link(name: str, link: Json, waiting: str) -> list[str]:
     return [f"{name}: away{since} ({link['error'] or 'not reached yet'}); {waiting}"]
 
 
+def _is_old(daemon: Json) -> bool:
+    """Tell whether records wait for longer than receipts take: a refusal of the past is no finding."""
+    oldest_ns = daemon["journal"]["backlog_since_utc_ns"]
+    return oldest_ns is not None and daemon["now_utc_ns"] - oldest_ns > RECEIPT_AGE_NS_MAX
+
+
 def _waiting(journal: Json) -> str:
     oldest = journal["backlog_since_utc_ns"]
     since = f", the oldest of {local_time(oldest)}" if oldest else ""
@@ -159,7 +171,7 @@ def _show_daemon(daemon: Json, site: LoadedSite) -> None:
     for row in daemon.get("instruments", ()):
         last_ns = row.get("last_utc_ns")
         age = f"{(daemon['now_utc_ns'] - last_ns) / 1e9:.1f} s ago" if last_ns else "-"
-        shown.add_row(row["id"], row["service"], str(row.get("rows", 0)), age, row["gap"] or "")
+        shown.add_row(row["id"], row["service"], str(row.get("rows", 0)), age, row.get("gap") or "")
     if shown.row_count:
         OUT.print(shown)
 
@@ -178,6 +190,6 @@ def _show_collector(collector: Json) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(
-        rich_help_panel=LOOK, epilog=example("status -c /etc/yaosu/gateway.toml", "status --json")
-    )(status)
+    app.command(rich_help_panel=LOOK, epilog=example("status -c /etc/yaosu/gateway.toml", "status --json"))(
+        status
+    )

@@ -6,22 +6,28 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from config import ConfigInvalid, Exit
+from config import ConfigInvalid
 from gateway.cli.common import (
     DEFAULT_CONFIG,
-    ERR,
     OUT,
+    WORK,
     ConfigOption,
     JsonOption,
+    KeyOption,
     PersonOption,
     command,
+    example,
+    leave_invalid,
+    local_time,
     print_json,
     secret_for,
+    table,
     view,
 )
 from pipeline.elements import read_registry
+from pipeline.elements.vocabulary import Disposition, Purpose, RegistryType, ServiceState
+from pipeline.records.ranges import RangeSet
 
 task_app = typer.Typer(no_args_is_help=True, help="Start, hand over, stop, abort and list tasks.")
 hold_app = typer.Typer(no_args_is_help=True, help="Held results: list them, dispose of them.")
@@ -34,10 +40,14 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept in the re
 
 def _done(answer: dict[str, Any], text: str, *, as_json: bool) -> None:
     if not as_json:
-        OUT.print(f"{text} (records {', '.join(str(seq) for seq in answer['seq'])})", markup=False)
+        seqs = RangeSet((seq, seq) for seq in answer["seq"])
+        shown = ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in seqs)
+        OUT.print(f"{text} (record {shown})", markup=False)
 
 
-@task_app.command("start")
+@task_app.command(
+    "start", epilog=example("task start --method pressure-hold --instrument p-1 --sample V-0001 --as p-0002")
+)
 def start(
     method: Annotated[str, typer.Option(help="Id of the method clause.")],
     instrument: Annotated[list[str], typer.Option(help="Instrument; repeat for several.")],
@@ -45,12 +55,10 @@ def start(
     sample: Annotated[str, typer.Option(help="Id of the sample, as scanned.")] = "",
     reference: Annotated[str, typer.Option(help="Reference material or check weight, for purpose qc.")] = "",
     item: Annotated[str, typer.Option(help="Test item.")] = "",
-    purpose: Annotated[
-        str,
-        typer.Option(help="test, qc, intermediate-check, calibration, maintenance, training, proficiency."),
-    ] = "test",
+    purpose: Annotated[Purpose, typer.Option(help="What the work is for.")] = "test",
     batch: Annotated[str, typer.Option(help="Analysis batch.")] = "",
     config: ConfigOption = DEFAULT_CONFIG,
+    key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Start the work on one sample for one test item by one method."""
@@ -62,79 +70,81 @@ def start(
     }
     given = {"sample": sample, "reference": reference, "item": item, "batch": batch}
     args |= {name: value for name, value in given.items() if value}
-    answer = command(config, "task.start", args, secret_for(person), as_json=as_json)
+    answer = command(config, "task.start", args, secret_for(person), key=key, as_json=as_json)
     _done(answer, f"task {answer['result']['task']} started", as_json=as_json)
 
 
-@task_app.command("handover")
+@task_app.command("handover", epilog=example("task handover 5b41ec3a-00001 --to p-0003 --as p-0002"))
 def handover(
     task: TaskArgument,
     to: Annotated[str, typer.Option("--to", help="Person who takes over.")],
     person: PersonOption,
     config: ConfigOption = DEFAULT_CONFIG,
+    key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Hand a running task over to another operator."""
     answer = command(
-        config, "task.handover", {"task": task, "operator": to}, secret_for(person), as_json=as_json
+        config, "task.handover", {"task": task, "operator": to}, secret_for(person), key=key, as_json=as_json
     )
     _done(answer, f"{task} handed over to {to}", as_json=as_json)
 
 
-@task_app.command("stop")
+@task_app.command("stop", epilog=example("task stop 5b41ec3a-00001 --as p-0002"))
 def stop(
     task: TaskArgument,
     person: PersonOption,
     config: ConfigOption = DEFAULT_CONFIG,
+    key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """End a task; its result and verdicts follow."""
-    answer = command(config, "task.stop", {"task": task}, secret_for(person), as_json=as_json)
+    answer = command(config, "task.stop", {"task": task}, secret_for(person), key=key, as_json=as_json)
     _done(answer, f"{task} stopped", as_json=as_json)
 
 
-@task_app.command("abort")
+@task_app.command("abort", epilog=example('task abort 5b41ec3a-00001 --reason "wrong vessel" --as p-0002'))
 def abort(
     task: TaskArgument, reason: ReasonOption, person: PersonOption,
-    config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG, key: KeyOption = "", as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Give an attempt up; it stays visible with its reason."""
     answer = command(
-        config, "task.abort", {"task": task, "reason": reason}, secret_for(person), as_json=as_json
+        config, "task.abort", {"task": task, "reason": reason}, secret_for(person), key=key, as_json=as_json
     )
     _done(answer, f"{task} aborted", as_json=as_json)
 
 
-@task_app.command("list")
+@task_app.command("list", epilog=example("task list -c gateway.toml"))
 def list_tasks(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Show the tasks that the gateway knows, newest first."""
-    _show_tasks(view(config, "tasks"), as_json=as_json)
+    tasks = view(config, "tasks", as_json=as_json)
+    _show_tasks(tasks, "no tasks yet; start one: yaosu task start --help", as_json=as_json)
 
 
-def _show_tasks(tasks: Any, *, as_json: bool) -> None:
+def _show_tasks(tasks: Any, nothing: str, *, as_json: bool) -> None:
     if as_json:
         print_json(tasks)
         return
-    table = Table("task", "purpose", "sample", "method", "attempt", "phase", "overall")
+    shown = table("task", "started", "purpose", "sample", "method", "operators", "phase", "overall")
     for task in tasks:
-        table.add_row(
-            *(
-                str(task.get(key, ""))
-                for key in ("task", "purpose", "sample", "method", "attempt", "phase", "overall")
-            )
-        )
-    OUT.print(table)
-    if not tasks:
-        OUT.print("no tasks yet; start one with: yaosu task start --help", markup=False)
+        shown.add_row(
+            task["task"], local_time(task["started_utc_ns"]), task["purpose"], task["sample"] or "",
+            task["method"] or "", ", ".join(task["operators"]), task["phase"], task["overall"],
+        )  # fmt: skip
+    OUT.print(shown if tasks else nothing)
 
 
-@hold_app.command("list")
+@hold_app.command("list", epilog=example("hold list -c gateway.toml"))
 def list_holds(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Show the results that wait for a person's disposition."""
-    _show_tasks(view(config, "holds"), as_json=as_json)
+    _show_tasks(view(config, "holds", as_json=as_json), "nothing is held", as_json=as_json)
 
 
-@hold_app.command("release")
+@hold_app.command(
+    "release",
+    epilog=example('hold release 5b41ec3a-00001 --reason "certificate came late, valid" --as p-0003'),
+)
 def release(
     task: TaskArgument,
     reason: ReasonOption,
@@ -142,14 +152,13 @@ def release(
     limitation: Annotated[
         str, typer.Option(help="For release-with-limitation: what the result is not good for.")
     ] = "",
-    disposition: Annotated[
-        str, typer.Option(help="release, release-with-limitation, retest, resample, void, recall, amend.")
-    ] = "release",
+    disposition: Annotated[Disposition, typer.Option(help="What becomes of the result.")] = "release",
     config: ConfigOption = DEFAULT_CONFIG,
+    key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Dispose of a held result. Asks for person and PIN; the operator of the task may not."""
-    seen = view(config, f"tasks/{task}")
+    seen = view(config, f"tasks/{task}", as_json=as_json)
     args = {
         "task": task,
         "disposition": disposition,
@@ -163,63 +172,69 @@ def release(
             reasons = "; ".join(each["en"] for each in verdict["reasons"])
             OUT.print(f"  {verdict['element']}: {verdict['status']} {reasons}", markup=False)
     actor = secret_for(person) | {"reason": reason, "meaning": disposition}
-    answer = command(config, "hold.release", args, actor, as_json=as_json)
+    answer = command(config, "hold.release", args, actor, key=key, as_json=as_json)
     _done(answer, f"{task}: {disposition}", as_json=as_json)
 
 
-@instrument_app.command("state")
+@instrument_app.command(
+    "state", epilog=example('instrument state p-1 maintenance --reason "new seal" --as p-0002')
+)
 def instrument_state(
     instrument: Annotated[str, typer.Argument(help="Id of the instrument.")],
-    state: Annotated[
-        str,
-        typer.Argument(
-            help="in-use, warm-up, qc, intermediate-check, calibration, maintenance, fault, out-of-service."
-        ),
-    ],
+    state: Annotated[ServiceState, typer.Argument(help="Its service state from now on.")],
     reason: ReasonOption,
     person: PersonOption,
     config: ConfigOption = DEFAULT_CONFIG,
+    key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Set the service state of an instrument; it is carried on every frame."""
     args = {"instrument": instrument, "state": state, "reason": reason}
-    answer = command(config, "instrument.state", args, secret_for(person), as_json=as_json)
+    answer = command(config, "instrument.state", args, secret_for(person), key=key, as_json=as_json)
     _done(answer, f"{instrument} is {state}", as_json=as_json)
 
 
-@registry_app.command("import")
+@registry_app.command("import", epilog=example("registry import registry.toml --as p-0001"))
 def import_registry(
     file: Annotated[Path, typer.Argument(help="TOML or CSV file.")],
     person: PersonOption,
     config: ConfigOption = DEFAULT_CONFIG,
+    key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Take over a registry file. Names go to the lab's own directory, opaque ids into the record."""
     try:
         content = read_registry(file)
     except ConfigInvalid as invalid:
-        for finding in invalid.findings:
-            ERR.print(str(finding), markup=False)
-        raise typer.Exit(int(Exit.CONFIG)) from None
+        leave_invalid(invalid)
     args = {"records": content.records, "directory": content.directory}
-    answer = command(config, "registry.import", args, secret_for(person), as_json=as_json)
+    answer = command(config, "registry.import", args, secret_for(person), key=key, as_json=as_json)
     _done(answer, f"{len(content.records)} registry records imported", as_json=as_json)
 
 
-@registry_app.command("show")
+@registry_app.command("show", epilog=example("registry show equipment -c gateway.toml"))
 def show_registry(
-    kind: Annotated[str, typer.Argument(help="person, equipment, material, method or environment.")],
-    known_at: Annotated[int | None, typer.Option(help="As known when this seq was recorded.")] = None,
+    kind: Annotated[RegistryType, typer.Argument(help="Which part.")],
+    known_at: Annotated[int | None, typer.Option(min=0, help="As known when this seq was recorded.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
-    """Print registry entries as JSON."""
+    """Show registry entries; with --json all that they hold."""
     query = "" if known_at is None else f"?known_at={known_at}"
-    print_json(view(config, f"registry/{kind}{query}"))
+    entries = view(config, f"registry/{kind}{query}", as_json=as_json)
+    if as_json:
+        print_json(entries)
+        return
+    shown = table("id", "valid from", "valid to", "record")
+    for entry in entries:
+        times = (entry["valid_from_ns"], entry["valid_to_ns"])
+        shown.add_row(entry["id"], *("" if t is None else local_time(t) for t in times), str(entry["seq"]))
+    OUT.print(shown if entries else f"no {kind} is registered; import a file: yaosu registry import --help")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command groups."""
-    app.add_typer(task_app, name="task")
-    app.add_typer(hold_app, name="hold")
-    app.add_typer(instrument_app, name="instrument")
-    app.add_typer(registry_app, name="registry")
+    app.add_typer(task_app, name="task", rich_help_panel=WORK)
+    app.add_typer(hold_app, name="hold", rich_help_panel=WORK)
+    app.add_typer(instrument_app, name="instrument", rich_help_panel=WORK)
+    app.add_typer(registry_app, name="registry", rich_help_panel=WORK)

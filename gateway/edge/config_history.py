@@ -25,9 +25,9 @@ class ConfigHistory:
         """Take one record; only `config` records matter."""
         if record.kind != "config":
             return
-        if record.body["action"] == "apply":
-            self.applied_sha256 = record.body["sha256"]
-            self.applied_by = record.body["actor"]
+        if record.body.get("action") == "apply":
+            self.applied_sha256 = record.body.get("sha256")
+            self.applied_by = record.body.get("actor")
         else:
             self.latest = record
 

@@ -1,28 +1,33 @@
 """The one way into the journal: every appended record passes the elements at once, in order.
 
 Elements judge as records are appended, on the loop's thread, so a command always sees the state that its own
-records made. What they derive is appended with `by`; after a crash only what is missing is appended again.
+records made. What they derive is appended with `by`, before any other record; after a crash only what is
+missing is appended again.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from pipeline.elements import VERSION as ELEMENTS_VERSION
+from pipeline.elements import Draft
+from pipeline.journal import JournalFullError
 from pipeline.records.envelope import By
 from pipeline.records.events import event_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from pipeline.elements import Draft, Elements
+    from pipeline.elements import Elements
     from pipeline.journal import Journal
     from pipeline.records import Record
     from pipeline.records.envelope import Body, Source
 
+LOG = logging.getLogger(__name__)
 CONSUMER = "elements"
 READ_BYTES_MAX = 4 * 1024 * 1024
 
@@ -45,34 +50,64 @@ class Recorder:
         self._sources = sources
         self._own_source = own_source
         self._epoch = journal.epoch
+        self._owed: deque[tuple[By, Draft]] = deque()
+        """Derived and not appended yet; what one record leads to, unless the journal is full."""
 
     def append(
         self, kind: str, body: Body, *, instrument: str | None = None, by: By | None = None
     ) -> Record:  # fmt: skip
-        """Append one record, then whatever the elements derive from it. Returns the first."""
+        """Append one record, then whatever the elements derive from it. Returns the first.
+
+        Raises:
+            JournalFullError: too much waits for the disk; the record was not taken.
+        """
+        self._settle()
         first = self._append_one(kind, body, instrument, by)
-        waiting = deque([first])
-        while waiting:
-            record = waiting.popleft()
-            waiting.extend(self._derive(record, self.elements.consume(record)))
-        if self.journal.epoch != self._epoch:
-            self._epoch = self.journal.epoch
-            self.append("event", event_body("clock-step", step_s=self.journal.clock_step_ns / 1e9))
+        self._owed.extend(self._derive(first))
+        try:
+            self._settle()
+            if self.journal.epoch != self._epoch:
+                step = event_body("clock-step", step_s=self.journal.clock_step_ns / 1e9)
+                record = self._append_one("event", step, None, None)
+                self._epoch = self.journal.epoch
+                self._owed.extend(self._derive(record))
+                self._settle()
+        except JournalFullError as error:
+            LOG.warning("%d derived records wait for room: %s", len(self._owed), error)
         return first
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that the elements derived is in the journal."""
+        return not self._owed
+
+    def _settle(self) -> None:
+        """Append what is derived, in the order in which it was: as a start after a crash would."""
+        while self._owed:
+            by, draft = self._owed[0]
+            record = self._append_one(draft.kind, draft.body, draft.body.get("instrument"), by)
+            self._owed.popleft()
+            self._owed.extend(self._derive(record))
 
     def _append_one(self, kind: str, body: Body, instrument: str | None, by: By | None) -> Record:
         source = self._sources.get(instrument, self._own_source) if instrument else self._own_source
         return self.journal.append(kind, body, by=by, source=source)
 
-    def _derive(self, record: Record, drafts: list[Draft]) -> list[Record]:
+    def _derive(self, record: Record) -> list[tuple[By, Draft]]:
+        try:
+            drafts = self.elements.consume(record)
+        except Exception as error:
+            # A mistake in judging must stop neither acquisition nor a start, which would meet it again.
+            LOG.exception("the elements failed at record %d", record.seq)
+            derived = record.by is not None and record.by.consumer == CONSUMER
+            told = event_body(
+                "record-not-understood", of_kind=record.kind, of_seq=record.seq,
+                error=f"{type(error).__name__}: {error}",
+            )  # fmt: skip
+            drafts = [] if derived else [Draft("event", told)]
         return [
-            self._append_one(draft.kind, draft.body, draft.body.get("instrument"), self._by(record, index))
-            for index, draft in enumerate(drafts)
+            (By(CONSUMER, ELEMENTS_VERSION, record.seq, index), draft) for index, draft in enumerate(drafts)
         ]
-
-    @staticmethod
-    def _by(record: Record, index: int) -> By:
-        return By(CONSUMER, ELEMENTS_VERSION, record.seq, index)
 
     async def room(self) -> None:
         """Wait until the journal can take more."""
@@ -82,13 +117,14 @@ class Recorder:
         """Offsets that make the stored times of an instrument strictly increase."""
         return self.journal.stored_offsets(instrument, t_utc_ns)
 
-    async def replay(self, from_seq: int, also: Any) -> None:
+    async def replay(self, from_seq: int, also: Callable[[Record], None]) -> None:
         """Bring the elements (and `also`, called with every record) forward over the journal's records.
 
-        Derived records that a crash kept from the disk are appended at the end.
+        Derived records follow their cause before anything else is appended, so that a crash can have kept
+        only those of the last cause from the disk: they are appended now. What another version of the
+        elements derived, or left out, in the past stays as it is.
         """
-        present: set[By] = set()
-        expected: list[tuple[By, Draft]] = []
+        missing: dict[tuple[int, int], tuple[By, Draft]] = {}
         seq, last = from_seq, self.journal.head_seq - 1
         while seq <= last:
             records = await self.journal.read(seq, bytes_max=READ_BYTES_MAX)
@@ -96,11 +132,12 @@ class Recorder:
                 break
             for record in records:
                 if record.by is not None and record.by.consumer == CONSUMER:
-                    present.add(record.by)
-                drafts = self.elements.consume(record)
-                expected.extend((self._by(record, index), draft) for index, draft in enumerate(drafts))
+                    missing.pop((record.by.through_seq, record.by.index), None)
+                else:
+                    missing.clear()
+                for by, draft in self._derive(record):
+                    missing[by.through_seq, by.index] = by, draft
                 also(record)
             seq = records[-1].seq + 1
-        for by, draft in expected:
-            if by not in present:
-                self.append(draft.kind, draft.body, instrument=draft.body.get("instrument"), by=by)
+        self._owed.extend(missing.values())
+        self._settle()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from gateway.edge import config_history
 from gateway.edge.recorder import CONSUMER
 from pipeline.elements import VERSION as ELEMENTS_VERSION
+from pipeline.elements import MalformedBody
 from pipeline.intake import VERSION as INTAKE_VERSION
 from pipeline.records.events import event_body
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.journal import Journal
     from pipeline.records import Record
 
+LOG = logging.getLogger(__name__)
 INTAKE = "intake"
 READ_BYTES_MAX = 4 * 1024 * 1024
 
@@ -36,6 +39,7 @@ class Recovery:
         self._intake = intake
         self._elements = elements
         self._history = history
+        self._unreadable: list[str] = []
 
     async def run(self, site: LoadedSite) -> None:
         """Recover; afterwards the next append is the first of this boot's own news."""
@@ -60,11 +64,19 @@ class Recovery:
         await self._recorder.replay(elements_seq + 1, forward)
 
     def _restore(self, name: str, version: int, restore: Callable[[bytes], object]) -> int:
-        """Take up a snapshot; returns the seq that it covers, -1 without one."""
+        """Take up a snapshot; returns the seq that it covers, -1 without one that can be read.
+
+        A restore that fails leaves the consumer as it was: then all records are replayed, which takes longer.
+        """
         saved = self._journal.load_snapshot(name, version)
         if saved is None:
             return -1
-        restore(saved[1])
+        try:
+            restore(saved[1])
+        except (MalformedBody, ValueError, TypeError, KeyError, AttributeError) as error:
+            LOG.warning("the snapshot of %s cannot be taken up, replaying all records: %s", name, error)
+            self._unreadable.append(name)
+            return -1
         return saved[0]
 
     async def _read(self, first: int, last: int, forward: Callable[[Record], None]) -> None:
@@ -91,6 +103,17 @@ class Recovery:
                 basis=downtime.basis,
             ),
         )
+        for name in self._unreadable:
+            self._recorder.append("event", event_body("snapshot-unreadable", consumer=name))
+        if self._journal.recovery.torn_bytes or self._journal.recovery.meta_rebuilt:
+            self._recorder.append(
+                "event",
+                event_body(
+                    "journal-repaired",
+                    torn_bytes=self._journal.recovery.torn_bytes,
+                    meta_rebuilt=self._journal.recovery.meta_rebuilt,
+                ),
+            )
         for damage in self._journal.recovery.quarantined:
             self._recorder.append("event", event_body("quarantine", segment=damage.segment))
         attributed = self._history.applied_sha256 == site.sha256
@@ -110,11 +133,13 @@ class Recovery:
         if downtime.last_run_ns is None or downtime.last_utc_ns is None:
             return
         intervals_s = site.intervals_s()
-        for instrument in site.settings.instrument:
-            period_ns = round(intervals_s[instrument.id] * 1e9)
+        here = {instrument.id for instrument in site.settings.instrument}
+        for instrument in sorted(self._intake.known() - here):
+            self._intake.leave(instrument, downtime.last_run_ns, downtime.last_utc_ns)
+        for instrument in sorted(here):
             self._intake.begin(
-                instrument.id,
-                period_ns,
+                instrument,
+                round(intervals_s[instrument] * 1e9),
                 downtime.last_run_ns,
                 downtime.last_utc_ns,
                 known=downtime.ns is not None,

@@ -13,7 +13,7 @@ from pipeline.records.block import concatenate
 from pipeline.records.frame import FlagSet, Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -23,12 +23,19 @@ if TYPE_CHECKING:
 FRAME_DELAY_NS = 100_000_000
 """A frame is closed at the latest this long after its oldest row was taken."""
 FRAME_ROWS_MAX = 1000
+FRAME_CELLS_MAX = 200_000
+"""Rows times channels of a frame: keeps its record far below the journal's limit, however wide it is."""
 FLAGS_PERIOD_NS = 1_000_000_000
 """A rule whose rows all pass says how far it has decided at most this often."""
 Saved = list[list[Any]]
 """State of late flags in a snapshot (msgpack)."""
 STORED_FRAMES_MAX = 256
 """Frames whose stored times are remembered for decisions still to come."""
+
+
+def rows_max(channels: int) -> int:
+    """Rows that a frame of so many channels may hold."""
+    return max(1, min(FRAME_ROWS_MAX, FRAME_CELLS_MAX // max(1, channels)))
 
 
 class OpenFrame:
@@ -41,13 +48,20 @@ class OpenFrame:
         self.rows = 0
         self._blocks: list[Block] = []
         self._results: list[QcResult] = []
+        self._closed: Frame | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether no further row may join."""
+        return self.rows >= rows_max(len(self._blocks[0].layout.channels))
 
     def fits(self, block: Block, service: str) -> bool:
         """Tell whether `block` may join: same layout and service state, and room for its rows."""
         return (
-            self._blocks[0].layout == block.layout
+            self._closed is None
+            and self._blocks[0].layout == block.layout
             and self.service == service
-            and self.rows + len(block) <= FRAME_ROWS_MAX
+            and self.rows + len(block) <= rows_max(len(block.layout.channels))
             and (self._blocks[0].raw is None) == (block.raw is None)
         )
 
@@ -57,25 +71,25 @@ class OpenFrame:
         self._results.append(result)
         self.rows += len(block)
 
-    def close(self, t_store_off_ns: NDArray[np.int64] | None, block: Block) -> Frame:
-        """Make the frame; `block` is what `joined()` returned."""
-        results = self._results
-        single = len(results) == 1
-        return Frame(
-            block=block,
-            n_first=self.n_first,
-            flag=results[0].flag if single else np.concatenate([r.flag for r in results], axis=1),
-            reason=results[0].reason if single else np.concatenate([r.reason for r in results], axis=1),
-            unevaluated=(
-                results[0].unevaluated if single else np.concatenate([r.unevaluated for r in results], axis=1)
-            ),
-            service=self.service,
-            t_store_off_ns=t_store_off_ns,
-        )
-
-    def joined(self) -> Block:
-        """All rows as one block."""
-        return concatenate(self._blocks)
+    def close(self, stored_offsets: Callable[[str, NDArray[np.int64]], NDArray[np.int64] | None]) -> Frame:
+        """Make the frame, once: its stored times are decided here, however often its append is tried."""
+        if self._closed is None:
+            block, results = concatenate(self._blocks), self._results
+            single = len(results) == 1
+            self._closed = Frame(
+                block=block,
+                n_first=self.n_first,
+                flag=results[0].flag if single else np.concatenate([r.flag for r in results], axis=1),
+                reason=results[0].reason if single else np.concatenate([r.reason for r in results], axis=1),
+                unevaluated=(
+                    results[0].unevaluated
+                    if single
+                    else np.concatenate([r.unevaluated for r in results], axis=1)
+                ),
+                service=self.service,
+                t_store_off_ns=stored_offsets(block.instrument, block.t_utc_ns),
+            )
+        return self._closed
 
 
 @dataclass(slots=True)
@@ -96,8 +110,6 @@ class LateFlags:
     def __init__(self, instrument: str) -> None:
         self._instrument = instrument
         self._rules: dict[str, _Undecided] = {}
-        self.unplaced = 0
-        """Verdicts on rows whose stored time is not known any more; an event tells of them."""
         self._stored: deque[tuple[int, NDArray[np.int64]]] = deque(maxlen=STORED_FRAMES_MAX)
 
     def remember(self, frame: Frame) -> None:
@@ -110,8 +122,9 @@ class LateFlags:
             rule = self._rules.setdefault(decision.rule, _Undecided())
             rule.decided_through_n = max(rule.decided_through_n, decision.decided_through_n)
             for n, channel, flag, required in zip(*decision[2:], strict=True):
-                # A rule that need not be evaluated, and was not, leaves the final flag alone.
-                if flag != Flag.NOT_EVALUATED or required:
+                # What a record has said already is not said again (replay after a restart). A rule that need
+                # not be evaluated, and was not, leaves the final flag alone.
+                if n > rule.said_through_n and (flag != Flag.NOT_EVALUATED or required):
                     rule.n.append(int(n))
                     rule.channel.append(channel)
                     rule.flag.append(int(flag))
@@ -142,30 +155,38 @@ class LateFlags:
         self._stored.extend((first, np.frombuffer(times, dtype=np.int64)) for first, times in stored)
 
     def due(self, now_ns: int, *, force: bool) -> list[FlagSet]:
-        """Take out what is to be recorded now: a flag that is no pass at once, mere progress rarely."""
+        """Return what is to be recorded now: a flag that is no pass at once, mere progress rarely.
+
+        Each is due until `said` tells that its record is appended.
+        """
         sets = []
         for name, rule in self._rules.items():
             progress = rule.decided_through_n > rule.said_through_n
             if rule.n or (progress and (force or now_ns - rule.said_ns >= FLAGS_PERIOD_NS)):
-                sets.append(self._take(name, rule, now_ns))
+                sets.append(self._flags_of(name, rule))
         return sets
 
-    def _take(self, name: str, rule: _Undecided, now_ns: int) -> FlagSet:
+    def _flags_of(self, name: str, rule: _Undecided) -> FlagSet:
         stored = [self._stored_time(n) for n in rule.n]
         known = [at for at, t_store_ns in enumerate(stored) if t_store_ns is not None]
-        self.unplaced += len(stored) - len(known)
-        flags = FlagSet(
+        return FlagSet(
             instrument=self._instrument,
             rule=name,
-            decided_through_n=rule.decided_through_n,
+            # Never backwards: a rule that began anew counts from before what was said already.
+            decided_through_n=max(rule.decided_through_n, rule.said_through_n),
             n=np.array([rule.n[at] for at in known], dtype=np.int64),
             channel=tuple(rule.channel[at] for at in known),
             flag=np.array([rule.flag[at] for at in known], dtype=np.uint8),
             t_store_ns=np.array([stored[at] for at in known], dtype=np.int64),
         )
-        rule.said_through_n, rule.said_ns = rule.decided_through_n, now_ns
+
+    def said(self, flags: FlagSet, now_ns: int) -> int:
+        """Note that a set of `due` is recorded; returns how many verdicts it had to leave out."""
+        rule = self._rules[flags.rule]
+        unplaced = len(rule.n) - len(flags.n)
+        rule.said_through_n, rule.said_ns = flags.decided_through_n, now_ns
         rule.n, rule.channel, rule.flag = [], [], []
-        return flags
+        return unplaced
 
     def _stored_time(self, n: int) -> int | None:
         for first, times in reversed(self._stored):

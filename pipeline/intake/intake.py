@@ -1,18 +1,23 @@
 """From the drivers' items to journal records: ordinals, QC, frames, gaps.
 
 Every method is called on the event loop's thread. Nothing is dropped: when the journal has no room, `take`
-waits, the driver's stream stalls, and the deadlines that it misses become a gap.
+waits, the driver's stream stalls, and the deadlines that it misses become a gap. A record that finds the journal
+full is appended later: state changes only once the record that tells of it is taken.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgpack
 
-from pipeline.intake.frames import FRAME_DELAY_NS, FRAME_ROWS_MAX, LateFlags, OpenFrame
+from pipeline.intake.frames import FRAME_DELAY_NS, LateFlags, OpenFrame, rows_max
 from pipeline.intake.onsets import Onsets
+from pipeline.intake.unjudged import unjudged
+from pipeline.journal import JournalFullError
 from pipeline.records import Block, DeviceEvent, Gap, Reading
 from pipeline.records.envelope import By
 from pipeline.records.events import event_body, told
@@ -23,11 +28,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pipeline.qc import QcEngine
+    from pipeline.qc import QcEngine, QcResult
     from pipeline.records import Clock, Item, Record
     from pipeline.records.envelope import Body
 
-VERSION = 1
+LOG = logging.getLogger(__name__)
+FULL_PAUSE_S = 0.1
+"""Between two tries to append to a journal that is full."""
+VERSION = 2
 """Version of the snapshot and of the derived `flags` records."""
 
 
@@ -35,7 +43,11 @@ class Sink(Protocol):
     """Where records go: the gateway's recorder."""
 
     def append(self, kind: str, body: Body, *, instrument: str | None = None, by: By | None = None) -> Record:
-        """Append one record; `instrument` decides its source."""
+        """Append one record; `instrument` decides its source.
+
+        Raises:
+            JournalFullError: it was not taken.
+        """
         ...
 
     async def room(self) -> None:
@@ -59,7 +71,17 @@ class _Instrument:
     last_utc_ns: int | None = None
     gap: Gap | None = None
     """The gap that has begun and not ended."""
+    accounted: tuple[int, int] | None = None
+    """Gateway time and UTC up to which rows and ended gaps account for the instrument's polls."""
     frame: OpenFrame | None = None
+    cause: tuple[int, int] = (-1, 0)
+    """Seq of the last record that late flags can follow from, and how many have."""
+    qc_error: str = ""
+
+    def account(self, run_ns: int, utc_ns: int) -> None:
+        """Rows or a gap reach up to here."""
+        if self.accounted is None or run_ns > self.accounted[0]:
+            self.accounted = run_ns, utc_ns
 
 
 class Intake:
@@ -81,13 +103,31 @@ class Intake:
         self._service_state = service_state
         self._instruments: dict[str, _Instrument] = {}
         self._periods_ns: dict[str, int] = {}
+        self._vouched = True
+        """Whether a clock vouched for the downtime before the start that is being replayed."""
         self.readings = 0
         """Values and missing values taken since the start: rows times channels."""
         self.rows = 0
 
     async def take(self, item: Item) -> None:
-        """Take one item of a driver's stream."""
-        await self._sink.room()
+        """Take one item of a driver's stream; waits while the journal has no room."""
+        if isinstance(item, Block):
+            rows = rows_max(len(item.layout.channels))
+            pieces: list[Item] = [item]
+            if len(item) > rows:
+                pieces = [item.rows(at, min(at + rows, len(item))) for at in range(0, len(item), rows)]
+        else:
+            pieces = [item]
+        for piece in pieces:
+            while True:
+                await self._sink.room()
+                try:
+                    self._take(piece)
+                    break
+                except JournalFullError:
+                    await asyncio.sleep(FULL_PAUSE_S)
+
+    def _take(self, item: Item) -> None:
         match item:
             case Block():
                 self._take_block(item)
@@ -96,8 +136,7 @@ class Intake:
             case DeviceEvent():
                 self._sink.append("event", told(item), instrument=item.instrument)
             case Reading():
-                body = asdict(item)
-                self._sink.append("reading", body, instrument=item.instrument)
+                self._sink.append("reading", asdict(item), instrument=item.instrument)
 
     def _of(self, instrument: str) -> _Instrument:
         known = self._instruments.get(instrument)
@@ -109,39 +148,81 @@ class Intake:
         if not len(block):
             return
         state, service = self._of(block.instrument), self._service_state(block.instrument)
-        if state.gap is not None and state.gap.cause == "daemon-down":
-            self._end_down_gap(state, int(block.t_run_ns[0]), int(block.t_utc_ns[0]))
+        self._end_down_gap(state, int(block.t_run_ns[0]), int(block.t_utc_ns[0]))
         if state.frame is not None and not state.frame.fits(block, service):
             self._close(block.instrument, state)
+        result = self._judge(block, state)
         if state.frame is None:
             state.frame = OpenFrame(state.n_next, service, self._clock.run_ns())
-        result = self._engine.process(block, state.n_next)
         state.frame.add(block, result)
         state.late.add(result.decisions)
         state.n_next += len(block)
-        state.last_run_ns, state.last_utc_ns = int(block.t_run_ns[-1]), int(block.t_utc_ns[-1])
+        self._see_rows(state, block)
         self.rows += len(block)
         self.readings += len(block) * len(block.layout.channels)
-        if state.frame.rows >= FRAME_ROWS_MAX:
-            self._close(block.instrument, state)
+        if state.frame.full:
+            try:
+                self._close(block.instrument, state)
+            except JournalFullError:
+                LOG.warning("a frame of %s waits for room in the journal", block.instrument)
+
+    @staticmethod
+    def _see_rows(state: _Instrument, block: Block) -> None:
+        state.last_run_ns, state.last_utc_ns = int(block.t_run_ns[-1]), int(block.t_utc_ns[-1])
+        state.account(state.last_run_ns, state.last_utc_ns)
+
+    def _judge(self, block: Block, state: _Instrument) -> QcResult:
+        """Ask the rules; should they fail, the rows are still rows, and not evaluated."""
+        try:
+            result = self._engine.process(block, state.n_next)
+        except Exception as error:
+            LOG.exception("the rules of %s failed", block.instrument)
+            text = f"{type(error).__name__}: {error}"
+            if text != state.qc_error:
+                state.qc_error = text
+                self._tell(
+                    event_body("qc-failed", instrument=block.instrument, n=state.n_next, error=text),
+                    block.instrument,
+                )
+            return unjudged(block)
+        state.qc_error = ""
+        return result
 
     def _take_gap(self, gap: Gap) -> None:
         state = self._of(gap.instrument)
         self._close(gap.instrument, state)
-        if state.gap is not None and state.gap.cause == "daemon-down":
-            self._end_down_gap(state, gap.from_run_ns, gap.from_utc_ns)
+        self._end_down_gap(state, gap.from_run_ns, gap.from_utc_ns)
         if state.gap is None or state.gap.from_run_ns != gap.from_run_ns:
             state.late.add(self._engine.gap(gap.instrument))
-        state.gap = None if gap.ended else gap
         record = self._sink.append("gap", gap_body(gap), instrument=gap.instrument)
+        self._see_gap(state, gap)
         self._say(state, record, force=True)
 
+    @staticmethod
+    def _see_gap(state: _Instrument, gap: Gap) -> None:
+        state.gap = None if gap.ended else gap
+        if gap.ended:
+            state.account(gap.to_run_ns, gap.to_utc_ns)
+
     def close_due(self) -> None:
-        """Close every frame whose oldest row has waited its time; called every few tens of milliseconds."""
-        due_ns = self._clock.run_ns() - FRAME_DELAY_NS
+        """Close every frame whose oldest row has waited its time; called every few tens of milliseconds.
+
+        A frame that cannot be closed does not keep those of other instruments; its error is raised at the end.
+        """
+        now_ns = self._clock.run_ns()
+        failures: list[Exception] = []
         for instrument, state in self._instruments.items():
-            if state.frame is not None and state.frame.opened_ns <= due_ns:
-                self._close(instrument, state)
+            try:
+                if state.frame is None:
+                    self._say(state, None, force=False)
+                elif state.frame.opened_ns <= now_ns - FRAME_DELAY_NS:
+                    self._close(instrument, state)
+            except JournalFullError:
+                return  # they stay open until there is room
+            except Exception as error:  # noqa: BLE001 - raised below
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     def close_all(self) -> None:
         """Close every open frame, whatever its age."""
@@ -153,33 +234,47 @@ class Intake:
         for instrument, state in self._instruments.items():
             self._close(instrument, state)
             state.late.add(self._engine.flush(instrument))
-            for flags in state.late.due(self._clock.run_ns(), force=True):
-                self._sink.append("flags", encode_flags(flags), instrument=instrument)
+            self._say(state, None, force=True)
 
     def _close(self, instrument: str, state: _Instrument) -> None:
         if state.frame is None:
             return
-        block = state.frame.joined()
-        frame = state.frame.close(self._sink.stored_offsets(instrument, block.t_utc_ns), block)
+        frame = state.frame.close(self._sink.stored_offsets)
+        record = self._sink.append("data", encode_frame(frame), instrument=instrument)
         state.frame = None
         state.late.remember(frame)
-        record = self._sink.append("data", encode_frame(frame), instrument=instrument)
         for body in state.onsets.of_frame(frame):
-            self._sink.append("event", body, instrument=instrument)
+            self._tell(body, instrument)
         self._say(state, record, force=False)
 
-    def _say(self, state: _Instrument, record: Record, *, force: bool) -> None:
-        for index, flags in enumerate(state.late.due(self._clock.run_ns(), force=force)):
-            by = By("qc", VERSION, record.seq, index)
-            self._sink.append("flags", encode_flags(flags), instrument=flags.instrument, by=by)
-            for body in state.onsets.of_flags(flags, self._clock.run_ns()):
-                self._sink.append("event", body, instrument=flags.instrument)
-            if state.late.unplaced:
+    def _tell(self, body: Body, instrument: str) -> None:
+        """Append an event about rows whose flags say the same: where there is no room, they must do."""
+        try:
+            self._sink.append("event", body, instrument=instrument)
+        except JournalFullError as error:
+            LOG.warning("event %s of %s is left out: %s", body["code"], instrument, error)
+
+    def _say(self, state: _Instrument, record: Record | None, *, force: bool) -> None:
+        """Record late flags that are due, as following from `record` or else the last one before."""
+        if record is not None:
+            state.cause = record.seq, 0
+        now_ns = self._clock.run_ns()
+        for flags in state.late.due(now_ns, force=force):
+            seq, index = state.cause
+            by = By("qc", VERSION, seq, index) if seq >= 0 else None
+            try:
+                self._sink.append("flags", encode_flags(flags), instrument=flags.instrument, by=by)
+            except JournalFullError:
+                return  # they stay due
+            state.cause = seq, index + 1
+            unplaced = state.late.said(flags, now_ns)
+            for body in state.onsets.of_flags(flags, now_ns):
+                self._tell(body, flags.instrument)
+            if unplaced:
                 body = event_body(
-                    "flags-unplaced", instrument=flags.instrument, rule=flags.rule, count=state.late.unplaced
+                    "flags-unplaced", instrument=flags.instrument, rule=flags.rule, count=unplaced
                 )
-                self._sink.append("event", body, instrument=flags.instrument)
-                state.late.unplaced = 0
+                self._tell(body, flags.instrument)
 
     def last_rows(self) -> dict[str, dict[str, int | str | None]]:
         """By instrument: rows taken, UTC of the last one, and the cause of the gap that is open."""
@@ -195,7 +290,11 @@ class Intake:
     # ------------------------------------------------------------------------------------------ restart
 
     def snapshot(self) -> bytes:
-        """State after every row taken so far; open frames are closed first: the journal then holds them."""
+        """State after every row taken so far; open frames are closed first: the journal then holds them.
+
+        Raises:
+            JournalFullError: a frame cannot be closed now.
+        """
         self.close_all()
         instruments = {
             name: [
@@ -203,6 +302,7 @@ class Intake:
                 known.last_run_ns,
                 known.last_utc_ns,
                 None if known.gap is None else asdict(known.gap),
+                known.accounted,
                 known.late.save(),
             ]
             for name, known in self._instruments.items()
@@ -211,86 +311,128 @@ class Intake:
         return packed
 
     def restore(self, state: bytes) -> None:
-        """Take up a snapshot."""
+        """Take up a snapshot.
+
+        Raises:
+            ValueError, TypeError: it is none; nothing was taken up.
+        """
         instruments, engine = msgpack.unpackb(state)
-        self._engine.restore(engine)
-        for name, (n_next, last_run_ns, last_utc_ns, gap, late) in instruments.items():
-            known = self._of(name)
+        restored = {}
+        for name, (n_next, last_run_ns, last_utc_ns, gap, accounted, late) in instruments.items():
+            known = restored[name] = _Instrument(LateFlags(name))
             known.n_next, known.last_run_ns, known.last_utc_ns = n_next, last_run_ns, last_utc_ns
             known.gap = None if gap is None else Gap(**gap)
+            known.accounted = None if accounted is None else (accounted[0], accounted[1])
             known.late.load(late)
+        self._instruments = restored
+        self._engine.restore(engine)
 
     def replay(self, record: Record) -> None:
         """Bring the state forward over a record that came after the snapshot, without appending anything."""
-        if record.kind == "data":
-            frame = decode_frame(record.body)
-            state = self._of(frame.block.instrument)
-            state.late.add(self._engine.process(frame.block, frame.n_first).decisions)
-            state.late.remember(frame)
-            state.n_next = frame.n_first + len(frame.block)
-            state.last_run_ns, state.last_utc_ns = (
-                int(frame.block.t_run_ns[-1]),
-                int(frame.block.t_utc_ns[-1]),
-            )
-        elif record.kind == "gap":
-            gap = Gap(**record.body)
-            state = self._of(gap.instrument)
-            if state.gap is None or state.gap.from_run_ns != gap.from_run_ns:
-                state.late.add(self._engine.gap(gap.instrument))
-            state.gap = None if gap.ended else gap
-        elif record.kind == "flags":
-            flags = decode_flags(record.body)
-            self._of(flags.instrument).late.already_said(flags)
+        match record.kind:
+            case "data":
+                frame = decode_frame(record.body)
+                state = self._of(frame.block.instrument)
+                state.n_next = frame.n_first
+                try:
+                    state.late.add(self._engine.process(frame.block, frame.n_first).decisions)
+                except Exception:
+                    LOG.exception("the rules of %s failed at record %d", frame.block.instrument, record.seq)
+                state.late.remember(frame)
+                state.n_next = frame.n_first + len(frame.block)
+                self._see_rows(state, frame.block)
+                state.cause = record.seq, 0
+            case "gap":
+                gap = Gap(**record.body)
+                state = self._of(gap.instrument)
+                if state.gap is None or state.gap.from_run_ns != gap.from_run_ns:
+                    known = gap.cause != "daemon-down" or self._vouched
+                    state.late.add(self._engine.gap(gap.instrument, duration_known=known))
+                self._see_gap(state, gap)
+                state.cause = record.seq, 0
+            case "flags":
+                flags = decode_flags(record.body)
+                state = self._of(flags.instrument)
+                state.late.already_said(flags)
+                state.cause = state.cause[0], state.cause[1] + 1
+            case "event" if record.body.get("code") == "daemon-start":
+                self._vouched = record.body["args"].get("downtime_s") != "unknown"
+
+    def known(self) -> set[str]:
+        """Instruments that were ever heard of, in this configuration or an earlier one."""
+        return set(self._instruments)
 
     def begin(
         self, instrument: str, period_ns: int, stopped_run_ns: int, stopped_utc_ns: int, *, known: bool
     ) -> None:
-        """Account for the time since the instrument's last row, in which the daemon was down.
+        """Account for the time since the instrument's last row or gap, in which nobody polled it.
 
         Args:
             instrument: its id.
             period_ns: its poll interval; 0 for one that is not polled.
             stopped_run_ns: gateway time of the last durable record before this start.
             stopped_utc_ns: the same in UTC.
-            known: whether a clock vouches for the downtime's length; if none does, rules forget the past.
+            known: whether a clock vouches for the length of the time; if none does, rules forget the past.
         """
         state = self._of(instrument)
-        if state.last_run_ns is None or state.last_utc_ns is None:
+        self._periods_ns[instrument] = period_ns
+        self._end_open_gap(state, stopped_run_ns, stopped_utc_ns, period_ns)
+        if state.accounted is None:
             return
-        from_run_ns, from_utc_ns = state.last_run_ns, state.last_utc_ns
-        if state.gap is not None:
-            ended = max(stopped_run_ns, state.gap.to_run_ns)
-            body = asdict(state.gap) | {
-                "to_run_ns": ended,
-                "to_utc_ns": max(stopped_utc_ns, state.gap.to_utc_ns),
-                "polls": max(state.gap.polls, _polls(state.gap.from_run_ns, ended, period_ns)),
-                "ended": True,
-            }
-            closing = Gap(**body)
-            self._sink.append("gap", gap_body(closing), instrument=instrument)
-            from_run_ns, from_utc_ns = closing.to_run_ns, closing.to_utc_ns
+        from_run_ns, from_utc_ns = state.accounted
         state.late.add(self._engine.gap(instrument, duration_known=known))
-        now_ns = self._clock.run_ns()
+        now_ns = max(from_run_ns, self._clock.run_ns())
         gap = Gap(
             instrument, from_run_ns, now_ns, from_utc_ns, self._clock.utc_ns(),
             _polls(from_run_ns, now_ns, period_ns), "daemon-down", ended=False,
         )  # fmt: skip
+        record = self._sink.append("gap", gap_body(gap), instrument=instrument)
         state.gap = gap
-        self._say(state, self._sink.append("gap", gap_body(gap), instrument=instrument), force=True)
-        self._periods_ns[instrument] = period_ns
+        self._say(state, record, force=True)
 
-    def _end_down_gap(self, state: _Instrument, to_ns: int, to_utc_ns: int) -> None:
-        gap, state.gap = state.gap, None
+    def interrupted(self, instrument: str, period_ns: int) -> None:
+        """Account for the time until the next row of an instrument whose driver failed and is started again."""
+        self.begin(instrument, period_ns, self._clock.run_ns(), self._clock.utc_ns(), known=True)
+
+    def leave(self, instrument: str, stopped_run_ns: int, stopped_utc_ns: int) -> None:
+        """End what is open of an instrument that is no longer configured: nobody polls it from here on."""
+        state = self._of(instrument)
+        self._end_open_gap(state, stopped_run_ns, stopped_utc_ns, 0)
+        state.late.add(self._engine.flush(instrument))
+        self._say(state, None, force=True)
+
+    def _end_open_gap(
+        self, state: _Instrument, stopped_run_ns: int, stopped_utc_ns: int, period_ns: int
+    ) -> None:
+        gap = state.gap
         if gap is None:
             return
-        period_ns = self._periods_ns.get(gap.instrument, 0)
+        to_run_ns = max(stopped_run_ns, gap.to_run_ns)
         body = asdict(gap) | {
-            "to_run_ns": to_ns,
-            "to_utc_ns": to_utc_ns,
-            "polls": max(0, _polls(gap.from_run_ns, to_ns, period_ns) - 1),
+            "to_run_ns": to_run_ns,
+            "to_utc_ns": stopped_utc_ns if to_run_ns == stopped_run_ns else gap.to_utc_ns,
+            "polls": max(gap.polls, _polls(gap.from_run_ns, to_run_ns, period_ns)),
             "ended": True,
         }
-        self._sink.append("gap", gap_body(Gap(**body)), instrument=gap.instrument)
+        self._sink.append("gap", body, instrument=gap.instrument)
+        self._see_gap(state, Gap(**body))
+
+    def _end_down_gap(self, state: _Instrument, to_ns: int, to_utc_ns: int) -> None:
+        """End the gap of a downtime, if one is open: the instrument is polled again."""
+        gap = state.gap
+        if gap is None or gap.cause != "daemon-down":
+            return
+        period_ns = self._periods_ns.get(gap.instrument, 0)
+        # A gap that follows a row begins one period before the first poll left out.
+        after_row = gap.from_run_ns == state.last_run_ns
+        body = asdict(gap) | {
+            "to_run_ns": max(gap.from_run_ns, to_ns),
+            "to_utc_ns": to_utc_ns,
+            "polls": max(0, _polls(gap.from_run_ns, to_ns, period_ns) - after_row),
+            "ended": True,
+        }
+        self._sink.append("gap", body, instrument=gap.instrument)
+        self._see_gap(state, Gap(**body))
 
 
 def _polls(from_ns: int, to_ns: int, period_ns: int) -> int:

@@ -71,6 +71,27 @@ CATALOGUE: dict[str, EventKind] = {
         "Journal segment {segment} has bytes that cannot be read; set aside",
         "记录分段 {segment} 有无法读取的字节,已隔离",
     ),
+    "snapshot-unreadable": EventKind(
+        "warning",
+        "The saved state of {consumer} could not be taken up; all records were read again",
+        "{consumer} 的保存状态无法读取,已重读全部记录",
+    ),
+    "journal-repaired": EventKind(
+        "warning",
+        "The journal was repaired at the start: {torn_bytes} torn bytes cut; description rebuilt: "
+        "{meta_rebuilt}",
+        "启动时已修复记录:截去残缺字节 {torn_bytes},重建描述:{meta_rebuilt}",
+    ),
+    "trusted-keys-damaged": EventKind(
+        "alarm",
+        "The pinned collector keys cannot be read; those known before stay in force: {error}",
+        "已固定的采集端密钥无法读取,沿用先前密钥:{error}",
+    ),
+    "qc-failed": EventKind(
+        "alarm",
+        "{instrument}: the rules failed on rows from {n} on, which stand as not evaluated: {error}",
+        "{instrument}:自第 {n} 行起质控规则运行失败,这些行记为未评价:{error}",
+    ),
     "storage-trouble": EventKind(
         "alarm",
         "The journal cannot be written since {since}: {error}; records wait in memory",

@@ -1,0 +1,134 @@
+"""`read`: one instrument, directly, before it goes into service."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from config import Exit
+from config.validation import did_you_mean
+from drivers.compose import open_drivers
+from gateway.cli.common import (
+    DEFAULT_CONFIG,
+    ERR,
+    LOOK,
+    OUT,
+    ConfigOption,
+    JsonOption,
+    example,
+    fail,
+    print_json,
+    run,
+    site_of,
+    table,
+)
+from pipeline.qc import QcEngine
+from pipeline.records import Block, DeviceEvent, Flag, Gap, Status, SystemClock
+from pipeline.records.events import render_event, told
+from pipeline.records.flags import status_name
+
+if TYPE_CHECKING:
+    from drivers.registry import AnyInstrument
+    from gateway.site import LoadedSite
+
+Json = dict[str, Any]
+PATIENCE_S = 5.0
+"""Beyond three time-outs of the instrument: the first poll comes within a second, a connection takes some."""
+LOST = "instrument-lost"
+SILENT = frozenset({int(Status.NO_ANSWER), int(Status.DISCONNECTED)})
+
+
+def read(
+    instrument: Annotated[str, typer.Argument(help="Id of the instrument in the site file.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    watch: Annotated[bool, typer.Option("--watch/--once", help="Go on until Ctrl-C.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read one instrument directly and show raw bytes, values, status and QC flags. Records nothing.
+
+    A serial port serves one program: stop the daemon first. Ends with 0 when every value came, 1 when one
+    is missing, 69 when nothing answers.
+    """
+    site = site_of(config)
+    known = [settings.id for settings in site.settings.instrument]
+    if instrument not in known:
+        advice = did_you_mean(instrument, known) or f"there are: {', '.join(known) or 'none'}"
+        fail(Exit.USAGE, f"no instrument '{instrument}' in {config}; {advice}")
+    settings = site.settings.instrument[known.index(instrument)]
+    shown: Json | None = run(_read(site, settings, watch=watch, as_json=as_json))
+    if shown is None or {each["status_code"] for each in shown["channels"]} <= SILENT:
+        fail(
+            Exit.UNAVAILABLE,
+            f"no answer from {instrument} at {settings.endpoint}; check power, cable, address and line "
+            "settings, and that no other program uses the port",
+        )
+    if any(each["status_code"] != Status.GOOD for each in shown["channels"]):
+        raise typer.Exit(int(Exit.FINDINGS))
+
+
+async def _read(site: LoadedSite, settings: AnyInstrument, *, watch: bool, as_json: bool) -> Json | None:
+    """Show exchanges; returns the last one, None when there was none."""
+    engine = QcEngine({settings.id: site.qc()[settings.id]}, site.intervals_s())
+    await asyncio.to_thread(engine.warm)
+    (driver,) = open_drivers([settings], SystemClock(), random.Random())  # noqa: S311 - jitter
+    n_next, shown = 0, None
+    try:
+        async with asyncio.timeout(None if watch else PATIENCE_S + 3 * settings.timeout_s), driver:
+            async for item in driver.stream():
+                if isinstance(item, Block):
+                    shown = _as_shown(item, engine, n_next)
+                    n_next += len(item)
+                    (print_json if as_json else _show)(shown)
+                elif isinstance(item, DeviceEvent):
+                    ERR.print(render_event(told(item), "en"), markup=False)
+                elif isinstance(item, Gap) and not item.ended:
+                    ERR.print(f"not polled: {item.cause}", markup=False)
+                gave_up = isinstance(item, DeviceEvent) and item.code == LOST
+                if not watch and (shown is not None or gave_up):
+                    break
+    except TimeoutError:
+        return shown
+    return shown
+
+
+def _as_shown(block: Block, engine: QcEngine, n_first: int) -> Json:
+    """Gather what is shown of a block's last row."""
+    result = engine.process(block, n_first)
+    channels = []
+    for position, channel in enumerate(block.layout.channels):
+        code = int(block.status[position, -1])
+        value = block.column(channel.name)[-1]
+        channels.append({
+            "channel": channel.name,
+            "value": getattr(value, "item", lambda value=value: value)() if code == Status.GOOD else None,
+            "unit": channel.unit,
+            "status": status_name(code),
+            "status_code": code,
+            "flag": Flag(int(result.flag[position, -1])).name.lower(),
+        })  # fmt: skip
+    return {
+        "t_utc_ns": int(block.t_utc_ns[-1]),
+        "channels": channels,
+        "round_trip_ms": (int(block.t_response_ns[-1]) - int(block.t_request_ns[-1])) / 1e6,
+        "raw": block.raw[-1].hex(" ") if block.raw is not None else "",
+    }
+
+
+def _show(shown: Json) -> None:
+    rows = table("channel", "value", "unit", "status", "flag")
+    for each in shown["channels"]:
+        value = "-" if each["value"] is None else str(each["value"])
+        rows.add_row(each["channel"], value, each["unit"], each["status"], each["flag"])
+    OUT.print(rows)
+    OUT.print(f"round trip {shown['round_trip_ms']:.2f} ms  raw {shown['raw'] or 'not kept'}", markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        rich_help_panel=LOOK,
+        epilog=example("read -c gateway.toml balance-1", "read -c gateway.toml balance-1 --watch"),
+    )(read)
