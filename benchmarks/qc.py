@@ -1,20 +1,23 @@
-"""Speed and memory of the rules on the stream: `python -m benchmarks.qc [--json] [--repeats N]`.
+"""Speed of the rules on the stream: `python -m benchmarks.qc [--json] [--repeats N] [--ioos PYTHON]`.
 
-One thread, warm kernels, seeded noise (normal, sd 0.3 around 20, one decimal) without faults. The rule set is
-all rules of the first release: missing, range, rate, spike, exact flat line over 60 s at 10 Hz, gap, order
-and duplicate. Every figure is the median of the repeats.
+One thread, warm kernels, seeded noise (normal, sd 0.3 around 20, one decimal) without faults, 10 Hz. The core
+set: missing, range, rate, spike, exact flat line over 60 s, gap, order, duplicate, repeated value, noise
+over 60 s, EWMA and CUSUM; the wide set adds Hampel and level shift over 15 readings. Beside it, if an
+interpreter that has ioos_qc is named: its four tests, aggregated, at 1 Hz. Figures are medians.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,29 +26,45 @@ from benchmarks.machine import describe_machine
 from benchmarks.results import section_text, show
 from pipeline.qc import ChannelQc, QcEngine
 from pipeline.qc.settings import FlatLineQc, GapQc, RangeQc, RateQc, SpikeQc
+from pipeline.qc.settings_charts import CusumQc, EwmaQc, HampelQc, LevelShiftQc
+from pipeline.qc.settings_windows import NoiseQc, RepeatedQc
 from pipeline.records import Block, Channel, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-RULES = ChannelQc(
+FOUR = ChannelQc(
     range=RangeQc(fail_low=0, suspect_low=5, suspect_high=35, fail_high=40),
-    rate=RateQc(suspect=50, fail=100),
+    rate=RateQc(suspect=50),
     spike=SpikeQc(suspect=10, fail=20),
     flat_line=FlatLineQc(tolerance=0.05, suspect_s=30, fail_s=60),
-    gap=GapQc(interval_s=1.5),
+)
+"""The four tests that ioos_qc runs beside us, with the same limits."""
+CORE = FOUR.model_copy(
+    update={
+        "gap": GapQc(interval_s=1.5),
+        "repeated": RepeatedQc(suspect_n=20, fail_n=50),
+        "noise": NoiseQc(suspect_low=0.01, suspect_high=1, window_s=60),
+        "ewma": EwmaQc(centre=20, sigma=0.3, suspect_k=4, fail_k=6),
+        "cusum": CusumQc(target=20, sigma=0.3, suspect_h=8, fail_h=12),
+    }
+)
+WIDE = CORE.model_copy(
+    update={"hampel": HampelQc(suspect_k=5, fail_k=8), "level_shift": LevelShiftQc(suspect=2, fail=4)}
 )
 INTERVAL_NS = 100_000_000
 SEED = 20261122
 SHAPES = {"stream": (10, 100_000, 10_000), "small_call": (1, 200_000, 10), "wide_call": (1000, 1000, 1)}
 """Name to channels, rows in all, rows in a call."""
+PEER_ROWS = 1_000_000
+PEER_SCRIPT = Path(__file__).with_name("qc_ioos.py")
 
 
-def blocks(channels: int, rows: int, rows_each: int) -> list[Block]:
-    """Make the rows of an instrument, 10 Hz, cut into blocks."""
+def blocks(channels: int, rows: int, rows_each: int, interval_ns: int = INTERVAL_NS) -> list[Block]:
+    """Make the rows of an instrument, cut into blocks."""
     layout = Layout(tuple(Channel(f"c{k}", unit="°C") for k in range(channels)))
     values = np.random.default_rng(SEED).normal(20, 0.3, (channels, rows)).round(1)
-    times = np.arange(rows, dtype=np.int64) * INTERVAL_NS
+    times = np.arange(rows, dtype=np.int64) * interval_ns
     whole = Block(
         "bench", layout, times, times, times, times, np.zeros(values.shape, np.uint8), values,
         np.zeros((0, rows), np.int64), np.zeros((0, rows), np.uint64),
@@ -53,16 +72,16 @@ def blocks(channels: int, rows: int, rows_each: int) -> list[Block]:
     return [whole.rows(start, start + rows_each) for start in range(0, rows, rows_each)]
 
 
-def engine(channels: int) -> QcEngine:
-    """Make a warm engine with the whole rule set on every channel."""
-    made = QcEngine({"bench": {f"c{k}": RULES for k in range(channels)}}, {"bench": INTERVAL_NS / 1e9})
+def engine(channels: int, rules: ChannelQc, interval_ns: int = INTERVAL_NS) -> QcEngine:
+    """Make a warm engine with a rule set on every channel."""
+    made = QcEngine({"bench": {f"c{k}": rules for k in range(channels)}}, {"bench": interval_ns / 1e9})
     made.warm()
     return made
 
 
-def pass_s(pieces: Sequence[Block]) -> float:
+def pass_s(pieces: Sequence[Block], rules: ChannelQc) -> float:
     """Time one pass of all blocks through a new engine, in seconds; the first block is not counted."""
-    made, n = engine(len(pieces[0].layout.channels)), 0
+    made, n = engine(len(pieces[0].layout.channels), rules), 0
     made.process(pieces[0], n)
     gc.collect()
     gc.disable()
@@ -75,21 +94,55 @@ def pass_s(pieces: Sequence[Block]) -> float:
     return elapsed_s
 
 
-def speed(shape: str, repeats: int) -> dict[str, float]:
-    """Measure one shape of calls: microseconds a call and million readings a second."""
+def speed(shape: str, rules: ChannelQc, repeats: int) -> dict[str, float]:
+    """Measure one shape of calls: microseconds a call and readings a second."""
     channels, rows, rows_each = SHAPES[shape]
     pieces = blocks(channels, rows, rows_each)
-    call_us = statistics.median(pass_s(pieces) for _ in range(repeats)) / (len(pieces) - 1) * 1e6
+    call_us = statistics.median(pass_s(pieces, rules) for _ in range(repeats)) / (len(pieces) - 1) * 1e6
     return {"us_per_call": call_us, "readings_per_s": channels * rows_each / call_us * 1e6}
+
+
+def rule_ns(repeats: int) -> dict[str, float]:
+    """Measure what each table of rules costs a reading by itself, in ns, the loop over the rows included."""
+    names = [name for name in ChannelQc.model_fields if getattr(WIDE, name)]
+    alone = {name: ChannelQc(**{name: getattr(WIDE, name)}) for name in names}
+    return {name: 1e9 / speed("stream", rules, repeats)["readings_per_s"] for name, rules in alone.items()}
+
+
+def beside_ioos(python: str, repeats: int) -> dict[str, float]:
+    """Run the four tests here and in a process of the peer, on the same readings (1 Hz)."""
+    (block,) = blocks(1, PEER_ROWS, PEER_ROWS, 10**9)
+    pieces = blocks(1, PEER_ROWS, PEER_ROWS // 100, 10**9)
+    with tempfile.TemporaryDirectory() as folder:
+        values, times = Path(folder, "values.npy"), Path(folder, "times.npy")
+        np.save(values, block.f8[0])
+        np.save(times, block.t_run_ns // 10**9)
+        done = subprocess.run(
+            [python, str(PEER_SCRIPT), str(values), str(times), str(repeats)],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+    theirs: dict[str, float] = json.loads(done.stdout)
+    ours = []
+    for _ in range(max(repeats, 5)):
+        made = engine(1, FOUR, 10**9)
+        start_s = time.perf_counter()
+        for k, piece in enumerate(pieces):
+            made.process(piece, k * len(piece))
+        ours.append(time.perf_counter() - start_s)
+    ours_s = statistics.median(ours)
+    return {
+        "ours_readings_per_s": PEER_ROWS / ours_s,
+        "ioos_readings_per_s": PEER_ROWS / theirs["seconds"],
+        "ratio": theirs["seconds"] / ours_s,
+    }
 
 
 def state_bytes() -> dict[str, int]:
     """Tell the memory that the engine carries for one channel."""
-    with_window, without = RULES, RULES.model_copy(update={"flat_line": None})
+    without = CORE.model_copy(update={"flat_line": None, "noise": None})
     found = {}
-    for name, qc in (("with_60_s_window", with_window), ("without_window", without)):
-        made = QcEngine({"bench": {"c0": qc}}, {"bench": INTERVAL_NS / 1e9})
-        made.warm()
+    for name, qc in (("with_60_s_windows", CORE), ("without_windows", without)):
+        made = engine(1, qc)
         made.process(blocks(1, 1, 1)[0], 0)
         found[name] = made.memory_bytes()
     return found
@@ -114,39 +167,55 @@ def start_s(repeats: int) -> dict[str, float]:
     return {"cold": statistics.median(cold), "warm": statistics.median(warm)}
 
 
-def measure(repeats: int) -> dict[str, Any]:
-    """Measure everything."""
-    engine(1)
+def measure(repeats: int, ioos: str | None) -> dict[str, Any]:
+    """Measure everything; without an interpreter that has ioos_qc the comparison is left out."""
+    engine(1, CORE)
     return {
         "machine": describe_machine(),
         "repeats": repeats,
-        **{shape: speed(shape, repeats) for shape in SHAPES},
+        "core": {shape: speed(shape, CORE, repeats) for shape in SHAPES},
+        "wide": {shape: speed(shape, WIDE, repeats) for shape in SHAPES},
+        "rule_ns": rule_ns(repeats),
+        "beside_ioos": None if ioos is None else beside_ioos(ioos, repeats),
         "state_bytes_per_channel": state_bytes(),
-        "start_s": start_s(repeats),
+        "start_s": start_s(min(repeats, 3)),
     }
 
 
 def results_section(found: dict[str, Any]) -> str:
     """Write the figures as a section of RESULTS.md."""
+    core, wide, peer = found["core"], found["wide"], found["beside_ioos"]
     state, start = found["state_bytes_per_channel"], found["start_s"]
     rows = [
-        ("10 channels × 10,000 rows a call", f"{found['stream']['readings_per_s'] / 1e6:.1f} M readings/s"),
         (
-            "1 channel × 10 rows a call, all included",
-            f"{found['small_call']['us_per_call']:.1f} µs a call",
+            "core set, 10 channels × 10,000 rows a call",
+            f"{core['stream']['readings_per_s'] / 1e6:.1f} M readings/s",
         ),
-        ("1,000 channels × 1 row a call", f"{found['wide_call']['us_per_call']:.0f} µs a call"),
-        ("memory of a channel, without windows", f"{state['without_window']} B"),
-        ("memory of a channel, flat line over 60 s at 10 Hz", f"{state['with_60_s_window']} B"),
+        ("with Hampel and level shift", f"{wide['stream']['readings_per_s'] / 1e6:.1f} M readings/s"),
+        (
+            "core set, 1 channel × 10 rows a call",
+            f"{core['small_call']['us_per_call']:.1f} µs a call",
+        ),
+        ("core set, 1,000 channels × 1 row a call", f"{core['wide_call']['us_per_call']:.0f} µs a call"),
+        *((f"{name} alone", f"{ns:.1f} ns a reading") for name, ns in found["rule_ns"].items()),
+        ("memory of a channel, core set without windows", f"{state['without_windows']} B"),
+        ("memory of a channel, two windows of 60 s at 10 Hz", f"{state['with_60_s_windows']} B"),
         ("import and kernels, cold cache", f"{start['cold']:.1f} s"),
         ("import and kernels, warm cache", f"{start['warm']:.2f} s"),
     ]
+    beside = "ioos_qc was not at hand (--ioos names an interpreter that has it)."
+    if peer is not None:
+        rows += [
+            ("four tests at 1 Hz, Yaosu", f"{peer['ours_readings_per_s'] / 1e6:.1f} M readings/s"),
+            ("four tests at 1 Hz, ioos_qc", f"{peer['ioos_readings_per_s'] / 1e6:.3f} M readings/s"),
+        ]
+        beside = f"On the four tests of ioos_qc, aggregated, it is {peer['ratio']:.0f} times as fast."
     text = (
-        f"One thread, medians of {found['repeats']}; all eight rules on every channel, flat line exact over "
-        "60 s at 10 Hz, normal noise of 0.3 around 20, one decimal. "
-        "What it means: with all rules on, a reading costs "
-        f"{1e9 / found['stream']['readings_per_s']:.0f} ns in long blocks; a call with ten rows, as a live "
-        f"instrument makes it, costs {found['small_call']['us_per_call']:.0f} µs."
+        f"One thread, medians of {found['repeats']}; the core set on every channel (missing, range, rate, "
+        "spike, flat line, gap, order, duplicate, repeated value, noise, EWMA, CUSUM), windows exact over "
+        "60 s at 10 Hz, normal noise of 0.3 around 20, one decimal. What it means: with the core set on, a "
+        "reading costs "
+        f"{1e9 / core['stream']['readings_per_s']:.0f} ns in long blocks. {beside}"
     )
     return section_text("QC rules on the stream", text, ("what", "measured"), rows)
 
@@ -156,8 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--repeats", type=int, default=5, help="repeats of each measurement (default 5)")
+    parser.add_argument("--ioos", metavar="PYTHON", help="interpreter of an environment that has ioos_qc")
     options = parser.parse_args(arguments)
-    found = measure(options.repeats)
+    found = measure(options.repeats, options.ioos)
     show(found, results_section, as_json=options.json)
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 QUIET_NS = 10_000_000_000
 """A rule that has not fired on a channel for this long begins anew when it fires again (gateway time)."""
-_UNTOLD = frozenset({"missing"})
-"""A missing value has its cause told already: the driver's own events and the gaps."""
+_UNTOLD = frozenset({"missing", "stability"})
+"""A missing value has its cause told already: the driver's own events and the gaps. *Stable* is no fault."""
 
 
 class Onsets:

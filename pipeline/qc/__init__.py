@@ -3,10 +3,11 @@
 from pipeline.qc.describe import Evidence, Sample
 from pipeline.qc.engine import SNAPSHOT_VERSION, Decision, QcEngine, QcResult
 from pipeline.qc.explain import explain_reading, explain_row
+from pipeline.qc.files.evaluation import Evaluation, evaluate
 from pipeline.qc.settings import ChannelQc
 from pipeline.qc.table import RULES
 
 __all__ = [
-    "RULES", "SNAPSHOT_VERSION", "ChannelQc", "Decision", "Evidence", "QcEngine", "QcResult", "Sample",
-    "explain_reading", "explain_row",
+    "RULES", "SNAPSHOT_VERSION", "ChannelQc", "Decision", "Evaluation", "Evidence", "QcEngine", "QcResult",
+    "Sample", "evaluate", "explain_reading", "explain_row",
 ]  # fmt: skip

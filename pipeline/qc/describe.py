@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipeline.qc.settings import SECONDS_PER
+from pipeline.qc.limits import SECONDS_PER
 from pipeline.records.flags import Flag, Status, status_name
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Evidence:
     """The valid reading before, None when it is not at hand."""
     following: Sample | None = None
     """The valid reading after, None when it is not at hand."""
+    history: tuple[Sample, ...] = ()
+    """Valid readings up to and including this one, as far as they are at hand."""
     flag: int = Flag.SUSPECT
     """The flag that was given, for rules whose evidence lies in an earlier window."""
 
@@ -60,11 +62,12 @@ _STATUS_ZH = {
     Status.DEVICE_ERROR: "仪器故障",
     Status.BUSY: "仪器忙",
 }
-_LEVEL = {Flag.SUSPECT: ("suspect", "可疑"), Flag.FAIL: ("fail", "失败")}
+LEVEL = {Flag.SUSPECT: ("suspect", "可疑"), Flag.FAIL: ("fail", "失败")}
 _METHOD = {"average": ("average", "平均法"), "differential": ("differential", "差分法")}
 
 
-def _same(text: str) -> tuple[str, str]:
+def same(text: str) -> tuple[str, str]:
+    """Give one text for both languages."""
     return text, text
 
 
@@ -92,8 +95,9 @@ def _beyond(magnitude: float, suspect: float | None, fail: float | None) -> tupl
     return None
 
 
-def _limits(suspect: float | None, fail: float | None, unit: str) -> tuple[str, str]:
-    pairs = [(_LEVEL[Flag.SUSPECT], suspect), (_LEVEL[Flag.FAIL], fail)]
+def limits_of(suspect: float | None, fail: float | None, unit: str) -> tuple[str, str]:
+    """Write both limits, as far as they are given."""
+    pairs = [(LEVEL[Flag.SUSPECT], suspect), (LEVEL[Flag.FAIL], fail)]
     shown = [(level, quantity(limit, unit)) for level, limit in pairs if limit is not None]
     return tuple(", ".join(f"{level[k]} {limit}" for level, limit in shown) for k in (0, 1))  # type: ignore[return-value]  # two
 
@@ -119,15 +123,15 @@ def gross_range(qc: RangeQc, evidence: Evidence) -> Case:
     for level, low, high in pairs:
         for case, limit in (("below", low), ("above", high)):
             if limit is not None and (value < limit if case == "below" else value > limit):
-                shown = {"value": _same(quantity(value, unit)), "limit": _same(quantity(limit, unit))}
-                return Case(case, {**shown, "level": _LEVEL[level]})
+                shown = {"value": same(quantity(value, unit)), "limit": same(quantity(limit, unit))}
+                return Case(case, {**shown, "level": LEVEL[level]})
     return Case("unknown", {})
 
 
 def rate(qc: RateQc, evidence: Evidence) -> Case:
     """Explain a rate of change in the unit of time of its limits."""
     unit = f"{evidence.unit or '1'}/{qc.per}"
-    values = {"limits": _limits(qc.suspect, qc.fail, unit)}
+    values = {"limits": limits_of(qc.suspect, qc.fail, unit)}
     previous = evidence.previous
     if previous is None or evidence.t_run_ns <= previous.t_run_ns:
         return Case("unknown", values)
@@ -137,8 +141,8 @@ def rate(qc: RateQc, evidence: Evidence) -> Case:
     if beyond is None:
         return Case("unknown", values)
     level, limit = beyond
-    values["rate"] = _same(computed(shown, limit, unit))
-    return Case("fired", {**values, "limit": _same(quantity(limit, unit)), "level": _LEVEL[level]})
+    values["rate"] = same(computed(shown, limit, unit))
+    return Case("fired", {**values, "limit": same(quantity(limit, unit)), "level": LEVEL[level]})
 
 
 def _spike_height(qc: SpikeQc, left: float, middle: float, right: float) -> float:
@@ -150,7 +154,7 @@ def _spike_height(qc: SpikeQc, left: float, middle: float, right: float) -> floa
 def spike(qc: SpikeQc, evidence: Evidence) -> Case:
     """Explain a spike by its height over its neighbours."""
     unit, previous, following = evidence.unit, evidence.previous, evidence.following
-    values = {"limits": _limits(qc.suspect, qc.fail, unit), "method": _METHOD[qc.method]}
+    values = {"limits": limits_of(qc.suspect, qc.fail, unit), "method": _METHOD[qc.method]}
     if previous is None or following is None:
         return Case("unknown", values)
     height = _spike_height(qc, previous.value, evidence.value, following.value)
@@ -158,8 +162,8 @@ def spike(qc: SpikeQc, evidence: Evidence) -> Case:
     if beyond is None:
         return Case("unknown", values)
     level, limit = beyond
-    values["height"] = _same(computed(height, limit, unit))
-    return Case("fired", {**values, "limit": _same(quantity(limit, unit)), "level": _LEVEL[level]})
+    values["height"] = same(computed(height, limit, unit))
+    return Case("fired", {**values, "limit": same(quantity(limit, unit)), "level": LEVEL[level]})
 
 
 def flat_line(qc: FlatLineQc, evidence: Evidence) -> Case:
@@ -168,26 +172,26 @@ def flat_line(qc: FlatLineQc, evidence: Evidence) -> Case:
     level = Flag.FAIL if failed else Flag.SUSPECT
     duration_s = qc.fail_s if failed else qc.suspect_s
     return Case("fired", {
-        "tolerance": _same(quantity(qc.tolerance, evidence.unit)),
-        "duration": _same(quantity(duration_s or 0.0, "s")),
-        "level": _LEVEL[level],
+        "tolerance": same(quantity(qc.tolerance, evidence.unit)),
+        "duration": same(quantity(duration_s or 0.0, "s")),
+        "level": LEVEL[level],
     })  # fmt: skip
 
 
 def gap(qc: GapQc, evidence: Evidence) -> Case:
     """Explain a gap by its length."""
-    limit = _same(quantity(qc.interval_s or 0.0, "s"))
+    limit = same(quantity(qc.interval_s or 0.0, "s"))
     if evidence.previous is None:
         return Case("unknown", {"limit": limit})
     interval_ns = evidence.t_run_ns - evidence.previous.t_run_ns
-    return Case("fired", {"limit": limit, "interval": _same(_seconds(interval_ns))})
+    return Case("fired", {"limit": limit, "interval": same(_seconds(interval_ns))})
 
 
 def stamp(_qc: GapQc, evidence: Evidence) -> Case:
     """Explain a backward time stamp by how far it went back."""
     if evidence.previous is None:
         return Case("unknown", {})
-    return Case("fired", {"behind": _same(_seconds(evidence.previous.t_utc_ns - evidence.t_utc_ns))})
+    return Case("fired", {"behind": same(_seconds(evidence.previous.t_utc_ns - evidence.t_utc_ns))})
 
 
 def same_stamp(_qc: GapQc, _evidence: Evidence) -> Case:

@@ -1,10 +1,11 @@
 """The fused kernel: all channels of a block in one call, the rules of the table in order.
 
-The rules are chained into one function, which the compiler inlines; which of them run is data, one bit for
-each rule and channel. Numba's disk cache looks only at the file of the function that it caches, so the driver
-carries a digest of every file that goes into it: a changed kernel can never meet an old cached one.
+The rules are joined into one function, which the compiler inlines: for each channel and each tile of rows one
+rule after the other goes over the rows. Which of them run is data, one bit for each rule and channel. Numba's
+disk cache looks only at the file of the function that it caches, so the driver carries a digest of every file
+that goes into it: a changed kernel can never meet an old cached one.
 """
-# ruff: noqa: ARG001, PLR0917 - the links of the chain share one signature; a kernel has no keywords
+# ruff: noqa: ARG001, PLR0913, PLR0917 - the functions of the tree share one signature; a kernel has no keywords
 
 from __future__ import annotations
 
@@ -27,23 +28,29 @@ from pipeline.qc.memory import (
     MISSING,
     OUT_CHANNEL,
     OUT_COUNT,
+    OUT_KINDS,
     OUT_OLDEST,
     TEXT,
+    TILE_ROWS,
     VALID,
 )
 from pipeline.records import flags
 from pipeline.records.flags import SEVERITY, Flag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-Found: TypeAlias = tuple[int, int, int]
-"""Rank of the worst verdict, reason bits, unevaluated bits."""
+    from pipeline.qc.rule import Rule
+
+Rows: TypeAlias = Any
+"""Values, status, gateway time, UTC, gateway time of arrival, first ordinal, ranks, masks: as a tuple."""
 
 _PASS = int(Flag.PASS)
 _NOT_EVALUATED = int(Flag.NOT_EVALUATED)
-_RANKS = SEVERITY.astype(np.int64)
-"""int64[10]: rank of each flag."""
+_RANKS = SEVERITY.copy()
+"""uint8[10]: rank of each flag; 0, a state that holds, has none."""
+_RANK_PASS = int(SEVERITY[_PASS])
+_RANK_UNEVALUATED = int(SEVERITY[_NOT_EVALUATED])
 _FLAG_OF_RANK = np.zeros(len(Flag) + 1, dtype=np.uint8)
 for _flag in Flag:
     _FLAG_OF_RANK[SEVERITY[_flag]] = _flag
@@ -53,6 +60,7 @@ SIGNATURE = types.int64(
     types.Array(types.uint8, 2, "C", readonly=True),  # status[c, n]
     types.Array(types.int64, 1, "C", readonly=True),  # t_run_ns[n]
     types.Array(types.int64, 1, "C", readonly=True),  # t_utc_ns[n]
+    types.Array(types.int64, 1, "C", readonly=True),  # t_response_ns[n]
     types.int64,  # ordinal of the first row
     types.float64[::1],  # memory, as float64
     types.int64[::1],  # the same memory, as int64
@@ -64,74 +72,80 @@ SIGNATURE = types.int64(
 """Explicit, so that one compilation serves all callers; read-only arrays (decoded frames) are accepted."""
 
 
-def _end() -> Callable[..., Any]:
-    @kernel
-    def end(  # noqa: PLR0913 - the links share one signature
-        x: float,
-        kind: int,
-        t_run: int,
-        t_utc: int,
-        n: int,
-        f: Slots,
-        i: Slots,
-        head: int,
-        out: Slots,
-        rank: int,
-        reason: int,
-        unevaluated: int,
-    ) -> Found:
-        return rank, reason, unevaluated
-
-    return end
+@kernel
+def _own(
+    values: Slots, kinds: Slots, c: int, row: int, at: int, partner: int, status: Slots
+) -> tuple[float, int]:
+    """Give value and kind of a row to a rule."""
+    return values[c, row], kinds[at]
 
 
-def _link(rule: table.Rule, rest: Callable[..., Any]) -> Callable[..., Any]:
-    """Put one rule in front of the others."""
-    judge = getattr(kernels, rule.kernel)
+@kernel
+def _difference(
+    values: Slots, kinds: Slots, c: int, row: int, at: int, partner: int, status: Slots
+) -> tuple[float, int]:
+    """Give the difference from the partner to a rule, and whether both are valid."""
+    beside = partner >= 0 and status[partner, row] == 0 and np.isfinite(values[partner, row])
+    if not beside or kinds[at] != VALID:
+        return 0.0, MISSING
+    return values[c, row] - values[partner, row], VALID
+
+
+def _leaf(rule: Rule) -> Callable[..., Any]:
+    """Return the function that applies one rule to a tile of rows."""
+    judge, reading_of = getattr(kernels, rule.kernel), _difference if rule.partner else _own
     bit, slot, parameters = 1 << rule.bit, HEAD_BLOCKS + rule.bit, rule.parameters
 
     @kernel
-    def link(  # noqa: PLR0913 - the links share one signature
-        x: float,
-        kind: int,
-        t_run: int,
-        t_utc: int,
-        n: int,
-        f: Slots,
-        i: Slots,
-        head: int,
-        out: Slots,
-        rank: int,
-        reason: int,
-        unevaluated: int,
-    ) -> Found:
+    def leaf(rows: Rows, c: int, start: int, stop: int, f: Slots, i: Slots, head: int, out: Slots) -> None:
         if i[head + HEAD_ENABLED] & bit:
+            values, status, t_run_ns, t_utc_ns, t_in_ns, n_first, ranks, masks = rows
             block = i[head + slot]
-            verdict = judge(x, kind, t_run, t_utc, n, f, i, block, block + parameters, out)
-            if verdict == _NOT_EVALUATED:
-                unevaluated |= bit
-                if i[head + HEAD_REQUIRED] & bit:
-                    rank = max(rank, _RANKS[_NOT_EVALUATED])
-            elif verdict != _PASS:
-                reason |= bit
-                rank = max(rank, _RANKS[verdict])
-        found: Found = rest(x, kind, t_run, t_utc, n, f, i, head, out, rank, reason, unevaluated)
-        return found
+            unevaluated_rank = _RANK_UNEVALUATED if i[head + HEAD_REQUIRED] & bit else 0
+            for row in range(start, stop):
+                x, kind = reading_of(values, out, c, row, OUT_KINDS + row - start, i[block], status)
+                verdict = judge(
+                    x, kind, t_run_ns[row], t_utc_ns[row], t_in_ns[row], n_first + row, f, i, block,
+                    block + parameters, out,
+                )  # fmt: skip
+                if verdict == _PASS:
+                    continue
+                if verdict == _NOT_EVALUATED:
+                    masks[1, c, row] |= bit
+                    ranks[c, row] = max(ranks[c, row], unevaluated_rank)
+                else:
+                    masks[0, c, row] |= bit
+                    ranks[c, row] = max(ranks[c, row], _RANKS[verdict])
 
-    return link
-
-
-def _chain() -> Callable[..., Any]:
-    chain = _end()
-    for rule in reversed(table.RULES):
-        chain = _link(rule, chain)
-    return chain
+    return leaf
 
 
-_apply_rules = _chain()
+def _tree(rules: Sequence[Rule]) -> Callable[..., Any]:
+    """Return the function that applies some rules to a tile of rows, one after the other.
+
+    Halves of halves: each rule is compiled into as many functions as the tree is deep, and a call passes over
+    a half of which nothing is on.
+    """
+    if len(rules) == 1:
+        return _leaf(rules[0])
+    middle = len(rules) // 2
+    first, second = _tree(rules[:middle]), _tree(rules[middle:])
+    first_bits = sum(1 << rule.bit for rule in rules[:middle])
+    second_bits = sum(1 << rule.bit for rule in rules[middle:])
+
+    @kernel
+    def both(rows: Rows, c: int, start: int, stop: int, f: Slots, i: Slots, head: int, out: Slots) -> None:
+        if i[head + HEAD_ENABLED] & first_bits:
+            first(rows, c, start, stop, f, i, head, out)
+        if i[head + HEAD_ENABLED] & second_bits:
+            second(rows, c, start, stop, f, i, head, out)
+
+    return both
+
+
+_apply_rules = _tree(table.RULES)
 _FUTURE_BITS = np.array([rule.bit for rule in table.FUTURE], dtype=np.int64)
 _FUTURE_STATES = np.array([rule.parameters for rule in table.FUTURE], dtype=np.int64)
-_RANK_PASS = int(_RANKS[_PASS])
 
 
 @kernel
@@ -143,6 +157,16 @@ def _kind_of(value: float, status: int, text: int) -> int:
     if np.isnan(value):
         return MISSING
     return INFINITE if np.isinf(value) else VALID
+
+
+@kernel
+def _begin(rows: Rows, c: int, start: int, stop: int, text: int, out: Slots) -> None:
+    """Prepare a tile: kinds of its rows, nothing said yet. Until its end a flag is the rank of a verdict."""
+    values, status, _, _, _, _, ranks, masks = rows
+    for row in range(start, stop):
+        out[OUT_KINDS + row - start] = _kind_of(values[c, row], status[c, row], text)
+        ranks[c, row] = _RANK_PASS
+        masks[0, c, row] = masks[1, c, row] = 0
 
 
 @kernel
@@ -167,7 +191,8 @@ def _note_oldest(i: Slots, head: int, out: Slots) -> None:
 
 def _digest() -> int:
     """Return 60 bits of a hash over every file whose code or constants the driver may contain."""
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(flags.__file__)]
+    here = Path(__file__).parent
+    files = [*sorted(here.glob("*.py")), *sorted(here.glob("kernels/*.py")), Path(flags.__file__)]
     content = b"".join(file.read_bytes() for file in files)
     return int(hashlib.sha256(content).hexdigest()[:15], 16)
 
@@ -180,11 +205,12 @@ def compile_driver() -> Callable[..., int]:
     """
     digest = _digest()
 
-    def drive(  # noqa: PLR0913 - one call a block
+    def drive(
         values: Slots,
         status: Slots,
         t_run_ns: Slots,
         t_utc_ns: Slots,
+        t_in_ns: Slots,
         n_first: int,
         f: Slots,
         i: Slots,
@@ -197,18 +223,16 @@ def compile_driver() -> Callable[..., int]:
         if digest == 0:
             return -1
         _clear(out)
+        rows = (values, status, t_run_ns, t_utc_ns, t_in_ns, n_first, flag, masks)
         for c in range(values.shape[0]):
             head = heads[c]
             out[OUT_CHANNEL] = c
-            for row in range(values.shape[1]):
-                kind = _kind_of(values[c, row], status[c, row], i[head + HEAD_TEXT])
-                rank, reason, unevaluated = _apply_rules(
-                    values[c, row], kind, t_run_ns[row], t_utc_ns[row], n_first + row,
-                    f, i, head, out, _RANK_PASS, 0, 0,
-                )  # fmt: skip
-                flag[c, row] = _FLAG_OF_RANK[rank]
-                masks[0, c, row] = reason
-                masks[1, c, row] = unevaluated
+            for start in range(0, values.shape[1], TILE_ROWS):
+                stop = min(start + TILE_ROWS, values.shape[1])
+                _begin(rows, c, start, stop, i[head + HEAD_TEXT], out)
+                _apply_rules(rows, c, start, stop, f, i, head, out)
+                for row in range(start, stop):
+                    flag[c, row] = _FLAG_OF_RANK[flag[c, row]]
             _note_oldest(i, head, out)
         return int(out[OUT_COUNT])
 

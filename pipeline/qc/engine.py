@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.qc.explain import explain_row
 from pipeline.qc.memory import DECISION_FIELDS, OUT_DECISIONS, WARMING_BIT
 from pipeline.qc.plan import Pending, Plan, Saved, SavedChannels, pending_of
-from pipeline.qc.table import BY_NAME, FUTURE, MISSING_MASK, Rule, check_windows
+from pipeline.qc.table import BY_NAME, FUTURE, MISSING_MASK, check_windows
 from pipeline.records.flags import Flag
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pipeline.qc.rule import Rule
     from pipeline.qc.settings import ChannelQc
     from pipeline.records.block import Block
     from pipeline.records.events import Language
@@ -121,15 +122,16 @@ class QcEngine:
         if self._drive is None:
             return self._warming(plan, block, n_first, decisions)
         channels, rows = block.status.shape
-        # Every row decides at most one earlier row of its channel for each future rule.
-        needed = OUT_DECISIONS + DECISION_FIELDS * len(plan.future) * channels * rows
+        # Every future rule decides a row once: those of this block, and those that are still pending.
+        decisions_max = len(plan.future) * channels * rows + plan.pending_max
+        needed = OUT_DECISIONS + DECISION_FIELDS * decisions_max
         if self._scratch.size < needed:
             self._scratch = np.zeros(2 * needed, dtype=np.int64)
         flag = np.empty((channels, rows), dtype=np.uint8)
         masks = np.empty((2, channels, rows), dtype=np.int64)
         count = self._drive(
             block.f8 if plan.plain else block.numeric(), block.status, block.t_run_ns, block.t_utc_ns,
-            n_first, plan.floats, plan.ints, plan.heads, flag, masks, self._scratch,
+            block.t_response_ns, n_first, plan.floats, plan.ints, plan.heads, flag, masks, self._scratch,
         )  # fmt: skip
         if rows:
             plan.n_last = n_first + rows - 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.qc.describe import Evidence, Sample, quantity
 from pipeline.qc.memory import WARMING_BIT
-from pipeline.qc.table import BY_NAME, RULES, Rule
+from pipeline.qc.table import BY_NAME, RULES
 from pipeline.records.flags import Flag, Status
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def explain_unevaluated(rule: str, qc: ChannelQc | None, evidence: Evidence, lan
     settings = entry.settings_of(qc)
     if settings is None:
         return _NOT_CONFIGURED[k].format(title=entry.title[k])
-    why = entry.texts["unevaluated"][k].format(**_durations(entry, settings))
+    why = entry.texts["unevaluated"][k].format(**_lacking(settings))
     if not math.isfinite(evidence.value):
         why = _NO_NUMBER[k]
     return _NOT_EVALUATED[k].format(title=entry.title[k], why=why)
@@ -109,6 +109,7 @@ def gather(block: Block, row: int, channel: str, flag: int = Flag.SUSPECT) -> Ev
         unit=block.layout.channels[position].unit,
         previous=_sample(block, values, before[-1]) if before else None,
         following=_sample(block, values, after[0]) if after else None,
+        history=tuple(_sample(block, values, k) for k in valid if k <= row),
         flag=flag,
     )
 
@@ -121,11 +122,20 @@ def _column(language: Language) -> int:
     return 0 if language == "en" else 1
 
 
-def _durations(rule: Rule, settings: Any) -> dict[str, str]:
+def _lacking(settings: Any) -> dict[str, str]:
+    """Give the settings that say what a rule needs, under the names that the texts use."""
     values = {}
-    if hasattr(settings, "max_gap_s"):
-        values["max_gap"] = quantity(settings.max_gap_s, "s")
-    if rule.name == "flat_line":
-        shortest_s = min(s for s in (settings.suspect_s, settings.fail_s) if s is not None)
-        values["duration"] = quantity(shortest_s, "s")
+    for name, key in (("max_gap", "max_gap_s"), ("window", "window_s"), ("duration", "duration_s")):
+        if hasattr(settings, key):
+            values[name] = quantity(getattr(settings, key), "s")
+    for name, low, high, unit in (
+        ("duration", "suspect_s", "fail_s", "s"), ("count", "suspect_n", "fail_n", ""),
+    ):  # fmt: skip
+        both = [getattr(settings, key, None) for key in (low, high)]
+        given = [limit for limit in both if limit is not None]
+        if given:
+            values[name] = quantity(min(given), unit)
+    for name, key in (("count", "count_min"), ("readings", "readings"), ("partner", "partner")):
+        if hasattr(settings, key):
+            values[name] = str(getattr(settings, key))
     return values

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.qc.memory import HEAD_BLOCKS, HEAD_ENABLED, HEAD_REQUIRED, HEAD_TEXT, OUT_OLDEST
-from pipeline.qc.table import FUTURE, RULES, Parameter, Rule
+from pipeline.qc.table import BY_NAME, FUTURE, RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from numpy.typing import NDArray
+
+    from pipeline.qc.rule import Parameter, Rule
     from pipeline.qc.settings import ChannelQc
     from pipeline.records.block import Channel, Layout
 
@@ -25,12 +28,6 @@ class Saved(NamedTuple):
     """Rule version, parameters and unit; state is taken up only by an equal key."""
     state: bytes
     """int64[state slots + ring slots], little-endian."""
-
-    @property
-    def pending(self) -> int | None:
-        """Ordinal of the row that a future rule has not decided yet."""
-        first = int.from_bytes(self.state[:8], "little")
-        return first - 1 if first else None
 
 
 _HEAD_SLOTS = HEAD_BLOCKS + len(RULES)
@@ -65,6 +62,8 @@ class _Block(NamedTuple):
     @property
     def key(self) -> str:
         """What must be equal for a saved state to be taken up."""
+        if self.rule.survives:
+            return _key(self.rule.name, self.rule.version, "", "", ())
         return _key(self.rule.name, self.rule.version, self.channel.kind, self.channel.unit, self.parameters)
 
 
@@ -86,6 +85,7 @@ class Plan:
         enabled, required: int64[c], bits of the rules that are on, and that are required, by channel.
         future: rules that need the future and are on for at least one channel, each with the slot of the
             scratch that tells its oldest pending row.
+        pending_max: upper bound of the rows that all future rules together may still have to decide.
         plain: all channels are float64, so that the block's own matrix can be used.
         n_last: ordinal of the last row seen, -1 for none.
         decided: rule to the last `decided_through_n` that was handed out.
@@ -107,6 +107,11 @@ class Plan:
         self.ints = np.zeros(slots, dtype=np.int64)
         self.floats = self.ints.view(np.float64)
         self._fill(blocks)
+        self.pending_max = sum(
+            block.rule.rings(block.parameters) if block.rule.pending_ring else 1
+            for block in blocks
+            if block.rule.future
+        )
         everywhere = int(np.bitwise_or.reduce(self.enabled, initial=0))
         self.future = tuple(
             (rule, OUT_OLDEST + k) for k, rule in enumerate(FUTURE) if everywhere >> rule.bit & 1
@@ -138,7 +143,8 @@ class Plan:
             if settings is None or settings.required:
                 self.required[position] |= 1 << bit
             self.ints[self.heads[position] + HEAD_BLOCKS + bit] = block.at
-            for slot, value in enumerate(block.parameters, start=block.at):
+            local = block.rule.local(block.channel, self.layout, settings)
+            for slot, value in enumerate((*local, *block.parameters), start=block.at):
                 if isinstance(value, float):
                     self.floats[slot] = value
                 else:
@@ -182,20 +188,29 @@ class Plan:
         return pending
 
     def pending(self) -> list[Pending]:
-        """List the rows that a future rule has not decided yet, the oldest of each rule and channel."""
+        """List the rows that a future rule has not decided yet."""
         return [
-            Pending(block.rule.name, block.channel.name, int(self.ints[block.state.start]) - 1)
+            Pending(block.rule.name, block.channel.name, n)
             for block in self._blocks(FUTURE)
-            if self.ints[block.state.start] != 0
+            for n in _pending_rows(block.rule, self.ints[block.state])
         ]
+
+
+def _pending_rows(rule: Rule, state: NDArray[np.int64]) -> list[int]:
+    """Read the ordinals of the pending rows from the state of a future rule."""
+    if not rule.pending_ring:
+        return [int(state[0]) - 1] if state[0] else []
+    count, places, oldest = (int(slot) for slot in state[1:4])
+    return [int(state[rule.state + (oldest + k) % places]) for k in range(count)]
 
 
 def pending_of(saved: SavedChannels) -> list[Pending]:
     """List the pending rows of saved states."""
     future = {rule.name for rule in FUTURE}
     return [
-        Pending(rule, channel, state.pending)
+        Pending(rule, channel, n)
         for channel, rules in saved.items()
-        for rule, state in rules.items()
-        if rule in future and state.pending is not None
+        for rule, one in rules.items()
+        if rule in future
+        for n in _pending_rows(BY_NAME[rule], np.frombuffer(one.state, dtype="<i8"))
     ]

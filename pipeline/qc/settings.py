@@ -5,36 +5,16 @@ limit passes. `required` says whether a reading for which the rule could not be 
 evaluated".
 """
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from config.errors import SettingError
 from config.model import Seconds, Settings
-
-Limit = Annotated[float, Field(ge=0)]
-"""A limit on a magnitude; 0 lets nothing but 0 pass."""
-
-SECONDS_PER = {"s": 1.0, "min": 60.0, "h": 3600.0}
-
-
-def _need_one(table: str, keys: tuple[str, ...], values: tuple[object, ...]) -> None:
-    if all(value is None for value in values):
-        raise SettingError(
-            "E020",
-            f"'{table}' has no limit",
-            hint=f"give at least one of: {', '.join(keys)}, or leave the table out",
-        )
-
-
-def _need_order(suspect: float | None, fail: float | None, *, keys: tuple[str, str], unit: str) -> None:
-    if suspect is not None and fail is not None and suspect > fail:
-        raise SettingError(
-            "E023",
-            f"{keys[0]} = {suspect} {unit} is beyond {keys[1]} = {fail} {unit}: no reading could be suspect",
-            hint=f"make {keys[0]} the smaller of the two",
-            key=keys[0],
-        )
+from pipeline.qc.limits import Limit, need_one, need_order
+from pipeline.qc.settings_charts import CusumQc, EwmaQc, HampelQc, LevelShiftQc, PageHinkleyQc
+from pipeline.qc.settings_patterns import IdenticalQc, LateQc, RedundancyQc, ScheduleQc, UnitChangeQc
+from pipeline.qc.settings_windows import CompletenessQc, NoiseQc, RateDevQc, RepeatedQc, StabilityQc
 
 
 class RangeQc(Settings):
@@ -54,7 +34,7 @@ class RangeQc(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         keys = ("suspect_low", "suspect_high", "fail_low", "fail_high")
-        _need_one("range", keys, tuple(getattr(self, key) for key in keys))
+        need_one("range", keys, tuple(getattr(self, key) for key in keys))
         for low in ("fail_low", "suspect_low"):
             for high in ("suspect_high", "fail_high"):
                 self._not_above(low, high, "no value lies between them")
@@ -89,8 +69,8 @@ class RateQc(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _need_one("rate", ("suspect", "fail"), (self.suspect, self.fail))
-        _need_order(self.suspect, self.fail, keys=("suspect", "fail"), unit=f"per {self.per}")
+        need_one("rate", ("suspect", "fail"), (self.suspect, self.fail))
+        need_order(self.suspect, self.fail, keys=("suspect", "fail"), unit=f"per {self.per}")
         return self
 
 
@@ -110,8 +90,8 @@ class SpikeQc(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _need_one("spike", ("suspect", "fail"), (self.suspect, self.fail))
-        _need_order(self.suspect, self.fail, keys=("suspect", "fail"), unit="(unit of the channel)")
+        need_one("spike", ("suspect", "fail"), (self.suspect, self.fail))
+        need_order(self.suspect, self.fail, keys=("suspect", "fail"), unit="(unit of the channel)")
         return self
 
 
@@ -131,8 +111,8 @@ class FlatLineQc(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _need_one("flat_line", ("suspect_s", "fail_s"), (self.suspect_s, self.fail_s))
-        _need_order(self.suspect_s, self.fail_s, keys=("suspect_s", "fail_s"), unit="s")
+        need_one("flat_line", ("suspect_s", "fail_s"), (self.suspect_s, self.fail_s))
+        need_order(self.suspect_s, self.fail_s, keys=("suspect_s", "fail_s"), unit="s")
         return self
 
 
@@ -172,3 +152,47 @@ class ChannelQc(Settings):
     """Flat line."""
     gap: GapQc | None = None
     """Gap, order and duplicate of time stamps."""
+    repeated: RepeatedQc | None = None
+    """Repeated value."""
+    noise: NoiseQc | None = None
+    """Attenuated or noisy signal."""
+    rate_dev: RateDevQc | None = None
+    """Rate of change in standard deviations."""
+    ewma: EwmaQc | None = None
+    """Exponentially weighted moving average."""
+    cusum: CusumQc | None = None
+    """Cumulative sums."""
+    hampel: HampelQc | None = None
+    """Distance from the median of the last readings."""
+    level_shift: LevelShiftQc | None = None
+    """Step between the medians of two windows."""
+    page_hinkley: PageHinkleyQc | None = None
+    """Change of the mean."""
+    stability: StabilityQc | None = None
+    """State *stable*."""
+    late: LateQc | None = None
+    """Age of a reading at its arrival."""
+    completeness: CompletenessQc | None = None
+    """Readings received of those that were to be polled."""
+    identical: IdenticalQc | None = None
+    """Identical data: a stretch of values that has come before."""
+    unit_change: UnitChangeQc | None = None
+    """Change of unit, range or last digit."""
+    schedule: ScheduleQc | None = None
+    """Expected value from a table of set-points."""
+    redundancy: RedundancyQc | None = None
+    """Difference from another channel that measures the same."""
+    stable_by_design: bool = False
+    """The quantity may stay the same for ever (a reference, a switch): equal values say nothing about it."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for key in ("repeated", "identical"):
+            if self.stable_by_design and getattr(self, key) is not None:
+                raise SettingError(
+                    "E023",
+                    f"'{key}' makes no sense on a channel that is stable by design",
+                    hint=f"leave the table '{key}' out, or set stable_by_design = false",
+                    key=key,
+                )
+        return self

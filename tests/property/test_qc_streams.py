@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 from pipeline.qc import ChannelQc, Decision, QcEngine
 from pipeline.qc.settings import FlatLineQc, GapQc, RangeQc, RateQc, SpikeQc
 from pipeline.records import Layout
-from tests.unit.qc import twin
+from tests.unit.qc import twin, twin_engine
 from tests.unit.qc.blocks import block_of, engine_of, layout_of
+from tests.unit.qc.strategies import (
+    CHARTS,
+    DURATIONS_S,
+    GAPS_S,
+    LIMITS,
+    WINDOWS,
+    chart_rules,
+    two,
+    window_rules,
+)
 from tests.unit.qc.twin import Series
 
 ROWS_MAX = 60
@@ -26,14 +36,6 @@ STEPS_NS = st.sampled_from([
     0, 1, 1_000_000, 100_000_000, 100_000_000, 500_000_000, 1_000_000_000, 1_000_000_001, 2_000_000_000,
     3_000_000_000, 60_000_000_000, -100_000_000, -1_000_000_000,
 ])  # fmt: skip
-LIMITS = st.sampled_from([0.0, 5e-324, 0.1, 0.5, 1.0, 2.0, 10.0, 1e300])
-GAPS_S = st.sampled_from([0.1, 1.0, 3.0, 100.0])
-DURATIONS_S = st.sampled_from([1.0, 1.1, 2.0, 3.0])
-
-
-def _two(values: st.SearchStrategy[float]) -> st.SearchStrategy[tuple[float | None, float | None]]:
-    pairs = st.tuples(values, values).map(lambda pair: (min(pair), max(pair)))
-    return st.one_of(pairs, values.map(lambda v: (v, None)), values.map(lambda v: (None, v)))
 
 
 @st.composite
@@ -45,11 +47,11 @@ def ranges(draw: st.DrawFn) -> RangeQc:
 
 
 @st.composite
-def rules(draw: st.DrawFn) -> ChannelQc:
+def rules(draw: st.DrawFn, *, moments: bool = False) -> ChannelQc:
     flag = st.booleans()
-    suspect, fail = draw(_two(LIMITS))
-    height, height_fail = draw(_two(LIMITS))
-    suspect_s, fail_s = draw(_two(DURATIONS_S))
+    suspect, fail = draw(two(LIMITS))
+    height, height_fail = draw(two(LIMITS))
+    suspect_s, fail_s = draw(two(DURATIONS_S))
     rate = RateQc(
         suspect=suspect, fail=fail, per=draw(st.sampled_from(["s", "min", "h"])), max_gap_s=draw(GAPS_S),
         required=draw(flag),
@@ -69,7 +71,9 @@ def rules(draw: st.DrawFn) -> ChannelQc:
         interval_s=draw(st.none() | GAPS_S), order=draw(flag), duplicate=True, required=draw(flag)
     )  # fmt: skip
     tables = {"range": draw(ranges()), "rate": rate, "spike": spike, "flat_line": flat, "gap": gap}
-    kept = draw(st.sets(st.sampled_from(sorted(tables))) | st.just(set(tables)))
+    names = [*tables, *CHARTS, *WINDOWS]
+    kept = draw(st.sets(st.sampled_from(names), max_size=5) | st.just(set(names)))
+    tables |= draw(chart_rules(kept)) | draw(window_rules(kept, moments=moments))
     return ChannelQc(**{name: table for name, table in tables.items() if name in kept})  # type: ignore[arg-type]
 
 
@@ -94,9 +98,9 @@ def _times(draw: st.DrawFn, rows: int) -> list[int]:
 
 
 @st.composite
-def cases(draw: st.DrawFn, *, actions: list[str] = ACTIONS) -> Case:
+def cases(draw: st.DrawFn, *, actions: list[str] = ACTIONS, moments: bool = False) -> Case:
     channels, rows = draw(st.integers(1, 3)), draw(st.integers(0, ROWS_MAX))
-    named = {f"c{k}": draw(rules()) for k in range(channels) if draw(st.integers(0, 5))}
+    named = {f"c{k}": draw(rules(moments=moments)) for k in range(channels) if draw(st.integers(0, 5))}
     values = [draw(st.lists(VALUES, min_size=rows, max_size=rows)) for _ in range(channels)]
     status = [draw(st.lists(STATUS, min_size=rows, max_size=rows)) for _ in range(channels)]
     cuts = draw(st.dictionaries(st.integers(0, rows), st.sampled_from(actions), max_size=12))
@@ -117,7 +121,8 @@ class Outcome:
     unevaluated: np.ndarray
     decided: list[tuple[str, int, str, int, bool]]
     """Rule, row, channel, flag, required; sorted."""
-    through_n: int
+    through_n: dict[str, int]
+    """Future rule to the last row that it has decided."""
     rest: list[tuple[str, int, str, int, bool]]
     """What a flush at the end closes."""
 
@@ -161,45 +166,52 @@ def stream(case: Case, cuts: dict[int, str]) -> Outcome:
         if stop in cuts:
             engine = _act(cuts[stop], case, engine, decisions)
         start = stop
-    through = [decision.decided_through_n for decision in decisions if decision.rule == "spike"]
-    assert through == sorted(through)
+    through: dict[str, int] = {}
+    for decision in decisions:
+        assert decision.decided_through_n >= through.get(decision.rule, -1)
+        through[decision.rule] = decision.decided_through_n
+    through = {rule: n for rule, n in through.items() if n >= 0}
     shape = (len(case.values), 0)
     return Outcome(
         np.concatenate([np.zeros(shape, np.uint8), *(result.flag for result in results)], axis=1),
         np.concatenate([np.zeros(shape, np.int64), *(result.reason for result in results)], axis=1),
         np.concatenate([np.zeros(shape, np.int64), *(result.unevaluated for result in results)], axis=1),
         _rows(decisions),
-        through[-1] if through else -1,
+        through,
         _rows(engine.flush("dut")),
     )
+
+
+def _series(case: Case, cuts: dict[int, str], c: int, begin: int, end: int) -> Series:
+    cut = slice(begin, end)
+    return Series(
+        [float(x) for x in case.values[c, cut]], [int(s) for s in case.status[c, cut]],
+        case.t_run_ns[cut], case.t_utc_ns[cut], {k - begin for k, action in cuts.items() if action == "gap"},
+    )  # fmt: skip
 
 
 def expected(case: Case, cuts: dict[int, str]) -> Outcome:
     """Judge a case by the twins. Where all is forgotten, a new series begins."""
     rows = len(case.t_run_ns)
     begins = sorted({0, *(k for k, action in cuts.items() if action == "forget" and k < rows)})
-    judged: list[list[twin.Judged]] = []
+    judged: list[list[twin_engine.Judged]] = []
     decided: list[tuple[str, int, str, int, bool]] = []
     pending: list[tuple[str, int, str, int, bool]] = []
     for c in range(len(case.values)):
-        name = f"c{c}"
-        qc = case.rules.get(name)
-        required = qc is not None and qc.spike is not None and qc.spike.required
-        parts = []
+        qc, parts = case.rules.get(f"c{c}"), []
         for begin, end in zip(begins, [*begins[1:], rows], strict=True):
-            breaks = {k - begin for k, action in cuts.items() if action == "gap"}
-            cut = slice(begin, end)
-            series = Series(
-                [float(x) for x in case.values[c, cut]], [int(s) for s in case.status[c, cut]],
-                case.t_run_ns[cut], case.t_utc_ns[cut], breaks,
-            )  # fmt: skip
-            found = twin.judge(series, qc)
+            others = {f"c{k}": _series(case, cuts, k, begin, end) for k in range(len(case.values))}
+            found = twin_engine.judge(others[f"c{c}"], qc, others, INTERVAL_S)
             parts.append(found)
             closed = end < rows or cuts.get(rows) in {"gap", "forget"}
-            decided += [("spike", begin + k, name, flag, required) for k, flag in found.later.items()]
-            (decided if closed else pending).extend(
-                ("spike", begin + k, name, twin.NOT_EVALUATED, required) for k in found.pending
-            )
+            for rule in found.later:
+                required = bool(qc and getattr(qc, rule).required)
+                decided += [
+                    (rule, begin + k, f"c{c}", flag, required) for k, flag in found.later[rule].items()
+                ]
+                (decided if closed else pending).extend(
+                    (rule, begin + k, f"c{c}", twin.NOT_EVALUATED, required) for k in found.pending[rule]
+                )
         judged.append(parts)
 
     def column(attribute: str, dtype: type) -> np.ndarray:
@@ -207,8 +219,12 @@ def expected(case: Case, cuts: dict[int, str]) -> Outcome:
             [[v for part in parts for v in getattr(part, attribute)] for parts in judged], dtype=dtype
         )
 
-    on = any(qc.spike is not None for qc in case.rules.values()) and rows > 0
-    through_n = min([row[1] - 1 for row in pending] + [rows - 1]) if on else -1
+    through_n = {
+        rule: min([row[1] - 1 for row in pending if row[0] == rule] + [rows - 1])
+        for rule in twin_engine.FUTURE
+        if rows > 0 and any(getattr(qc, rule) is not None for qc in case.rules.values())
+    }
+    through_n = {rule: n for rule, n in through_n.items() if n >= 0}
     return Outcome(
         column("flag", np.uint8), column("reason", np.int64), column("unevaluated", np.int64),
         sorted(decided), through_n, sorted(pending),
@@ -231,13 +247,13 @@ def test_any_cut_and_any_restart_equal_the_twins(case: Case) -> None:
 
 
 @settings(max_examples=60)
-@given(cases(actions=["cut", "snapshot", "layout"]))
+@given(cases(actions=["cut", "snapshot", "layout"], moments=True))
 def test_cutting_and_restoring_change_nothing_against_the_whole(case: Case) -> None:
     assert_same(stream(case, case.cuts), stream(case, {}))
 
 
 @settings(max_examples=60)
-@given(cases(), st.sampled_from([1, 7, 100]))
+@given(cases(moments=True), st.sampled_from([1, 7, 100]))
 def test_pieces_of_one_size_equal_the_whole(case: Case, size: int) -> None:
     pieces = dict.fromkeys(range(size, len(case.t_run_ns), size), "cut")
     assert_same(stream(case, pieces), stream(case, {}))
@@ -247,7 +263,7 @@ def test_pieces_of_one_size_equal_the_whole(case: Case, size: int) -> None:
 @given(
     st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.4, 5.0]) | st.floats(0, 1), min_size=20, max_size=150),
     st.lists(st.sampled_from([1, 10, 50, 100, 200]), min_size=20, max_size=150),
-    _two(DURATIONS_S),
+    two(DURATIONS_S),
     st.sampled_from([0.0, 0.1, 1.0]),
 )
 def test_a_flat_line_window_that_overflows_says_less_but_never_something_else(
@@ -259,7 +275,7 @@ def test_a_flat_line_window_that_overflows_says_less_but_never_something_else(
     engine = engine_of({"c0": ChannelQc(flat_line=qc)}, interval_s=1.0)  # room for 10 to 12 readings
     result = engine.process(block_of([values[:rows]], times), 0)
     wanted = twin.flat_line_twin(Series(values[:rows], [0] * rows, times, times), qc)
-    bit = 1 << twin.BITS["flat_line"]
+    bit = 1 << twin_engine.BITS["flat_line"]
     for k in range(rows):
         if not result.unevaluated[0, k] & bit:
             # After a restart the run is known to be flat for the shorter duration before the longer one.
@@ -275,7 +291,7 @@ def test_a_flat_line_window_that_overflows_says_less_but_never_something_else(
         min_size=ROWS_MAX,
         max_size=ROWS_MAX,
     ),
-    _two(st.sampled_from([1.0, 1.000000001, 2.0])),
+    two(st.sampled_from([1.0, 1.000000001, 2.0])),
     st.sampled_from([0.0, 0.05, 0.1, 0.2]),
 )
 def test_flat_windows_are_exact_to_the_nanosecond(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.qc import RULES, ChannelQc, Evidence, QcEngine, QcResult, Sample, explain_reading
+from pipeline.qc.rule import Rule
 from pipeline.qc.settings import FlatLineQc, GapQc, RangeQc, RateQc, SpikeQc
-from pipeline.qc.table import Rule
 from pipeline.records import Block, Frame
 from tests.unit.qc.blocks import SECOND, block_of, engine_of
 

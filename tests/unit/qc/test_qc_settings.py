@@ -1,5 +1,6 @@
 """Settings of the rules: what makes no sense is refused with words that help."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from pydantic import ValidationError
 from config.errors import SettingError
 from pipeline.qc import ChannelQc
 from pipeline.qc.table import window_bytes
+
+_SCHEDULE = {"start": datetime(2026, 1, 1, tzinfo=UTC), "points": [[0.0, 0.0], [5.0, 2.0]], "suspect": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,33 @@ from pipeline.qc.table import window_bytes
         ({"flat_line": {"suspect_s": 1.0, "tolerance": -0.1}}, "greater than or equal to 0"),
         ({"gap": {"order": False, "duplicate": False}}, "switches nothing on"),
         ({"gap": {"interval_s": float("inf")}}, "finite"),
+        ({"repeated": {}}, "no limit"),
+        ({"repeated": {"suspect_n": 9, "fail_n": 5}}, "no reading could be suspect"),
+        ({"repeated": {"fail_n": 5}, "stable_by_design": True}, "stable by design"),
+        ({"identical": {"fail_n": 5}, "stable_by_design": True}, "stable by design"),
+        ({"noise": {}}, "no limit"),
+        ({"noise": {"suspect_low": 1.0, "fail_low": 2.0}}, "no reading could be suspect"),
+        ({"noise": {"suspect_low": 3.0, "fail_high": 2.0}}, "nothing lies between"),
+        ({"rate_dev": {}}, "no limit"),
+        ({"ewma": {"centre": 0.0, "sigma": 1.0}}, "no limit"),
+        ({"ewma": {"centre": 0.0, "sigma": 0.0, "fail_k": 3.0}}, "greater than 0"),
+        ({"ewma": {"centre": 0.0, "sigma": 1.0, "fail_k": 3.0, "weight": 0.0}}, "greater than 0"),
+        ({"cusum": {"target": 0.0, "sigma": 1.0}}, "no limit"),
+        ({"cusum": {"target": 0.0, "sigma": 1.0, "fail_h": 4.0, "head_start": 1.0}}, "less than 1"),
+        ({"page_hinkley": {}}, "no limit"),
+        ({"hampel": {"fail_k": 3.0, "readings": 8}}, "no reading in the middle"),
+        ({"level_shift": {"fail": 3.0, "readings": 8}}, "no reading in the middle"),
+        ({"level_shift": {"fail": 3.0, "readings": 1}}, "greater than or equal to 3"),
+        ({"stability": {"tolerance": 1.0}}, "required"),
+        ({"late": {}}, "no limit"),
+        ({"completeness": {"suspect": 0.5, "fail": 0.9}}, "no reading could be suspect"),
+        ({"identical": {"fail_n": 20, "history_n": 30}}, "two stretches"),
+        ({"identical": {"fail_n": 3}}, "change at most"),
+        ({"schedule": {**_SCHEDULE, "points": [[1.0, 0.0], [1.0, 2.0]]}}, "must rise"),
+        ({"schedule": {**_SCHEDULE, "repeat_s": 3.0}}, "ends before repeat_s"),
+        ({"schedule": {**_SCHEDULE, "repeat_s": 9.0, "lag_s": 9.0}}, "whole repeat_s"),
+        ({"schedule": {**_SCHEDULE, "ramp_per_min": 1.0, "between": "line"}}, "needs between"),
+        ({"redundancy": {"partner": "c1"}}, "no limit"),
         ({"ramge": {"suspect_low": 1.0}}, "not permitted"),
     ],
 )

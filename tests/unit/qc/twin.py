@@ -4,11 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pipeline.qc.settings import ChannelQc, FlatLineQc, GapQc, RangeQc, RateQc, SpikeQc
+from pipeline.qc.settings import FlatLineQc, GapQc, RangeQc, RateQc, SpikeQc
 
-PASS, NOT_EVALUATED, SUSPECT, FAIL, MISSING = 1, 2, 3, 4, 9
+STATE, PASS, NOT_EVALUATED, SUSPECT, FAIL, MISSING = 0, 1, 2, 3, 4, 9
 WORST_FIRST = [FAIL, SUSPECT, MISSING, NOT_EVALUATED, PASS]
-BITS = {"missing": 0, "range": 1, "rate": 2, "spike": 3, "flat_line": 4, "gap": 5, "order": 6, "duplicate": 7}
 
 
 @dataclass
@@ -174,45 +173,3 @@ def stamp_twins(series: Series, qc: GapQc) -> dict[str, list[int]]:
     if qc.duplicate:
         twins["duplicate"] = against_previous(series, lambda j, k: utc[k] == utc[j])
     return twins
-
-
-@dataclass
-class Judged:
-    """What all rules of a channel say."""
-
-    flag: list[int]
-    reason: list[int]
-    unevaluated: list[int]
-    later: dict[int, int]
-    """Row to what the spike rule said later, passes left out."""
-    pending: set[int]
-    """Rows that the spike rule has not decided at the end."""
-
-
-def judge(series: Series, qc: ChannelQc | None) -> Judged:
-    verdicts = {"missing": missing_twin(series)}
-    required = {"missing"}
-    later: dict[int, int] = {}
-    pending: set[int] = set()
-    if qc is not None and qc.range is not None:
-        verdicts["range"] = range_twin(series, qc.range)
-    if qc is not None and qc.rate is not None:
-        verdicts["rate"] = rate_twin(series, qc.rate)
-    if qc is not None and qc.spike is not None:
-        verdicts["spike"], later, pending = spike_twin(series, qc.spike)
-    if qc is not None and qc.flat_line is not None:
-        verdicts["flat_line"] = flat_line_twin(series, qc.flat_line)
-    if qc is not None and qc.gap is not None:
-        verdicts.update(stamp_twins(series, qc.gap))
-    for name in verdicts:
-        table = getattr(qc, "gap" if name in {"order", "duplicate"} else name, None)
-        if table is not None and table.required:
-            required.add(name)
-    flags, reasons, unevaluated = [], [], []
-    for k in range(len(series)):
-        said = {name: verdict[k] for name, verdict in verdicts.items()}
-        counted = [v for name, v in said.items() if v != NOT_EVALUATED or name in required]
-        flags.append(min(counted, key=WORST_FIRST.index))
-        reasons.append(sum(1 << BITS[name] for name, v in said.items() if v in {SUSPECT, FAIL, MISSING}))
-        unevaluated.append(sum(1 << BITS[name] for name, v in said.items() if v == NOT_EVALUATED))
-    return Judged(flags, reasons, unevaluated, {k: v for k, v in later.items() if v != PASS}, pending)
