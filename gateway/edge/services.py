@@ -8,6 +8,8 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from pipeline.journal import CommitFailedError
+
 if TYPE_CHECKING:
     from gateway.door.actors import Actors
     from gateway.edge.commands import Commands
@@ -42,14 +44,14 @@ class DaemonServices:
         try:
             async with asyncio.timeout(SETTLE_S):
                 await self._journal.wait_durable(self._journal.head_seq - 1)
-        except (TimeoutError, OSError):
+        except (TimeoutError, CommitFailedError):
             return False
         return True
 
     def status(self, *, settled: bool) -> Json:
         """Health of the daemon; without counters, ages and verdicts where those are not durable."""
         clock = self._journal.clock
-        failing = {name: asdict(part) for name, part in self._supervisor.health.items() if part.error}
+        failing = {name: asdict(part) for name, part in self._supervisor.failing().items()}
         journal = asdict(self._journal.stats())
         return {
             "role": "daemon",
