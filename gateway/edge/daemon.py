@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pipeline.journal import Disk
 
 LOG = logging.getLogger(__name__)
-WARM_S = 2.0
+WARM_S = 1.0
 """The QC kernels are waited for this long at start; on a cold cache acquisition starts without them."""
 DRAIN_LOOK_S = 0.05
 DRAIN_S = 5.0
@@ -195,10 +195,10 @@ class EdgeDaemon:
         }
 
     def health(self) -> dict[str, Any]:
-        """Counters of the data path."""
+        """Counters of the data path: what is recorded, never what a power cut could take back."""
         return {
-            "readings": self.intake.readings,
-            "rows": self.intake.rows,
+            "readings": self.intake.recorded_readings,
+            "rows": self.intake.recorded_rows,
             "publisher": asdict(self.publisher.health),
             "kernels": "ready" if self.engine.ready else "warming",
         }

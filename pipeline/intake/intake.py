@@ -62,6 +62,9 @@ class Intake:
         self.readings = 0
         """Values and missing values taken since the start: rows times channels."""
         self.rows = 0
+        self.recorded_readings = 0
+        """Those of them in records that were appended."""
+        self.recorded_rows = 0
 
     async def take(self, item: Item) -> None:
         """Take one item of a driver's stream; waits while the journal has no room."""
@@ -196,6 +199,9 @@ class Intake:
         frame = state.frame.close(self._sink.stored_offsets)
         record = self._sink.append("data", encode_frame(frame), instrument=instrument)
         state.frame = None
+        state.see_recorded(frame.block, frame.n_first)
+        self.recorded_rows += len(frame.block)
+        self.recorded_readings += frame.flag.size
         state.late.remember(frame)
         for body in state.onsets.of_frame(frame):
             self._tell(body, instrument)
@@ -231,11 +237,14 @@ class Intake:
                 self._tell(body, flags.instrument)
 
     def last_rows(self) -> dict[str, dict[str, int | str | None]]:
-        """By instrument: rows taken, UTC of the last one, and the cause of the gap that is open."""
+        """By instrument: rows in appended records, UTC of the last one, and the cause of an open gap.
+
+        Rows of an open frame are not told: a power cut could still take them back.
+        """
         return {
             name: {
-                "rows": state.n_next,
-                "last_utc_ns": state.last_utc_ns,
+                "rows": state.recorded[0],
+                "last_utc_ns": state.recorded[1],
                 "gap": None if state.gap is None else state.gap.cause,
             }
             for name, state in self._instruments.items()
@@ -275,6 +284,7 @@ class Intake:
         for name, (n_next, last_run_ns, last_utc_ns, gap, accounted, late) in instruments.items():
             known = restored[name] = InstrumentState(LateFlags(name))
             known.n_next, known.last_run_ns, known.last_utc_ns = n_next, last_run_ns, last_utc_ns
+            known.recorded = n_next, last_utc_ns
             known.gap = None if gap is None else Gap(**gap)
             known.accounted = None if accounted is None else (accounted[0], accounted[1])
             known.late.load(late)
@@ -295,6 +305,7 @@ class Intake:
                 state.late.remember(frame)
                 state.n_next = frame.n_first + len(frame.block)
                 state.see_rows(frame.block)
+                state.see_recorded(frame.block, frame.n_first)
                 state.cause = record.seq, 0
             case "gap":
                 gap = Gap(**record.body)

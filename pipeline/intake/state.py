@@ -53,6 +53,8 @@ class InstrumentState:
     cause: tuple[int, int] = (-1, 0)
     """Seq of the last record that late flags can follow from, and how many have."""
     qc_error: str = ""
+    recorded: tuple[int, int | None] = (0, None)
+    """Rows in records that were appended, and UTC of the last of them."""
 
     def account(self, run_ns: int, utc_ns: int) -> None:
         """Rows or a gap reach up to here."""
@@ -63,6 +65,10 @@ class InstrumentState:
         """Note the last row of a block."""
         self.last_run_ns, self.last_utc_ns = int(block.t_run_ns[-1]), int(block.t_utc_ns[-1])
         self.account(self.last_run_ns, self.last_utc_ns)
+
+    def see_recorded(self, block: Block, n_first: int) -> None:
+        """Note rows whose record was appended."""
+        self.recorded = n_first + len(block), int(block.t_utc_ns[-1])
 
     def see_gap(self, gap: Gap) -> None:
         """Note a gap that has begun or ended."""

@@ -109,6 +109,16 @@ async def test_rows_are_numbered_without_a_hole_and_framed_by_age() -> None:
     assert frames[0].block.f8.tolist() == [[35.0, 35.1]]
 
 
+async def test_rows_of_an_open_frame_are_not_told() -> None:
+    rig = Rig()
+    await rig.intake.take(rig.block(35.0, 35.1))
+    assert rig.intake.last_rows()["p-1"]["rows"] == 0
+    assert (rig.intake.recorded_rows, rig.intake.rows) == (0, 2)
+    rig.intake.close_all()
+    assert rig.intake.last_rows()["p-1"]["rows"] == 2
+    assert (rig.intake.recorded_rows, rig.intake.recorded_readings) == (2, 2)
+
+
 async def test_a_frame_never_holds_more_than_its_limit() -> None:
     rig = Rig()
     for _ in range(3):
