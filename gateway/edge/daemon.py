@@ -126,7 +126,10 @@ class EdgeDaemon:
             lambda person: any(entry["id"] == person for entry in self.elements.registry("person")),
         )  # fmt: skip
         commands = Commands(self.recorder, directory, self.history)
-        self.services = DaemonServices(self._site, self, supervisor, actors, commands, directory, journal)
+        self.services = DaemonServices(
+            self._site, elements=self.elements, intake=self.intake, counters=self.health,
+            supervisor=supervisor, actors=actors, commands=commands, directory=directory, journal=journal,
+        )  # fmt: skip
         self.acquisition.start()
         self.rhythm.start(supervisor)
         supervisor.start("publisher", self.publisher.run)
