@@ -80,9 +80,12 @@ async def sample(roles: dict[str, psutil.Process], door: DoorClient) -> Sample:
 async def watch(process: Process, folder: Path, duration_s: float) -> tuple[Sample, Sample, dict[str, int]]:
     """Sample at both ends of the window and look at the memory in between: first, last, peak memory."""
     assert process.stderr is not None
+    told: list[bytes] = []
     while READY not in (line := await process.stderr.readline()):
         if not line:
-            raise RuntimeError(f"yaosu demo ended before it was ready, with {await process.wait()}")
+            text = b"".join(told).decode(errors="replace")
+            raise RuntimeError(f"yaosu demo ended with {await process.wait()}, never ready:\n{text}")
+        told.append(line)
     draining = asyncio.create_task(process.stderr.read())
     roles = processes(process.pid)
     async with DoorClient(folder / "state" / "door.sock") as door:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from typing import TYPE_CHECKING
 
 from gateway.persons import Directory
@@ -10,6 +11,7 @@ from pipeline.journal import Journal
 from pipeline.records.envelope import own_source
 
 if TYPE_CHECKING:
+    from gateway.persons import Role
     from gateway.site import LoadedSite
 
 
@@ -23,19 +25,37 @@ async def initialise(site: LoadedSite, person: str, name: str, password: str, pi
     Raises:
         AlreadyInitialisedError: there is a journal already.
         PersonsError: the id or a secret does not do.
+        JournalError, OSError: the folder cannot be used.
+
+    Nothing is left behind when it fails.
     """
     state = site.state
     if state.journal.exists() or state.persons.exists():
         raise AlreadyInitialisedError(
             f"{state.root} is in use already; choose another [site] state_dir, or go on with: yaosu run"
         )
+    made = [folder for folder in (state.root, *state.root.parents) if not folder.exists()]
     state.root.mkdir(parents=True, exist_ok=True, mode=0o750)
-    directory = Directory(state.persons)
-    await asyncio.to_thread(directory.add, person, name, ("administrator", "signatory"), password, pin)
+    try:
+        directory = Directory(state.persons)
+        roles: tuple[Role, ...] = ("administrator", "signatory")
+        await asyncio.to_thread(directory.add, person, name, roles, password, pin)
+        await _make_journal(site, person)
+    except BaseException:
+        # Half a gateway could neither start nor be prepared again.
+        state.persons.unlink(missing_ok=True)
+        shutil.rmtree(state.journal, ignore_errors=True)
+        for folder in made:
+            folder.rmdir()
+        raise
+
+
+async def _make_journal(site: LoadedSite, person: str) -> None:
+    """Create the journal; its first record is the application of the configuration."""
     settings = site.settings.site
     origin = f"yaosu/{settings.lab}/{settings.gateway}"
     journal = await Journal.open(
-        state.journal, site.settings.journal, purpose=settings.purpose, origin=origin
+        site.state.journal, site.settings.journal, purpose=settings.purpose, origin=origin
     )
     try:
         actor = {

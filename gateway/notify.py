@@ -14,6 +14,8 @@ def notify(*assignments: str) -> bool:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        # A service manager that does not read must not stop the loop.
+        channel.setblocking(False)  # noqa: FBT003 - the socket module's signature
         try:
             channel.sendto("\n".join(assignments).encode(), address)
         except OSError:
@@ -23,5 +25,8 @@ def notify(*assignments: str) -> bool:
 
 def watchdog_period_s() -> float | None:
     """Half of the period in which the service manager wants a sign of life; None when it wants none."""
-    period_us = os.environ.get("WATCHDOG_USEC")
-    return int(period_us) / 2e6 if period_us else None
+    period_us = os.environ.get("WATCHDOG_USEC", "")
+    meant_for = os.environ.get("WATCHDOG_PID", str(os.getpid()))
+    if not period_us.isdecimal() or int(period_us) == 0 or meant_for != str(os.getpid()):
+        return None
+    return int(period_us) / 2e6

@@ -119,10 +119,10 @@ def print_json(content: Any) -> None:
 
 
 def table(*columns: str) -> Table:
-    """Make a table whose cells are folded, never cut: an id must be there to be copied."""
+    """Make a table whose cells are folded, never cut; the first, an id to be copied, stays on one line."""
     made = Table()
-    for column in columns:
-        made.add_column(column, overflow="fold")
+    for position, column in enumerate(columns):
+        made.add_column(column, overflow="fold", no_wrap=position == 0)
     return made
 
 
@@ -145,18 +145,28 @@ def run_role(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a short piece of asynchronous work; a closed door leaves with 69, a silent one with 75."""
+    """Run a short piece of asynchronous work; a closed door leaves with 69, a locked 74, a silent one 75."""
     try:
         return uvloop.run(work)
     except DoorClosedError as error:
+        if _is_locked(error):
+            fail(Exit.IO, "this user may not open the door's socket; act as a member of its group (yaosu)")
         if nobody_there(error):
             fail(Exit.UNAVAILABLE, str(error))
         fail(Exit.RETRY, "the daemon took the call and did not answer; look at it: yaosu status")
 
 
 def nobody_there(error: DoorClosedError) -> bool:
-    """Tell a door that nobody serves from one whose server does not answer."""
-    return isinstance(error.__cause__, httpx.ConnectError)
+    """Tell a door that nobody serves from one that is locked or whose server does not answer."""
+    return isinstance(error.__cause__, httpx.ConnectError) and not _is_locked(error)
+
+
+def _is_locked(error: BaseException) -> bool:
+    """Tell whether the system refused this user the socket, however deep the client wrapped it."""
+    reason: BaseException | None = error
+    while reason is not None and not isinstance(reason, PermissionError):
+        reason = reason.__cause__ or reason.__context__
+    return reason is not None
 
 
 def secret_for(person: str) -> dict[str, str]:

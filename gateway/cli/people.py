@@ -31,6 +31,7 @@ from gateway.cli.common import (
 from gateway.edge.state import TrustedKeys
 from gateway.initialise import AlreadyInitialisedError, initialise
 from gateway.persons import PersonsError
+from pipeline.journal import JournalError
 from pipeline.records.signing import SigningKey
 
 person_app = typer.Typer(no_args_is_help=True, help="People who may act: enrol, change password, disable.")
@@ -65,10 +66,10 @@ def init(
     ] = "",
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Prepare a gateway, in two steps.
+    """Prepare a gateway: first a commented site file to edit, then its journal and first administrator.
 
-    Without a site file: write a commented one to edit. With one: make its journal and key, enrol the first
-    administrator, who by that applies the configuration. Password and PIN are asked for, or taken from
+    Without a site file it writes one and ends. With one it makes the journal with its key and enrols the
+    first administrator, who by that applies the configuration. Password and PIN are asked for, or taken from
     YAOSU_NEW_PASSWORD and YAOSU_NEW_PIN.
     """
     if not config.exists():
@@ -88,6 +89,8 @@ def init(
         fail(Exit.USAGE, f"{error}; nothing was made")
     except AlreadyInitialisedError as error:
         fail(Exit.FINDINGS, str(error))
+    except JournalError as error:
+        fail(Exit.IO, str(error))
     OUT.print(f"ready in {site.state.root}; start with: yaosu run -c {config}", markup=False)
 
 

@@ -114,9 +114,8 @@ def _find_in_collector(collector: Json) -> list[str]:
         target = collector[name]
         if not target["ok"]:
             hint = f"; {target['hint']}" if target["hint"] else ""
-            found.append(
-                f"{name}: away since {local_time(target['since_utc_ns'])} ({target['error']}); {waiting}{hint}"
-            )
+            since = local_time(target["since_utc_ns"])
+            found.append(f"{name}: away since {since} ({target['error']}); {waiting}{hint}")
     if collector["forks"]:
         found.append(f"forks: {collector['forks']} records came with different bytes; none was receipted")
     if collector["dead_letters"]:
@@ -155,7 +154,8 @@ def _show_daemon(daemon: Json, site: LoadedSite) -> None:
         markup=False,
     )
     OUT.print(
-        f"journal: durable to seq {journal['durable_seq']}, {journal['backlog_records']} records without receipt",
+        f"journal: durable to seq {journal['durable_seq']}, "
+        f"{journal['backlog_records']} records without receipt",
         markup=False,
     )
     link = (daemon.get("publisher") or {}).get("link")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from gateway.cli.common import (
     local_time,
     print_json,
     secret_for,
+    show_findings,
     table,
     view,
 )
@@ -204,9 +206,10 @@ def import_registry(
 ) -> None:
     """Take over a registry file. Names go to the lab's own directory, opaque ids into the record."""
     try:
-        content = read_registry(file)
+        content = read_registry(file, time.time_ns())
     except ConfigInvalid as invalid:
         leave_invalid(invalid)
+    show_findings(content.warnings)
     args = {"records": content.records, "directory": content.directory}
     answer = command(config, "registry.import", args, secret_for(person), key=key, as_json=as_json)
     _done(answer, f"{len(content.records)} registry records imported", as_json=as_json)

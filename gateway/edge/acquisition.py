@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from drivers.door import Driver
+    from gateway.edge.pulse import Pulse
     from gateway.supervise import Supervisor
     from pipeline.intake import Intake
 
 CLOSE_PERIOD_S = 0.025
+FLUSH_S = 5.0
+"""What was read is handed on for so long when the journal has no room at a stop."""
 STOP_S = 2.0
 """A driver that has not ended by then is cancelled; its open gap is closed at the next start."""
 
@@ -20,11 +25,15 @@ STOP_S = 2.0
 class Acquisition:
     """Drivers to intake."""
 
-    def __init__(self, drivers: Sequence[Driver], intake: Intake, supervisor: Supervisor) -> None:
+    def __init__(
+        self, drivers: Sequence[Driver], intake: Intake, supervisor: Supervisor, pulse: Pulse
+    ) -> None:  # fmt: skip
         self._drivers = drivers
         self._intake = intake
         self._supervisor = supervisor
+        self._pulse = pulse
         self._parts: list[str] = []
+        self._begun: set[str] = set()
 
     def start(self) -> None:
         """Start a part for each driver, and the one that closes frames in time."""
@@ -35,13 +44,24 @@ class Acquisition:
         self._supervisor.start("frames", self._close_frames)
 
     async def _read(self, driver: Driver) -> None:
+        known = driver.describe()
+        if known.instrument in self._begun:
+            # It failed and is started again: the polls left out meanwhile are a gap.
+            self._intake.interrupted(known.instrument, round((known.poll_interval_s or 0.0) * 1e9))
+        self._begun.add(known.instrument)
         async with driver:
-            async for item in driver.stream():
-                await self._intake.take(item)
+            stream = driver.stream()
+            try:
+                async for item in stream:
+                    await self._intake.take(item)
+            finally:
+                if isinstance(stream, AsyncGenerator):
+                    await stream.aclose()
 
     async def _close_frames(self) -> None:
         while True:
             self._intake.close_due()
+            self._pulse.beat("frames")
             await asyncio.sleep(CLOSE_PERIOD_S)
 
     async def stop(self) -> None:
@@ -51,4 +71,6 @@ class Acquisition:
         await self._supervisor.wait(self._parts, STOP_S)
         await self._supervisor.stop(*self._parts)
         await self._supervisor.stop("frames")
-        self._intake.flush()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_S):
+                await self._intake.end()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 from collections import OrderedDict
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from gateway.door.app import CommandRefusedError
 from gateway.persons import PersonsError
 from pipeline.elements import Actor, Refused
+from pipeline.journal import CommitFailedError, JournalFullError
 from pipeline.records.events import event_body
 
 if TYPE_CHECKING:
@@ -19,6 +23,11 @@ if TYPE_CHECKING:
     from gateway.persons import Directory
 
 Json = dict[str, Any]
+DURABLE_S = 8.0
+"""A caller waits this long for the disk; less than the client's own patience."""
+TEXT_MAX = 1024
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_COMMAND = re.compile(r"[a-z]{1,20}(\.[a-z]{1,20})?")
 ANSWERS_MAX = 1024
 """Answers kept by command, person and key; the elements keep those of their commands in their state."""
 
@@ -30,7 +39,7 @@ class Commands:
         self._recorder = recorder
         self._history = history
         self._directory = directory
-        self._answers: OrderedDict[tuple[str, str, str], Json] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, str, str, str], Json] = OrderedDict()
         self._lock = asyncio.Lock()
         self._own: dict[str, Callable[[Json, Json], Awaitable[Json]]] = {
             "config.apply": self._config_apply,
@@ -40,43 +49,69 @@ class Commands:
         }
 
     async def execute(self, command: str, args: Json, actor: Json, key: str) -> Json:
-        """Do a command once. Raises CommandRefusedError."""
+        """Do a command once.
+
+        Raises:
+            CommandRefusedError: it will not be done; or the disk does not work, and the same key asks again.
+        """
+        await self._within(self._recorder.room())
         async with self._lock:
-            asked = (command, actor["person"], key)
+            asked = (command, actor["person"], actor["how"], key)
             answer = self._answers.get(asked)
             if answer is None:
                 own = self._own.get(command)
-                answer = await (own(args, actor) if own else self._plan(command, args, actor))
+                answer = await own(args, actor) if own else self._plan(command, args, actor)
+                # Kept before it is durable: whoever asks again meanwhile must not have it done twice.
                 self._answers[asked] = answer
                 if len(self._answers) > ANSWERS_MAX:
                     self._answers.popitem(last=False)
+        journal = self._recorder.journal
+        await self._within(journal.wait_durable(journal.head_seq - 1))
         return answer
 
-    async def _plan(self, command: str, args: Json, actor: Json) -> Json:
+    @staticmethod
+    async def _within(waiting: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(DURABLE_S):
+                await waiting
+        except (TimeoutError, CommitFailedError, JournalFullError):
+            raise CommandRefusedError(
+                "not-durable",
+                "the journal cannot be written now, nothing can be promised; see: yaosu status",
+                "记录暂时无法落盘,不能确认操作;请查看 yaosu status",
+                "send it again with the same idempotency key once the disk works", status=503,
+            ) from None  # fmt: skip
+
+    def _plan(self, command: str, args: Json, actor: Json) -> Json:
         clock = self._recorder.journal.clock
-        names = args.pop("directory", None) if command == "registry.import" else None
+        args = dict(args)
+        names = _names(args.pop("directory", None)) if command == "registry.import" else {}
         try:
             planned = self._recorder.elements.plan(
                 command, args, Actor(**actor), clock.utc_ns(), clock.run_ns()
             )
         except Refused as refused:
             raise CommandRefusedError(refused.code, refused.en, refused.zh, refused.hint) from None
-        if names:
-            self._directory.learn_names({str(entry["id"]): str(entry["name"]) for entry in names})
+        try:
+            self._directory.learn_names(names)
+        except OSError as error:
+            raise CommandRefusedError(
+                "persons", f"the names cannot be kept: {error}", "姓名无法保存"
+            ) from None
         seqs = [
             self._recorder.append(draft.kind, draft.body, instrument=draft.body.get("instrument")).seq
             for draft in planned.drafts
         ]
-        await self._durable()
         return {"seq": seqs or list(planned.seqs), "result": planned.result}
 
-    async def _durable(self) -> None:
-        journal = self._recorder.journal
-        await journal.wait_durable(journal.head_seq - 1)
-
     def _require_administrator(self, actor: Json) -> None:
-        roles = {person.id: person.roles for person in self._directory.persons()}.get(actor["person"], ())
-        if actor["how"] not in {"password", "pin"} or "administrator" not in roles:
+        known = self._directory.find(actor["person"])
+        if (
+            actor["how"] not in {"password", "pin"}
+            or known is None
+            or known.disabled
+            or "administrator" not in known.roles
+        ):
             raise CommandRefusedError(
                 "not-authorised", "only an administrator may do this", "仅管理员可执行此操作",
                 "log in as a person with the role administrator",
@@ -84,61 +119,95 @@ class Commands:
 
     async def _config_apply(self, args: Json, actor: Json) -> Json:
         self._require_administrator(actor)
-        sha256 = str(args.get("sha256", ""))
-        if len(sha256) != 64:
-            raise CommandRefusedError("bad-request", "sha256 of the file is missing", "缺少文件的 sha256")
+        sha256 = _text(args, "sha256")
+        if not _SHA256.fullmatch(sha256):
+            raise CommandRefusedError(
+                "bad-request", "sha256 is not the hash of a file", "sha256 不是文件的哈希值"
+            )
         body = {
             "action": "apply",
             "sha256": sha256,
-            "path_name": str(args.get("path_name", "")),
+            "path_name": PurePath(_text(args, "path_name", required=False)).name,
             "actor": actor,
         }
         record = self._recorder.append("config", body)
         self._history.see(record)
-        await self._durable()
         return {"seq": [record.seq], "result": {"sha256": sha256}}
 
     async def _person_add(self, args: Json, actor: Json) -> Json:
         self._require_administrator(actor)
-        roles = tuple(args.get("roles", ()))
-        person, name = str(args["person"]), str(args.get("name", ""))
+        roles = args.get("roles")
+        if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+            raise CommandRefusedError("bad-request", "roles is a list of texts", "roles 应为文本列表")
+        person = _text(args, "person")
         await self._change(
-            self._directory.add, person, name, roles, str(args["password"]), str(args.get("pin", ""))
-        )
-        return await self._record_person("add", person, actor)
+            self._directory.add, person, _text(args, "name", required=False) or person, tuple(roles),
+            _text(args, "password"), _text(args, "pin", required=False),
+        )  # fmt: skip
+        return self._record_person("add", person, actor)
 
     async def _person_passwd(self, args: Json, actor: Json) -> Json:
-        person = str(args["person"])
-        if person != actor["person"]:
+        person = _text(args, "person")
+        if person != actor["person"] or actor["how"] not in {"password", "pin"}:
             self._require_administrator(actor)
         await self._change(
-            self._directory.set_password, person, str(args["password"]), str(args.get("pin", ""))
+            self._directory.set_password, person, _text(args, "password"), _text(args, "pin", required=False)
         )
-        return await self._record_person("passwd", person, actor)
+        return self._record_person("passwd", person, actor)
 
     async def _person_disable(self, args: Json, actor: Json) -> Json:
         self._require_administrator(actor)
-        person = str(args["person"])
+        person = _text(args, "person")
         await self._change(self._directory.disable, person)
-        return await self._record_person("disable", person, actor)
+        return self._record_person("disable", person, actor)
 
     @staticmethod
     async def _change(change: Callable[..., object], *args: Any) -> None:
         try:
             await asyncio.to_thread(change, *args)
         except PersonsError as error:
-            raise CommandRefusedError("persons", str(error), str(error)) from None
+            raise CommandRefusedError("persons", str(error), f"人员目录拒绝此操作:{error}") from None
+        except OSError as error:
+            raise CommandRefusedError(
+                "persons", f"the directory of persons cannot be written: {error}",
+                f"人员目录无法写入:{error}",
+            ) from None  # fmt: skip
 
-    async def _record_person(self, action: str, person: str, actor: Json) -> Json:
+    def _record_person(self, action: str, person: str, actor: Json) -> Json:
         body = event_body("person-changed", person=person, action=action, by=actor["person"]) | {
             "actor": actor
         }
         record = self._recorder.append("event", body)
-        await self._durable()
         return {"seq": [record.seq], "result": {"person": person}}
 
     async def refused(self, command: str, code: str, person: str) -> None:
-        """Record a refusal: an attempt is evidence too."""
-        self._recorder.append(
-            "event", event_body("command-refused", command=command, reason=code, person=person)
+        """Record a refusal: an attempt is evidence too. `person` is an id on file, or "unknown"."""
+        name = command if _COMMAND.fullmatch(command) else "unknown"
+        # Where there is no room for readings, there is none for refusals.
+        with contextlib.suppress(JournalFullError):
+            self._recorder.append(
+                "event", event_body("command-refused", command=name, reason=code, person=person)
+            )
+
+
+def _text(args: Json, name: str, *, required: bool = True) -> str:
+    value = args.get(name, "")
+    if not isinstance(value, str) or len(value) > TEXT_MAX or (required and not value):
+        raise CommandRefusedError(
+            "bad-request", f"'{name}' is a text of 1 to {TEXT_MAX} characters",
+            f"'{name}' 应为 1 至 {TEXT_MAX} 字符的文本",
+        )  # fmt: skip
+    return value
+
+
+def _names(entries: Any) -> dict[str, str]:
+    """Names by id from the lab-side part of a registry file; they go to the directory and nowhere else."""
+    try:
+        names = {entry["id"]: entry["name"] for entry in entries or ()}
+    except (TypeError, KeyError):
+        names = {"": 0}
+    if not all(isinstance(text, str) and text for pair in names.items() for text in pair):
+        raise CommandRefusedError(
+            "bad-request", "directory is a list of {id, name}", "directory 应为 {id, name} 的列表"
         )
+    return names

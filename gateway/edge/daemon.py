@@ -16,9 +16,11 @@ from gateway import notify
 from gateway.door.actors import Actors
 from gateway.door.app import build_door
 from gateway.door.socket_server import bind, serve
+from gateway.durable import write_durably
 from gateway.edge.acquisition import Acquisition
 from gateway.edge.commands import Commands
 from gateway.edge.config_history import ConfigHistory
+from gateway.edge.pulse import Pulse
 from gateway.edge.recorder import Recorder
 from gateway.edge.recovery import Recovery
 from gateway.edge.rhythm import Rhythm
@@ -28,7 +30,7 @@ from gateway.persons import Directory
 from gateway.supervise import Supervisor
 from pipeline.elements import Elements
 from pipeline.intake import Intake
-from pipeline.journal import Journal
+from pipeline.journal import Journal, JournalFullError
 from pipeline.mqtt import Publisher, Topics
 from pipeline.qc import QcEngine
 from pipeline.records.envelope import own_source
@@ -38,9 +40,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.site import LoadedSite
+    from pipeline.journal import Disk
 
 LOG = logging.getLogger(__name__)
-WARM_S = 2.0
+WARM_S = 1.0
 """The QC kernels are waited for this long at start; on a cold cache acquisition starts without them."""
 DRAIN_LOOK_S = 0.05
 DRAIN_S = 5.0
@@ -48,9 +51,15 @@ DRAIN_S = 5.0
 
 
 class EdgeDaemon:
-    """One gateway. `run()` returns after `stop` is set and everything is on disk."""
+    """One gateway. `run()` returns after `stop` is set and everything is on disk.
 
-    def __init__(self, site: LoadedSite) -> None:
+    Args:
+        site: what it is to do.
+        disk: the journal's file system; default the real one.
+    """
+
+    def __init__(self, site: LoadedSite, disk: Disk | None = None) -> None:
+        self._disk = disk
         self._site = site
         self._settings = site.settings
         self._state = site.state
@@ -85,10 +94,11 @@ class EdgeDaemon:
             self._settings.journal,
             purpose=site.purpose,
             origin=f"yaosu/{site.lab}/{site.gateway}",
+            disk=self._disk,
         )
 
     def _record_failure(self, part: str, error: str) -> None:
-        self.recorder.append("event", event_body("part-failed", part=part, error=error))
+        self._record_event("part-failed", part=part, error=error)
 
     async def _assemble(self, journal: Journal, supervisor: Supervisor) -> None:
         settings, state = self._settings, self._state
@@ -100,24 +110,29 @@ class EdgeDaemon:
         self.engine = QcEngine(self._site.qc(), self._site.intervals_s())
         self.intake = Intake(self.engine, self.recorder, journal.clock, self.elements.service_state)
         self.history = ConfigHistory()
-        warm = asyncio.create_task(asyncio.to_thread(self.engine.warm), name="warm kernels")
-        await asyncio.wait([warm], timeout=WARM_S)
+        supervisor.start("warm kernels", lambda: asyncio.to_thread(self.engine.warm))
+        await supervisor.wait(["warm kernels"], WARM_S)
         recovery = Recovery(journal, self.recorder, self.intake, self.elements, self.history)
         await recovery.run(self._site)
-        self.rhythm = Rhythm(journal, self.recorder, self.intake, self.elements, self.history)
+        pulse = Pulse(journal, journal.clock)
+        self.rhythm = Rhythm(journal, self.recorder, self.intake, self.elements, self.history, pulse)
         self._drivers = open_drivers(settings.instrument, journal.clock, random.Random())  # noqa: S311 - jitter
-        self.acquisition = Acquisition(self._drivers, self.intake, supervisor)
+        self.acquisition = Acquisition(self._drivers, self.intake, supervisor, pulse)
         self.publisher = self._publisher(journal)
         directory = await asyncio.to_thread(Directory, state.persons)
         actors = Actors(
-            directory, journal.clock, lambda badge: self.elements.badge_owner(badge, journal.clock.utc_ns())
-        )
+            directory, journal.clock,
+            lambda badge: self.elements.badge_owner(badge, journal.clock.utc_ns()),
+            lambda person: any(entry["id"] == person for entry in self.elements.registry("person")),
+        )  # fmt: skip
         commands = Commands(self.recorder, directory, self.history)
-        self.services = DaemonServices(self._site, self, supervisor, actors, commands, directory, journal)
+        self.services = DaemonServices(
+            self._site, elements=self.elements, intake=self.intake, counters=self.health,
+            supervisor=supervisor, actors=actors, commands=commands, directory=directory, journal=journal,
+        )  # fmt: skip
         self.acquisition.start()
         self.rhythm.start(supervisor)
         supervisor.start("publisher", self.publisher.run)
-        supervisor.start("warm kernels", lambda: _finish(warm))
 
     def _publisher(self, journal: Journal) -> Publisher:
         settings = self._settings
@@ -128,11 +143,20 @@ class EdgeDaemon:
             source=journal,
             clock=journal.clock,
             random=random.Random(),  # noqa: S311 - jitter
-            trusted=TrustedKeys(self._state.trusted_keys).keys,
+            trusted=TrustedKeys(self._state.trusted_keys, self._keys_damaged).keys,
             status=lambda: {"purpose": settings.site.purpose, "config_sha256": self._site.sha256},
             retained=lambda: self._retained(journal),
             password=None if password is None else password.resolve_text(self._site.path.parent),
         )
+
+    def _keys_damaged(self, error: str) -> None:
+        LOG.error("%s", error)
+        self._record_event("trusted-keys-damaged", error=error)
+
+    def _record_event(self, code: str, **args: str) -> None:
+        """Record something that must not fail for want of room: the log has it in any case."""
+        with contextlib.suppress(JournalFullError):
+            self.recorder.append("event", event_body(code, **args))
 
     def _retained(self, journal: Journal) -> Mapping[str, bytes]:
         """Birth and checkpoint, each only once its record is durable."""
@@ -148,7 +172,7 @@ class EdgeDaemon:
         """Drivers first, then what they left, then the seal, then a short chance for receipts."""
         await self.acquisition.stop()
         await supervisor.stop(*self.rhythm.parts)
-        self.recorder.append("event", event_body("daemon-stop"))
+        self._record_event("daemon-stop")
         await self.rhythm.last()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
@@ -156,7 +180,10 @@ class EdgeDaemon:
                     await asyncio.sleep(DRAIN_LOOK_S)
         await supervisor.stop("publisher")
         await supervisor.stop("door")
-        self._state.last_run.write_bytes(orjson.dumps(self._counted()))
+        try:
+            write_durably(self._state.last_run, orjson.dumps(self._counted()), mode=0o640)
+        except OSError as error:
+            LOG.warning("%s was not written: %s", self._state.last_run, error)
 
     def _undelivered(self) -> bool:
         return self.publisher.health.link.connected and self.recorder.journal.stats().backlog_records > 0
@@ -171,14 +198,10 @@ class EdgeDaemon:
         }
 
     def health(self) -> dict[str, Any]:
-        """Counters of the data path."""
+        """Counters of the data path: what is recorded, never what a power cut could take back."""
         return {
-            "readings": self.intake.readings,
-            "rows": self.intake.rows,
+            "readings": self.intake.recorded_readings,
+            "rows": self.intake.recorded_rows,
             "publisher": asdict(self.publisher.health),
             "kernels": "ready" if self.engine.ready else "warming",
         }
-
-
-async def _finish(task: asyncio.Task[None]) -> None:
-    await task

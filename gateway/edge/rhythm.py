@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 from gateway import notify
@@ -15,6 +17,7 @@ from pipeline.records.events import event_body
 
 if TYPE_CHECKING:
     from gateway.edge.config_history import ConfigHistory
+    from gateway.edge.pulse import Pulse
     from gateway.edge.recorder import Recorder
     from gateway.supervise import Supervisor
     from pipeline.elements import Elements
@@ -22,20 +25,24 @@ if TYPE_CHECKING:
     from pipeline.journal import Journal
     from pipeline.records import Record
 
+LOG = logging.getLogger(__name__)
 TICK_BUSY_S = 1.0
 TICK_IDLE_S = 10.0
 CHECKPOINT_S = 5.0
 SNAPSHOT_S = 30.0
 RETIRE_S = 60.0
+LAST_S = 10.0
 
 
 class Rhythm:
     """The daemon's periodic parts."""
 
     def __init__(
-        self, journal: Journal, recorder: Recorder, intake: Intake, elements: Elements, history: ConfigHistory
+        self, journal: Journal, recorder: Recorder, intake: Intake, elements: Elements,
+        history: ConfigHistory, pulse: Pulse,
     ) -> None:  # fmt: skip
         self._history = history
+        self._pulse = pulse
         self._journal = journal
         self._recorder = recorder
         self._intake = intake
@@ -59,7 +66,10 @@ class Rhythm:
     async def _ticks(self) -> None:
         last_ns = self._journal.clock.run_ns()
         while True:
+            self._pulse.beat("ticks")
             await asyncio.sleep(TICK_BUSY_S)
+            # Time passes for the elements through records: while none can be taken, it does not.
+            await self._recorder.room()
             now_ns = self._journal.clock.run_ns()
             for notice in self._journal.take_notices():
                 self._recorder.append("event", event_body(notice.code, **notice.args))
@@ -71,10 +81,13 @@ class Rhythm:
     async def _checkpoints(self) -> None:
         while True:
             await asyncio.sleep(CHECKPOINT_S)
+            await self._recorder.room()
             self.checkpoint()
 
     def checkpoint(self) -> None:
         """Seal what is durable."""
+        if not self._recorder.settled:
+            return
         sealed = self._journal.checkpoint()
         if sealed is not None:
             self.latest_checkpoint = sealed
@@ -82,11 +95,14 @@ class Rhythm:
     async def _snapshots(self) -> None:
         while True:
             await asyncio.sleep(SNAPSHOT_S)
+            await self._recorder.room()
             self.snapshot()
 
     def snapshot(self) -> None:
         """Hand the consumers' state to the journal, which writes it once what it covers is durable."""
         intake = self._intake.snapshot()
+        if not self._recorder.settled:
+            return  # the elements' state would cover records that are not there
         seq = self._journal.head_seq - 1
         self._journal.save_snapshot(INTAKE, seq, intake, INTAKE_VERSION)
         self._journal.save_snapshot(CONSUMER, seq, self._elements.snapshot(), ELEMENTS_VERSION)
@@ -101,13 +117,27 @@ class Rhythm:
 
     async def _watchdog(self) -> None:
         period_s = notify.watchdog_period_s()
+        told: list[str] = []
         while period_s is not None:
-            notify.notify("WATCHDOG=1")
+            silent = self._pulse.silent()
+            if not silent:
+                notify.notify("WATCHDOG=1")
+            elif silent != told:
+                LOG.error("no sign of life of %s: the service manager will restart the daemon", silent)
+            told = silent
             await asyncio.sleep(period_s)
 
     async def last(self) -> None:
-        """The end of a clean stop: everything durable, sealed, and its state saved."""
-        await self._journal.wait_durable(self._journal.head_seq - 1)
-        self.checkpoint()
-        self.snapshot()
-        await self._journal.wait_durable(self._journal.head_seq - 1)
+        """The end of a clean stop: everything durable, sealed, and its state saved.
+
+        Waits LAST_S for a disk that does not work; what is not durable then is told by the journal's close.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_S):
+                await self._all_durable()
+                self.checkpoint()
+                self.snapshot()
+                await self._all_durable()
+
+    async def _all_durable(self) -> None:
+        await self._journal.wait_beyond(self._journal.head_seq - 2)

@@ -8,13 +8,18 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from pipeline.journal import CommitFailedError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.door.actors import Actors
     from gateway.edge.commands import Commands
-    from gateway.edge.daemon import EdgeDaemon
     from gateway.persons import Directory
     from gateway.site import LoadedSite
     from gateway.supervise import Supervisor
+    from pipeline.elements import Elements
+    from pipeline.intake import Intake
     from pipeline.journal import Journal
 
 Json = dict[str, Any]
@@ -24,13 +29,15 @@ SETTLE_S = 2.0
 class DaemonServices:
     """Implements `gateway.door.app.Services`."""
 
-    def __init__(  # noqa: PLR0917 - the parts of the daemon
-        self, site: LoadedSite, daemon: EdgeDaemon, supervisor: Supervisor, actors: Actors,
-        commands: Commands, directory: Directory, journal: Journal,
+    def __init__(
+        self, site: LoadedSite, *, elements: Elements, intake: Intake, counters: Callable[[], Json],
+        supervisor: Supervisor, actors: Actors, commands: Commands, directory: Directory, journal: Journal,
     ) -> None:  # fmt: skip
         self.actors = actors
         self._site = site
-        self._daemon = daemon
+        self._elements = elements
+        self._intake = intake
+        self._counters = counters
         self._supervisor = supervisor
         self._commands = commands
         self._directory = directory
@@ -42,14 +49,14 @@ class DaemonServices:
         try:
             async with asyncio.timeout(SETTLE_S):
                 await self._journal.wait_durable(self._journal.head_seq - 1)
-        except (TimeoutError, OSError):
+        except (TimeoutError, CommitFailedError):
             return False
         return True
 
     def status(self, *, settled: bool) -> Json:
         """Health of the daemon; without counters, ages and verdicts where those are not durable."""
         clock = self._journal.clock
-        failing = {name: asdict(part) for name, part in self._supervisor.health.items() if part.error}
+        failing = {name: asdict(part) for name, part in self._supervisor.failing().items()}
         journal = asdict(self._journal.stats())
         return {
             "role": "daemon",
@@ -73,14 +80,14 @@ class DaemonServices:
 
     def _recorded(self) -> Json:
         return {
-            **self._daemon.health(),
+            **self._counters(),
             "instruments": self._instruments(),
-            "elements": self._daemon.elements.element_status(),
+            "elements": self._elements.element_status(),
         }
 
     def _instruments(self) -> list[Json]:
-        states = self._daemon.elements.instrument_states()
-        seen = self._daemon.intake.last_rows()
+        states = self._elements.instrument_states()
+        seen = self._intake.last_rows()
         return [
             {
                 "id": instrument.id,
@@ -103,7 +110,7 @@ class DaemonServices:
 
     def view(self, name: str, argument: str | None, query: dict[str, str]) -> Any:
         """Answer a reading view. Raises KeyError where there is none."""
-        elements = self._daemon.elements
+        elements = self._elements
         match name, argument:
             case "tasks", None:
                 return elements.tasks(limit=int(query.get("limit", "100")))

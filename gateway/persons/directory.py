@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 Role = Literal["operator", "signatory", "administrator", "regulator"]
 ROLES: tuple[Role, ...] = get_args(Role)
+PERSON_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
+"""Ids stand in records for ever, so they are codes: the same form as in a registry file."""
 PASSWORD_LENGTH_MIN = 8
 PIN_LENGTH_MIN = 6
 SECRET_LENGTH_MAX = 1024
 NAME_LENGTH_MAX = 200
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
-"""Ids stand in records for ever, so they are codes: the same form as in a registry file."""
 
 
 class PersonsError(Exception):
@@ -97,13 +97,13 @@ class Directory:
         Raises:
             PersonsError: a known id or one that is no code, an unknown role, a weak secret.
         """
-        if not _ID.fullmatch(person):
-            raise PersonsError(
-                "an id is a code of letters, digits and . _ : / - such as p-0002: it stands in records, "
-                "where no name may stand"
-            )
         if not 0 < len(name) <= NAME_LENGTH_MAX:
             raise PersonsError(f"a name has 1 to {NAME_LENGTH_MAX} characters")
+        if not PERSON_ID.fullmatch(person):
+            raise PersonsError(
+                f"'{person}' is no id: letters, digits and . _ : / - as in p-0002; it stands in records, "
+                "where no name may stand"
+            )
         unknown = [role for role in roles if role not in ROLES]
         if unknown or not roles:
             raise PersonsError(
@@ -148,7 +148,9 @@ class Directory:
 
     def _known(self, person: str) -> Person:
         if person not in self._persons:
-            raise PersonsError(f"nobody is enrolled as '{person}'; see: yaosu person list")
+            raise PersonsError(
+                f"nobody is enrolled as '{person}'; enrol them with: yaosu person add {person}"
+            )
         return self._persons[person]
 
     def learn_names(self, names: dict[str, str]) -> None:

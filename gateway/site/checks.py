@@ -1,8 +1,12 @@
-"""Checks of sense over the whole site: what no single table can see."""
+"""Checks of sense over the whole site: what no single table can see.
+
+Each check takes only the parts that it needs, so that a mistake in one table does not hide those of others.
+`check_site` runs them over a site of the right shape, `gateway.site.hidden` over what is sound of another.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pydantic import ValidationError
 
@@ -10,73 +14,148 @@ from config.errors import Report
 from config.validation import report_validation_errors
 from drivers.compose import find_conflicts
 from pipeline.qc import ChannelQc
+from pipeline.qc.table import check_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from config.toml_positions import TomlPath
+    from dashboard.settings import WebSettings
+    from drivers.settings import InstrumentSettings, PolledSettings
     from gateway.site.model import SiteSettings
+    from pipeline.mqtt import MqttSettings
+
+Placed = tuple[int, "PolledSettings"]
+"""Position of an instrument in the file, and its settings."""
 
 
-def check_instruments(site: SiteSettings, report: Report) -> None:
+class Within(Report):
+    """Reports findings of a nested table at its place in the file."""
+
+    def __init__(self, outer: Report, prefix: TomlPath, *, skip: frozenset[TomlPath] = frozenset()) -> None:
+        """Report into `outer` under `prefix`; findings at the paths of `skip` are dropped."""
+        self._outer, self._prefix, self._skip = outer, prefix, skip
+
+    def error(self, code: str, path: Sequence[str | int], message: str, hint: str | None = None) -> None:
+        """Report an error of the nested table."""
+        if tuple(path) not in self._skip:
+            self._outer.error(code, (*self._prefix, *path), message, hint)
+
+    def error_at_key(self, code: str, path: TomlPath, message: str, hint: str | None = None) -> None:
+        """Report an error of a key of the nested table."""
+        if tuple(path) not in self._skip:
+            self._outer.error_at_key(code, (*self._prefix, *path), message, hint)
+
+
+def check_instruments(instruments: Sequence[Placed], report: Report) -> None:
     """Ids are unique, and instruments that share a line agree on how it is used."""
-    for conflict in find_conflicts(site.instrument):
-        report.error(
-            conflict.code, ("instrument", conflict.position, conflict.key), conflict.message, conflict.hint
-        )
+    for conflict in find_conflicts([instrument for _, instrument in instruments]):
+        place = ("instrument", instruments[conflict.position][0], conflict.key)
+        report.error(conflict.code, place, conflict.message, conflict.hint)
 
 
-def check_purpose(site: SiteSettings, report: Report) -> None:
+def check_purpose(purpose: str, instruments: Sequence[Placed], report: Report) -> None:
     """A production journal takes no simulated or replayed source, a rehearsal no live one."""
-    for index, instrument in enumerate(site.instrument):
-        live = instrument.source == "live"
-        if live != (site.site.purpose == "production"):
+    for index, instrument in instruments:
+        if (instrument.source == "live") != (purpose == "production"):
             report.error(
                 "E020", ("instrument", index, "source"),
-                f"source '{instrument.source}' of '{instrument.id}' does not belong into a "
-                f"{site.site.purpose} journal",
+                f"source '{instrument.source}' of '{instrument.id}' does not belong into a {purpose} journal",
                 "set site.purpose to 'rehearsal' for simulators, or the instrument's source to 'live'",
             )  # fmt: skip
 
 
-def check_ports(site: SiteSettings, report: Report) -> None:
+def check_ports(web: WebSettings, mqtt: MqttSettings, report: Report) -> None:
     """Web pages and broker do not claim one port."""
-    if site.web.port == site.mqtt.port and site.web.host == site.mqtt.host:
+    if web.port == mqtt.port and web.host == mqtt.host:
         report.error(
-            "E027",
-            ("web", "port"),
-            f"port {site.web.port} is also the broker's",
-            "choose another: [web] port",
+            "E027", ("web", "port"), f"port {web.port} is also the broker's", "choose another: [web] port"
         )
 
 
-class _Within(Report):
-    """Reports findings of a nested table at its place in the file."""
-
-    def __init__(self, outer: Report, prefix: TomlPath) -> None:
-        self._outer, self._prefix = outer, prefix
-
-    def error(self, code: str, path: Sequence[str | int], message: str, hint: str | None = None) -> None:
-        self._outer.error(code, (*self._prefix, *path), message, hint)
-
-    def error_at_key(self, code: str, path: TomlPath, message: str, hint: str | None = None) -> None:
-        self._outer.error_at_key(code, (*self._prefix, *path), message, hint)
-
-
-def channel_qc(table: dict[str, Any]) -> ChannelQc:
+def channel_qc(table: Mapping[str, Any]) -> ChannelQc:
     """Read one channel's `qc` table. Raises pydantic.ValidationError; `check_qc` reports it by place."""
     return ChannelQc.model_validate(table)
 
 
-def check_qc(site: SiteSettings, report: Report) -> None:
-    """Every channel's `qc` table names known rules with possible limits."""
-    for index, instrument in enumerate(site.instrument):
-        for position, channel in enumerate(instrument.channels):
-            try:
-                channel_qc(channel.qc)
-            except ValidationError as error:
-                within = _Within(report, ("instrument", index, "channels", position, "qc"))
-                report_validation_errors(error, ChannelQc, channel.qc, within)
+def check_qc(table: dict[str, Any], interval_s: float | None, place: TomlPath, report: Report) -> None:
+    """A channel's `qc` table names known rules, with limits and durations that its polls can satisfy.
+
+    Args:
+        table: as it stands in the file.
+        interval_s: poll interval of the instrument, None where the file does not say a usable one.
+        place: path of the table.
+        report: takes the findings.
+    """
+    try:
+        qc = channel_qc(table)
+    except ValidationError as error:
+        report_validation_errors(error, ChannelQc, table, Within(report, place))
+        return
+    if interval_s is None:
+        return
+    try:
+        check_windows(qc, interval_s)
+    except ValueError as error:
+        report.error("E023", place, str(error))
+    for rule, key, what in _too_short(qc, interval_s):
+        report.warning(
+            "E020", (*place, rule, key),
+            f"{key} of '{rule}' is shorter than the poll interval of {interval_s:g} s: {what}",
+            f"make {key} longer than the interval, several times as a rule",
+        )  # fmt: skip
 
 
-CHECKS = (check_instruments, check_purpose, check_ports, check_qc)
+def _too_short(qc: ChannelQc, interval_s: float) -> Iterator[tuple[str, str, str]]:
+    """Find durations below the poll interval: (rule, key, what comes of it)."""
+    for rule in ("rate", "spike", "flat_line"):
+        settings = getattr(qc, rule)
+        if settings is not None and settings.max_gap_s < interval_s:
+            yield rule, "max_gap_s", "the rule could never be evaluated"
+    if qc.gap is not None and qc.gap.interval_s is not None and qc.gap.interval_s < interval_s:
+        yield "gap", "interval_s", "every reading would be suspect"
+
+
+def check_reach(channel_place: TomlPath, low: Any, high: Any, table: dict[str, Any], report: Report) -> None:
+    """The limits of the range rule leave something of the channel's measuring range."""
+    limits = table.get("range")
+    if not isinstance(limits, dict):
+        return
+    for key, beyond in _limits_out_of_reach(limits, low, high):
+        report.error(
+            "E023", (*channel_place, "qc", "range", key),
+            f"{key} = {limits[key]} leaves nothing of the measuring range, {beyond}",
+            "correct the limit, or low and high of the channel",
+        )  # fmt: skip
+
+
+def _limits_out_of_reach(limits: dict[str, Any], low: Any, high: Any) -> Iterator[tuple[str, str]]:
+    for key in ("fail_low", "suspect_low"):
+        if is_number(limits.get(key)) and is_number(high) and limits[key] > high:
+            yield key, f"which ends at high = {high}"
+    for key in ("fail_high", "suspect_high"):
+        if is_number(limits.get(key)) and is_number(low) and limits[key] < low:
+            yield key, f"which begins at low = {low}"
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Tell whether a value of a TOML file is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_channels(instrument: InstrumentSettings, index: int, interval_s: float, report: Report) -> None:
+    """Check the rules of every channel of an instrument."""
+    for position, channel in enumerate(instrument.channels):
+        place = ("instrument", index, "channels", position)
+        check_qc(channel.qc, interval_s, (*place, "qc"), report)
+        check_reach(place, channel.low, channel.high, channel.qc, report)
+
+
+def check_site(site: SiteSettings, report: Report) -> None:
+    """Run every check over a site of the right shape."""
+    placed: list[Placed] = list(enumerate(site.instrument))
+    check_instruments(placed, report)
+    check_purpose(site.site.purpose, placed, report)
+    check_ports(site.web, site.mqtt, report)
+    for index, instrument in placed:
+        check_channels(instrument, index, instrument.poll_interval_s, report)

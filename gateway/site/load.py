@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from config import load_toml
+from config import ConfigInvalid, load_toml
 from gateway.edge.state import StateFolder
-from gateway.site.checks import CHECKS, channel_qc
+from gateway.site.checks import channel_qc, check_site
+from gateway.site.hidden import hidden_findings
 from gateway.site.model import SiteSettings
 from pipeline.store import EmbeddedStoreSettings
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from pipeline.qc import ChannelQc
     from pipeline.records.envelope import Body
     from pipeline.store import StoreSettings
+
+UNREADABLE = frozenset({"E001", "E002", "E003"})
+"""Findings of a file that is no TOML: there is nothing more to find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,14 @@ class LoadedSite:
 
 
 def load_site(path: Path) -> LoadedSite:
-    """Read and check a site file. Raises config.ConfigInvalid with every finding."""
-    loaded = load_toml(path, SiteSettings, CHECKS)
+    """Read and check a site file. Raises config.ConfigInvalid with every finding, of shape and of sense."""
+    try:
+        loaded = load_toml(path, SiteSettings, [check_site])
+    except ConfigInvalid as invalid:
+        if any(finding.code in UNREADABLE for finding in invalid.findings):
+            raise
+        # One mistake is told once, in the words of the loader, which knows the whole file.
+        told = {(found.code, found.line, found.col) for found in invalid.findings}
+        more = [f for f in hidden_findings(path) if (f.code, f.line, f.col) not in told]
+        raise ConfigInvalid([*invalid.findings, *dict.fromkeys(more)]) from None
     return LoadedSite(loaded.value, loaded.sha256, loaded.path, loaded.warnings)

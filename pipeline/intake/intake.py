@@ -1,21 +1,21 @@
 """From the drivers' items to journal records: ordinals, QC, frames, gaps.
 
 Every method is called on the event loop's thread. Nothing is dropped: when the journal has no room, `take`
-waits, the driver's stream stalls, and the deadlines that it misses become a gap. A record that finds the journal
-full is appended later: state changes only once the record that tells of it is taken.
+waits, the driver's stream stalls, and the deadlines that it misses become a gap. A record that finds the
+journal full is appended later: state changes only once the record that tells of it is taken.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import msgpack
 
 from pipeline.intake.frames import FRAME_DELAY_NS, LateFlags, OpenFrame, rows_max
-from pipeline.intake.onsets import Onsets
+from pipeline.intake.state import InstrumentState, polls_between
 from pipeline.intake.unjudged import unjudged
 from pipeline.journal import JournalFullError
 from pipeline.records import Block, DeviceEvent, Gap, Reading
@@ -26,8 +26,7 @@ from pipeline.records.frame import decode_flags, decode_frame, encode_flags, enc
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from pipeline.intake.state import Sink
     from pipeline.qc import QcEngine, QcResult
     from pipeline.records import Clock, Item, Record
     from pipeline.records.envelope import Body
@@ -37,51 +36,6 @@ FULL_PAUSE_S = 0.1
 """Between two tries to append to a journal that is full."""
 VERSION = 2
 """Version of the snapshot and of the derived `flags` records."""
-
-
-class Sink(Protocol):
-    """Where records go: the gateway's recorder."""
-
-    def append(self, kind: str, body: Body, *, instrument: str | None = None, by: By | None = None) -> Record:
-        """Append one record; `instrument` decides its source.
-
-        Raises:
-            JournalFullError: it was not taken.
-        """
-        ...
-
-    async def room(self) -> None:
-        """Wait until the journal can take more."""
-        ...
-
-    def stored_offsets(self, instrument: str, t_utc_ns: NDArray[Any]) -> NDArray[Any] | None:
-        """Offsets that make the stored times of an instrument strictly increase; None when all are zero."""
-        ...
-
-
-@dataclass(slots=True)
-class _Instrument:
-    """What intake knows of one instrument."""
-
-    late: LateFlags
-    onsets: Onsets = field(default_factory=Onsets)
-    n_next: int = 0
-    last_run_ns: int | None = None
-    """Gateway time of the last row."""
-    last_utc_ns: int | None = None
-    gap: Gap | None = None
-    """The gap that has begun and not ended."""
-    accounted: tuple[int, int] | None = None
-    """Gateway time and UTC up to which rows and ended gaps account for the instrument's polls."""
-    frame: OpenFrame | None = None
-    cause: tuple[int, int] = (-1, 0)
-    """Seq of the last record that late flags can follow from, and how many have."""
-    qc_error: str = ""
-
-    def account(self, run_ns: int, utc_ns: int) -> None:
-        """Rows or a gap reach up to here."""
-        if self.accounted is None or run_ns > self.accounted[0]:
-            self.accounted = run_ns, utc_ns
 
 
 class Intake:
@@ -101,13 +55,16 @@ class Intake:
         self._sink = sink
         self._clock = clock
         self._service_state = service_state
-        self._instruments: dict[str, _Instrument] = {}
+        self._instruments: dict[str, InstrumentState] = {}
         self._periods_ns: dict[str, int] = {}
         self._vouched = True
         """Whether a clock vouched for the downtime before the start that is being replayed."""
         self.readings = 0
         """Values and missing values taken since the start: rows times channels."""
         self.rows = 0
+        self.recorded_readings = 0
+        """Those of them in records that were appended."""
+        self.recorded_rows = 0
 
     async def take(self, item: Item) -> None:
         """Take one item of a driver's stream; waits while the journal has no room."""
@@ -138,10 +95,10 @@ class Intake:
             case Reading():
                 self._sink.append("reading", asdict(item), instrument=item.instrument)
 
-    def _of(self, instrument: str) -> _Instrument:
+    def _of(self, instrument: str) -> InstrumentState:
         known = self._instruments.get(instrument)
         if known is None:
-            known = self._instruments[instrument] = _Instrument(late=LateFlags(instrument))
+            known = self._instruments[instrument] = InstrumentState(LateFlags(instrument))
         return known
 
     def _take_block(self, block: Block) -> None:
@@ -157,7 +114,7 @@ class Intake:
         state.frame.add(block, result)
         state.late.add(result.decisions)
         state.n_next += len(block)
-        self._see_rows(state, block)
+        state.see_rows(block)
         self.rows += len(block)
         self.readings += len(block) * len(block.layout.channels)
         if state.frame.full:
@@ -166,12 +123,7 @@ class Intake:
             except JournalFullError:
                 LOG.warning("a frame of %s waits for room in the journal", block.instrument)
 
-    @staticmethod
-    def _see_rows(state: _Instrument, block: Block) -> None:
-        state.last_run_ns, state.last_utc_ns = int(block.t_run_ns[-1]), int(block.t_utc_ns[-1])
-        state.account(state.last_run_ns, state.last_utc_ns)
-
-    def _judge(self, block: Block, state: _Instrument) -> QcResult:
+    def _judge(self, block: Block, state: InstrumentState) -> QcResult:
         """Ask the rules; should they fail, the rows are still rows, and not evaluated."""
         try:
             result = self._engine.process(block, state.n_next)
@@ -194,20 +146,14 @@ class Intake:
         self._end_down_gap(state, gap.from_run_ns, gap.from_utc_ns)
         if state.gap is None or state.gap.from_run_ns != gap.from_run_ns:
             state.late.add(self._engine.gap(gap.instrument))
-        record = self._sink.append("gap", gap_body(gap), instrument=gap.instrument)
-        self._see_gap(state, gap)
+        record = self._sink.append("gap", asdict(gap), instrument=gap.instrument)
+        state.see_gap(gap)
         self._say(state, record, force=True)
-
-    @staticmethod
-    def _see_gap(state: _Instrument, gap: Gap) -> None:
-        state.gap = None if gap.ended else gap
-        if gap.ended:
-            state.account(gap.to_run_ns, gap.to_utc_ns)
 
     def close_due(self) -> None:
         """Close every frame whose oldest row has waited its time; called every few tens of milliseconds.
 
-        A frame that cannot be closed does not keep those of other instruments; its error is raised at the end.
+        A frame that cannot be closed does not keep those of other instruments; its error is raised then.
         """
         now_ns = self._clock.run_ns()
         failures: list[Exception] = []
@@ -229,6 +175,17 @@ class Intake:
         for instrument, state in self._instruments.items():
             self._close(instrument, state)
 
+    async def end(self) -> None:
+        """Flush, waiting for room in the journal; may be cancelled, and then what waits is lost."""
+        while True:
+            await self._sink.room()
+            try:
+                self.flush()
+            except JournalFullError:
+                await asyncio.sleep(FULL_PAUSE_S)
+            else:
+                return
+
     def flush(self) -> None:
         """End of acquisition: close frames and let the rules that need the future decide what they can."""
         for instrument, state in self._instruments.items():
@@ -236,12 +193,15 @@ class Intake:
             state.late.add(self._engine.flush(instrument))
             self._say(state, None, force=True)
 
-    def _close(self, instrument: str, state: _Instrument) -> None:
+    def _close(self, instrument: str, state: InstrumentState) -> None:
         if state.frame is None:
             return
         frame = state.frame.close(self._sink.stored_offsets)
         record = self._sink.append("data", encode_frame(frame), instrument=instrument)
         state.frame = None
+        state.see_recorded(frame.block, frame.n_first)
+        self.recorded_rows += len(frame.block)
+        self.recorded_readings += frame.flag.size
         state.late.remember(frame)
         for body in state.onsets.of_frame(frame):
             self._tell(body, instrument)
@@ -254,7 +214,7 @@ class Intake:
         except JournalFullError as error:
             LOG.warning("event %s of %s is left out: %s", body["code"], instrument, error)
 
-    def _say(self, state: _Instrument, record: Record | None, *, force: bool) -> None:
+    def _say(self, state: InstrumentState, record: Record | None, *, force: bool) -> None:
         """Record late flags that are due, as following from `record` or else the last one before."""
         if record is not None:
             state.cause = record.seq, 0
@@ -277,11 +237,14 @@ class Intake:
                 self._tell(body, flags.instrument)
 
     def last_rows(self) -> dict[str, dict[str, int | str | None]]:
-        """By instrument: rows taken, UTC of the last one, and the cause of the gap that is open."""
+        """By instrument: rows in appended records, UTC of the last one, and the cause of an open gap.
+
+        Rows of an open frame are not told: a power cut could still take them back.
+        """
         return {
             name: {
-                "rows": state.n_next,
-                "last_utc_ns": state.last_utc_ns,
+                "rows": state.recorded[0],
+                "last_utc_ns": state.recorded[1],
                 "gap": None if state.gap is None else state.gap.cause,
             }
             for name, state in self._instruments.items()
@@ -319,8 +282,9 @@ class Intake:
         instruments, engine = msgpack.unpackb(state)
         restored = {}
         for name, (n_next, last_run_ns, last_utc_ns, gap, accounted, late) in instruments.items():
-            known = restored[name] = _Instrument(LateFlags(name))
+            known = restored[name] = InstrumentState(LateFlags(name))
             known.n_next, known.last_run_ns, known.last_utc_ns = n_next, last_run_ns, last_utc_ns
+            known.recorded = n_next, last_utc_ns
             known.gap = None if gap is None else Gap(**gap)
             known.accounted = None if accounted is None else (accounted[0], accounted[1])
             known.late.load(late)
@@ -340,7 +304,8 @@ class Intake:
                     LOG.exception("the rules of %s failed at record %d", frame.block.instrument, record.seq)
                 state.late.remember(frame)
                 state.n_next = frame.n_first + len(frame.block)
-                self._see_rows(state, frame.block)
+                state.see_rows(frame.block)
+                state.see_recorded(frame.block, frame.n_first)
                 state.cause = record.seq, 0
             case "gap":
                 gap = Gap(**record.body)
@@ -348,7 +313,7 @@ class Intake:
                 if state.gap is None or state.gap.from_run_ns != gap.from_run_ns:
                     known = gap.cause != "daemon-down" or self._vouched
                     state.late.add(self._engine.gap(gap.instrument, duration_known=known))
-                self._see_gap(state, gap)
+                state.see_gap(gap)
                 state.cause = record.seq, 0
             case "flags":
                 flags = decode_flags(record.body)
@@ -375,6 +340,7 @@ class Intake:
             known: whether a clock vouches for the length of the time; if none does, rules forget the past.
         """
         state = self._of(instrument)
+        self._close(instrument, state)
         self._periods_ns[instrument] = period_ns
         self._end_open_gap(state, stopped_run_ns, stopped_utc_ns, period_ns)
         if state.accounted is None:
@@ -384,14 +350,14 @@ class Intake:
         now_ns = max(from_run_ns, self._clock.run_ns())
         gap = Gap(
             instrument, from_run_ns, now_ns, from_utc_ns, self._clock.utc_ns(),
-            _polls(from_run_ns, now_ns, period_ns), "daemon-down", ended=False,
+            polls_between(from_run_ns, now_ns, period_ns), "daemon-down", ended=False,
         )  # fmt: skip
-        record = self._sink.append("gap", gap_body(gap), instrument=instrument)
+        record = self._sink.append("gap", asdict(gap), instrument=instrument)
         state.gap = gap
         self._say(state, record, force=True)
 
     def interrupted(self, instrument: str, period_ns: int) -> None:
-        """Account for the time until the next row of an instrument whose driver failed and is started again."""
+        """Account for the time until the next row of an instrument whose driver failed and starts again."""
         self.begin(instrument, period_ns, self._clock.run_ns(), self._clock.utc_ns(), known=True)
 
     def leave(self, instrument: str, stopped_run_ns: int, stopped_utc_ns: int) -> None:
@@ -402,22 +368,19 @@ class Intake:
         self._say(state, None, force=True)
 
     def _end_open_gap(
-        self, state: _Instrument, stopped_run_ns: int, stopped_utc_ns: int, period_ns: int
+        self, state: InstrumentState, stopped_run_ns: int, stopped_utc_ns: int, period_ns: int
     ) -> None:
         gap = state.gap
         if gap is None:
             return
-        to_run_ns = max(stopped_run_ns, gap.to_run_ns)
-        body = asdict(gap) | {
-            "to_run_ns": to_run_ns,
-            "to_utc_ns": stopped_utc_ns if to_run_ns == stopped_run_ns else gap.to_utc_ns,
-            "polls": max(gap.polls, _polls(gap.from_run_ns, to_run_ns, period_ns)),
-            "ended": True,
-        }
-        self._sink.append("gap", body, instrument=gap.instrument)
-        self._see_gap(state, Gap(**body))
+        # It reaches to the deadline after the last one that it counts, which may lie after the last record.
+        counted_ns = min(gap.from_run_ns + gap.polls * period_ns, self._clock.run_ns())
+        to_run_ns = max(stopped_run_ns, gap.to_run_ns, counted_ns)
+        to_utc_ns = stopped_utc_ns + to_run_ns - stopped_run_ns
+        polls = max(gap.polls, polls_between(gap.from_run_ns, to_run_ns, period_ns))
+        self._end(state, replace(gap, to_run_ns=to_run_ns, to_utc_ns=to_utc_ns, polls=polls, ended=True))
 
-    def _end_down_gap(self, state: _Instrument, to_ns: int, to_utc_ns: int) -> None:
+    def _end_down_gap(self, state: InstrumentState, to_ns: int, to_utc_ns: int) -> None:
         """End the gap of a downtime, if one is open: the instrument is polled again."""
         gap = state.gap
         if gap is None or gap.cause != "daemon-down":
@@ -425,20 +388,10 @@ class Intake:
         period_ns = self._periods_ns.get(gap.instrument, 0)
         # A gap that follows a row begins one period before the first poll left out.
         after_row = gap.from_run_ns == state.last_run_ns
-        body = asdict(gap) | {
-            "to_run_ns": max(gap.from_run_ns, to_ns),
-            "to_utc_ns": to_utc_ns,
-            "polls": max(0, _polls(gap.from_run_ns, to_ns, period_ns) - after_row),
-            "ended": True,
-        }
-        self._sink.append("gap", body, instrument=gap.instrument)
-        self._see_gap(state, Gap(**body))
+        to_run_ns = max(gap.from_run_ns, to_ns)
+        polls = max(0, polls_between(gap.from_run_ns, to_run_ns, period_ns) - after_row)
+        self._end(state, replace(gap, to_run_ns=to_run_ns, to_utc_ns=to_utc_ns, polls=polls, ended=True))
 
-
-def _polls(from_ns: int, to_ns: int, period_ns: int) -> int:
-    return round((to_ns - from_ns) / period_ns) if period_ns else 0
-
-
-def gap_body(gap: Gap) -> Body:
-    """Body of a `gap` record."""
-    return asdict(gap)
+    def _end(self, state: InstrumentState, ended: Gap) -> None:
+        self._sink.append("gap", asdict(ended), instrument=ended.instrument)
+        state.see_gap(ended)

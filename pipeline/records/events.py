@@ -30,7 +30,7 @@ class EventKind:
 CATALOGUE: dict[str, EventKind] = {
     # drivers
     "instrument-lost": EventKind(
-        "alarm", "{instrument} stopped answering: {error}", "{instrument} 停止应答:{error}"
+        "alarm", "{instrument} stopped answering: {error}", "{instrument} 停止应答：{error}"
     ),
     "instrument-back": EventKind(
         "info", "{instrument} answers again after {seconds} s", "{instrument} 中断 {seconds} 秒后恢复应答"
@@ -38,83 +38,85 @@ CATALOGUE: dict[str, EventKind] = {
     "identity": EventKind(
         "info",
         "{instrument} identifies itself as {vendor} {model} {serial}",
-        "{instrument} 自报身份:{vendor} {model} {serial}",
+        "{instrument} 自报身份：{vendor} {model} {serial}",
     ),
     "bad-frame": EventKind(
-        "warning", "{instrument} sent a frame that is not valid: {error}", "{instrument} 发来无效帧:{error}"
+        "warning", "{instrument} sent a frame that is not valid: {error}", "{instrument} 发来无效帧：{error}"
     ),
     "device-exception": EventKind(
         "warning",
         "{instrument} answered with exception {code} ({meaning})",
-        "{instrument} 返回异常码 {code}({meaning})",
+        "{instrument} 返回异常码 {code}（{meaning}）",
     ),
     "device-error": EventKind(
-        "warning", "{instrument} reports error {code} ({meaning})", "{instrument} 报告错误 {code}({meaning})"
+        "warning",
+        "{instrument} reports error {code} ({meaning})",
+        "{instrument} 报告错误 {code}（{meaning}）",
     ),
-    "device-message": EventKind("info", "{instrument} says: {text}", "{instrument} 报告:{text}"),
+    "device-message": EventKind("info", "{instrument} says: {text}", "{instrument} 报告：{text}"),
     # daemon
     "daemon-start": EventKind(
         "info",
         "Gateway started, boot {boot}, downtime {downtime_s} s ({basis})",
-        "网关启动,第 {boot} 次,停机 {downtime_s} 秒({basis})",
+        "网关启动，第 {boot} 次，停机 {downtime_s} 秒（{basis}）",
     ),
     "daemon-stop": EventKind("info", "Gateway stopped in order", "网关正常停止"),
     "unattributed-change": EventKind(
         "alarm",
         "Started on a configuration that no authenticated person applied ({sha256})",
-        "启动所用配置未经认证人员应用({sha256})",
+        "启动所用配置未经认证人员应用（{sha256}）",
     ),
     "clock-step": EventKind("alarm", "UTC stepped by {step_s} s", "UTC 时钟跳变 {step_s} 秒"),
     "slow-sync": EventKind("warning", "Disk sync took {seconds} s", "磁盘同步耗时 {seconds} 秒"),
     "quarantine": EventKind(
         "alarm",
         "Journal segment {segment} has bytes that cannot be read; set aside",
-        "记录分段 {segment} 有无法读取的字节,已隔离",
+        "记录分段 {segment} 有无法读取的字节，已隔离",
     ),
     "snapshot-unreadable": EventKind(
         "warning",
         "The saved state of {consumer} could not be taken up; all records were read again",
-        "{consumer} 的保存状态无法读取,已重读全部记录",
+        "{consumer} 的保存状态无法读取，已重读全部记录",
     ),
     "journal-repaired": EventKind(
         "warning",
         "The journal was repaired at the start: {torn_bytes} torn bytes cut; description rebuilt: "
         "{meta_rebuilt}",
-        "启动时已修复记录:截去残缺字节 {torn_bytes},重建描述:{meta_rebuilt}",
+        "启动时已修复记录：截去残缺字节 {torn_bytes}，重建描述：{meta_rebuilt}",
     ),
     "trusted-keys-damaged": EventKind(
         "alarm",
         "The pinned collector keys cannot be read; those known before stay in force: {error}",
-        "已固定的采集端密钥无法读取,沿用先前密钥:{error}",
+        "已固定的采集端密钥无法读取，沿用先前密钥：{error}",
     ),
     "qc-failed": EventKind(
         "alarm",
         "{instrument}: the rules failed on rows from {n} on, which stand as not evaluated: {error}",
-        "{instrument}:自第 {n} 行起质控规则运行失败,这些行记为未评价:{error}",
+        "{instrument}：自第 {n} 行起质控规则运行失败，这些行记为未评价：{error}",
     ),
     "storage-trouble": EventKind(
         "alarm",
         "The journal cannot be written since {since}: {error}; records wait in memory",
-        "记录自 {since} 起无法写入磁盘:{error};数据暂存内存",
+        "记录自 {since} 起无法写入磁盘：{error}；数据暂存内存",
     ),
     "storage-recovered": EventKind(
         "warning", "The journal is written again after {seconds} s", "记录写盘中断 {seconds} 秒后恢复"
     ),
     "part-failed": EventKind(
-        "alarm", "{part} failed and was started again: {error}", "{part} 故障,已重新启动:{error}"
+        "alarm", "{part} failed and was started again: {error}", "{part} 故障，已重新启动：{error}"
     ),
     "qc-onset": EventKind(
         "warning",
         "{instrument} {channel}: {rule} ({flag}) at row {n}",
-        "{instrument} {channel}:{rule}({flag}),第 {n} 行",
+        "{instrument} {channel}：{rule}（{flag}），第 {n} 行",
     ),
     "flags-unplaced": EventKind(
         "warning",
         "{instrument}: {count} late verdicts of {rule} could not be recorded, their rows are not at hand",
-        "{instrument}:{rule} 的 {count} 个延迟判定无法记录,对应数据行不在手边",
+        "{instrument}：{rule} 的 {count} 个延迟判定无法记录，对应数据行不在手边",
     ),
     "service-state": EventKind(
-        "info", "{instrument} is now {state}: {reason}", "{instrument} 状态变更为 {state}:{reason}"
+        "info", "{instrument} is now {state}: {reason}", "{instrument} 状态变更为 {state}：{reason}"
     ),
     # elements
     "element-held": EventKind(
@@ -125,13 +127,13 @@ CATALOGUE: dict[str, EventKind] = {
     "record-not-understood": EventKind(
         "alarm",
         "Record {of_seq} of kind {of_kind} cannot be understood: {error}",
-        "记录 {of_seq}(类型 {of_kind})无法解读:{error}",
+        "记录 {of_seq}（类型 {of_kind}）无法解读：{error}",
     ),
     "command-refused": EventKind(
-        "warning", "{command} by {person} was refused: {reason}", "{person} 的命令 {command} 被拒绝:{reason}"
+        "warning", "{command} by {person} was refused: {reason}", "{person} 的命令 {command} 被拒绝：{reason}"
     ),
     "person-changed": EventKind(
-        "info", "{by} changed the access of {person}: {action}", "{by} 变更了 {person} 的访问权限:{action}"
+        "info", "{by} changed the access of {person}: {action}", "{by} 变更了 {person} 的访问权限：{action}"
     ),
 }
 

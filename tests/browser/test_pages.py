@@ -140,7 +140,9 @@ async def test_the_overview_is_live_and_speaks_both_languages(demonstration: Dem
         for element in ("people", "equipment", "material", "method", "environment", "measurement"):
             await expect(page.locator(f"[data-element={element}]")).to_be_visible()
         await expect(page.locator("tr[data-instrument=p-1]")).to_contain_text("MPa")
-        await expect(page.locator("[data-element=equipment][data-status=hold]")).to_be_visible(timeout=WAIT_MS)
+        await expect(page.locator("[data-element=equipment][data-status=hold]")).to_be_visible(
+            timeout=WAIT_MS
+        )
         await window.shot("overview-en")
         await page.get_by_role("link", name="中文").click()
         await expect(page.locator("html")).to_have_attribute("lang", re.compile("^zh"))

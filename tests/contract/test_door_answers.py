@@ -3,9 +3,11 @@
 from typing import Any, cast
 
 import httpx
+import pytest
 
-from gateway.door.app import Services, build_door
+from gateway.door.app import CommandRefusedError, Services, build_door
 from gateway.edge.commands import Commands
+from pipeline.journal import CommitFailedError
 
 
 class RecordingMeanwhile:
@@ -51,7 +53,24 @@ async def test_when_the_disk_does_not_write_a_view_is_refused_and_the_status_hol
 async def test_a_query_that_is_no_number_is_refused() -> None:
     async with door(RecordingMeanwhile()) as client:
         answer = await client.get("/v1/tasks?limit=many")
-    assert (answer.status_code, answer.json()["code"]) == (409, "bad-request")
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
+
+
+class Recorder:
+    """A recorder on a disk that may refuse for a while."""
+
+    head_seq = 1
+
+    def __init__(self) -> None:
+        self.journal = self
+        self.works = True
+
+    async def room(self) -> None:
+        return
+
+    async def wait_durable(self, _seq: int) -> None:
+        if not self.works:
+            raise CommitFailedError(OSError("no space"), since_utc_ns=1)
 
 
 class Counting(Commands):
@@ -59,14 +78,36 @@ class Counting(Commands):
 
     done = 0
 
-    async def _plan(self, command: str, args: dict[str, Any], actor: dict[str, Any]) -> dict[str, Any]:
+    def _plan(self, command: str, args: dict[str, Any], actor: dict[str, Any]) -> dict[str, Any]:
         self.done += 1
         return {"seq": [self.done], "result": {}}
 
 
+def counting() -> tuple[Counting, Recorder]:
+    recorder = Recorder()
+    return Counting(cast("Any", recorder), cast("Any", None), cast("Any", None)), recorder
+
+
+def by(person: str, how: str = "pin") -> dict[str, str]:
+    return {"person": person, "how": how}
+
+
 async def test_one_persons_key_brings_nobody_else_an_answer() -> None:
-    commands = Counting(cast("Any", None), cast("Any", None), cast("Any", None))
-    first = await commands.execute("task.stop", {}, {"person": "p-0001"}, "k")
-    assert await commands.execute("task.stop", {}, {"person": "p-0001"}, "k") == first
-    assert await commands.execute("task.stop", {}, {"person": "p-0002"}, "k") != first
-    assert await commands.execute("task.abort", {}, {"person": "p-0001"}, "k") != first
+    commands, _ = counting()
+    first = await commands.execute("task.stop", {}, by("p-0001"), "k")
+    assert await commands.execute("task.stop", {}, by("p-0001"), "k") == first
+    assert await commands.execute("task.stop", {}, by("p-0002"), "k") != first
+    assert await commands.execute("task.stop", {}, by("p-0001", "asserted"), "k") != first
+    assert await commands.execute("task.abort", {}, by("p-0001"), "k") != first
+
+
+async def test_a_command_that_could_not_be_confirmed_is_not_done_again_under_its_key() -> None:
+    commands, recorder = counting()
+    recorder.works = False
+    for _ in range(3):
+        with pytest.raises(CommandRefusedError) as refused:
+            await commands.execute("task.stop", {}, by("p-0001"), "k")
+        assert (refused.value.code, refused.value.status) == ("not-durable", 503)
+    recorder.works = True
+    assert await commands.execute("task.stop", {}, by("p-0001"), "k") == {"seq": [1], "result": {}}
+    assert commands.done == 1

@@ -25,7 +25,8 @@ WAIT_S = 150.0
 
 async def run_demo(folder: Path) -> tuple[int, bytes, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", MAIN, "demo", "--duration", "30", "--json", "--port", "0", "--keep", str(folder),
+        sys.executable, "-c", MAIN, "demo", "--duration", "30", "--json", "--port", "0",
+        "--keep", str(folder),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await asyncio.wait_for(process.communicate(), WAIT_S)

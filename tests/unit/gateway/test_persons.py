@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,3 +89,38 @@ def test_weak_secrets_and_unknown_roles_are_refused(
 def test_names_learnt_from_a_registry_are_kept(path: Path) -> None:
     Directory(path).learn_names({"c-0001": "客户甲"})
     assert Directory(path).names()["c-0001"] == "客户甲"
+
+
+@pytest.mark.parametrize("person", ["", "林晓禾", "Lin Xiaohe", "-x", "p\n", "p" * 65])
+def test_an_id_is_a_code_and_never_a_name(tmp_path: Path, person: str) -> None:
+    with pytest.raises(PersonsError, match="no name may stand"):
+        Directory(tmp_path / "p.json").add(person, "x", ("operator",), PASSWORD)
+
+
+def test_a_change_that_cannot_be_written_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = Directory(path)
+    before = path.read_bytes()
+
+    def full(*_args: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gateway.persons.directory.write_durably", full)
+    for change in (
+        lambda: directory.add("p-0009", "x", ("operator",), PASSWORD),
+        lambda: directory.set_password("p-0001", "another password"),
+        lambda: directory.disable("p-0001"),
+        lambda: directory.learn_names({"c-0009": "x"}),
+    ):
+        with pytest.raises(OSError, match="No space"):
+            change()
+    assert directory.find("p-0009") is None
+    assert "c-0009" not in directory.names()
+    assert directory.authenticate("p-0001", PASSWORD).id == "p-0001"
+    assert path.read_bytes() == before
+
+
+def test_changes_from_many_threads_are_all_kept(tmp_path: Path) -> None:
+    directory = Directory(tmp_path / "p.json")
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda n: directory.learn_names({f"c-{n}": str(n)}), range(40)))
+    assert len(Directory(tmp_path / "p.json").names()) == len(directory.names()) == 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from pipeline.intake import FRAME_DELAY_NS, Intake
 from pipeline.intake.frames import FRAME_ROWS_MAX
+from pipeline.journal import JournalFullError
 from pipeline.qc import ChannelQc, QcEngine
 from pipeline.records import Block, Channel, ClockState, DeviceEvent, Flag, Gap, Layout, Reading, Record
 from pipeline.records.envelope import encode
@@ -105,6 +107,16 @@ async def test_rows_are_numbered_without_a_hole_and_framed_by_age() -> None:
     frames = [decode_frame(record.body) for record in rig.sink.of("data")]
     assert [(frame.n_first, len(frame.block)) for frame in frames] == [(0, 2), (2, 1)]
     assert frames[0].block.f8.tolist() == [[35.0, 35.1]]
+
+
+async def test_rows_of_an_open_frame_are_not_told() -> None:
+    rig = Rig()
+    await rig.intake.take(rig.block(35.0, 35.1))
+    assert rig.intake.last_rows()["p-1"]["rows"] == 0
+    assert (rig.intake.recorded_rows, rig.intake.rows) == (0, 2)
+    rig.intake.close_all()
+    assert rig.intake.last_rows()["p-1"]["rows"] == 2
+    assert (rig.intake.recorded_rows, rig.intake.recorded_readings) == (2, 2)
 
 
 async def test_a_frame_never_holds_more_than_its_limit() -> None:
@@ -245,3 +257,128 @@ async def test_a_gap_that_was_open_at_a_crash_is_closed_before_the_downtime() ->
     rig.intake.begin("p-1", 100_000_000, died, died, known=True)
     causes = [(r.body["cause"], r.body["ended"], r.body["polls"]) for r in rig.sink.of("gap")]
     assert causes == [("disconnected", False, 1), ("disconnected", True, 10), ("daemon-down", False, 50)]
+
+
+async def test_rules_that_fail_cost_a_flag_of_2_and_never_a_row() -> None:
+    rig = Rig()
+    await rig.intake.take(rig.block(35.0))
+    process = rig.engine.process
+
+    def fail(*_args: object) -> None:
+        raise ZeroDivisionError("a mistake of ours")
+
+    rig.engine.process = fail  # type: ignore[assignment, method-assign]
+    await rig.intake.take(rig.block(35.0, float("nan")))
+    await rig.intake.take(rig.block(35.0))
+    rig.engine.process = process  # type: ignore[method-assign]
+    await rig.intake.take(rig.block(35.0))
+    rig.intake.close_all()
+    frames = [decode_frame(record.body) for record in rig.sink.of("data")]
+    assert [frame.n_first for frame in frames] == [0]
+    assert frames[0].flag.tolist() == [
+        [Flag.PASS, Flag.NOT_EVALUATED, Flag.MISSING, Flag.NOT_EVALUATED, Flag.PASS]
+    ]
+    told = [r.body["args"] for r in rig.sink.of("event") if r.body["code"] == "qc-failed"]
+    assert [args["n"] for args in told] == [1]
+
+
+class FullSink(FakeSink):
+    """Takes so many records and then none until there is room."""
+
+    room_left = 0
+    waited = 0
+
+    def append(self, kind: str, body: Body, *, instrument: str | None = None, by: By | None = None) -> Record:
+        if self.room_left == 0:
+            raise JournalFullError("full", hint="wait")
+        self.room_left -= 1
+        return super().append(kind, body, instrument=instrument, by=by)
+
+    async def room(self) -> None:
+        if self.room_left == 0:
+            self.waited += 1
+            self.room_left = 2
+
+
+@pytest.mark.virtual_time
+async def test_a_full_journal_makes_drivers_wait_and_loses_no_row_and_no_verdict() -> None:
+    free, tight = Rig(), Rig()
+    tight.sink = FullSink(tight.clock)
+    tight.intake = Intake(tight.engine, tight.sink, tight.clock, lambda _instrument: "in-use")
+    for rig in (free, tight):
+        for value in (35.0, 38.0, 35.0, 71.0, 35.0, 39.0, 35.0):
+            await rig.intake.take(rig.block(value))
+            await rig.intake.take(rig.gap(ended=True)) if value == 71.0 else None
+            rig.clock.now_ns += FRAME_DELAY_NS
+            rig.intake.close_due()
+        await rig.intake.end()
+    assert tight.sink.waited
+    assert judged(tight) == judged(free)
+    assert len(tight.sink.of("gap")) == 1
+
+
+async def test_a_wide_block_is_cut_into_frames_that_the_journal_takes() -> None:
+    rig = Rig()
+    layout = Layout(tuple(Channel(f"c{number}") for number in range(500)))
+    times = rig.clock.now_ns + np.arange(900, dtype=np.int64)
+    block = Block(
+        instrument="wide", layout=layout, t_utc_ns=times, t_run_ns=times, t_request_ns=times,
+        t_response_ns=times, status=np.zeros((500, 900), np.uint8), f8=np.ones((500, 900)),
+        i8=np.empty((0, 900), np.int64), u8=np.empty((0, 900), np.uint64),
+    )  # fmt: skip
+    await rig.intake.take(block)
+    rig.intake.close_all()
+    frames = [decode_frame(record.body) for record in rig.sink.of("data")]
+    assert [(frame.n_first, len(frame.block)) for frame in frames] == [(0, 400), (400, 400), (800, 100)]
+    assert max(len(record.data) for record in rig.sink.records) < 8 * 2**20
+
+
+async def test_a_frame_that_cannot_be_closed_does_not_keep_those_of_others() -> None:
+    rig = Rig()
+    await rig.intake.take(rig.block(35.0))
+    await rig.intake.take(dataclasses.replace(rig.block(35.0), instrument="p-2"))
+    offsets = rig.sink.stored_offsets
+
+    def refuse(instrument: str, t_utc_ns: NDArray[Any]) -> NDArray[Any] | None:
+        if instrument == "p-1":
+            raise ValueError("no")
+        return offsets(instrument, t_utc_ns)
+
+    rig.sink.stored_offsets = refuse  # type: ignore[method-assign]
+    rig.clock.now_ns += FRAME_DELAY_NS
+    with pytest.raises(ValueError, match="no"):
+        rig.intake.close_due()
+    assert [record.body["instrument"] for record in rig.sink.of("data")] == ["p-2"]
+    rig.sink.stored_offsets = offsets  # type: ignore[method-assign]
+    rig.intake.close_due()
+    assert [record.body["instrument"] for record in rig.sink.of("data")] == ["p-2", "p-1"]
+
+
+async def test_a_driver_that_failed_and_starts_again_leaves_a_gap_and_no_hole() -> None:
+    rig = Rig()
+    await rig.intake.take(rig.block(35.0))
+    rig.clock.now_ns += SECOND
+    rig.intake.interrupted("p-1", 100_000_000)
+    rig.clock.now_ns += SECOND
+    await rig.intake.take(rig.block(35.0))
+    rig.intake.close_all()
+    gaps = [Gap(**record.body) for record in rig.sink.of("gap")]
+    assert [(gap.polls, gap.ended) for gap in gaps] == [(10, False), (19, True)]
+    assert [decode_frame(record.body).n_first for record in rig.sink.of("data")] == [0, 1]
+
+
+async def test_progress_of_a_rule_is_said_even_when_no_further_row_comes() -> None:
+    rig = Rig()
+    for _ in range(6):
+        await rig.intake.take(rig.block(35.0))
+        rig.intake.close_all()
+    assert decode_flags(rig.sink.of("flags")[-1].body).decided_through_n < 4
+    rig.clock.now_ns += SECOND
+    rig.intake.close_due()
+    last = rig.sink.of("flags")[-1]
+    assert decode_flags(last.body).decided_through_n == 4
+    assert len({record.by for record in rig.sink.of("flags")}) == len(rig.sink.of("flags"))
+    rig.clock.now_ns += SECOND
+    before = len(rig.sink.records)
+    rig.intake.close_due()
+    assert len(rig.sink.records) == before
