@@ -82,8 +82,8 @@ _ENTRIES = (
         "未知的键",
         "The table knows no such key. An ignored key would be a setting that silently has no effect.",
         "该表没有这个键。若忽略它，设置就会无声地失效。",
-        "Correct the spelling (poll_interval, not pol_interval) or move the key to the table it belongs to.",
-        "改正拼写（poll_interval 而不是 pol_interval），或把键移到它所属的表。",
+        "Correct the spelling (poll_interval_s, not pol_interval_s) or move the key to its own table.",
+        "改正拼写（poll_interval_s 而不是 pol_interval_s），或把键移到它所属的表。",
     ),
     _entry(
         "E013",

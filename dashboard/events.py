@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from pipeline.elements.texts import render_reason, say
+from dashboard.language import messages
+from pipeline.elements.refusal import REFUSALS
+from pipeline.elements.texts import fill, render_reason, say
 from pipeline.qc.table import BY_NAME
 from pipeline.records.events import render_event
 
@@ -20,6 +23,8 @@ FLAGS = {"suspect": ("suspect", "可疑"), "fail": ("fail", "失败")}
 """Flags that an onset tells of (en, zh)."""
 WITH_INSTRUMENT_TEXT = frozenset({"device-message"})
 """Events that carry an instrument's own words, which may hold a reading: not for regulators."""
+OF_THE_ACTOR = frozenset({"own-task", "not-signatory"})
+"""Refusals that speak of the person who gave the command; `person` of the others is somebody else."""
 
 
 def event_rows(
@@ -54,7 +59,23 @@ def _rendered(body: dict[str, Any], names: Mapping[str, str], language: Language
     elif body.get("code") == "qc-onset" and args.get("rule") in BY_NAME:
         args["rule"] = BY_NAME[args["rule"]].title[0 if language == "en" else 1]
         args["flag"] = FLAGS.get(args["flag"], (args["flag"],) * 2)[0 if language == "en" else 1]
+    elif body.get("code") == "command-refused":
+        args["reason"] = _refusal(str(args.get("reason", "")), args, language)
     return render_event({**named, "args": args}, language)
+
+
+def _refusal(code: str, args: Mapping[str, Any], language: Language) -> str:
+    """Say why a command was refused. The event keeps little of the command: what it lacks shows as `…`."""
+    texts = REFUSALS.get(code)
+    if texts is None:
+        words = messages(language).table("door").get(code.replace("-", "_"), code.replace("-", " "))
+        return words.rstrip(".。")
+    template = texts.en if language == "en" else texts.zh
+    known = {"command": args.get("command")}
+    if code in OF_THE_ACTOR:
+        known["person"] = args.get("person")
+    lacking = {name for _, name, _, _ in Formatter().parse(template) if name} - known.keys()
+    return fill(template, {**known, **dict.fromkeys(lacking, "…")})
 
 
 def _named(body: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

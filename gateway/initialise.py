@@ -22,18 +22,21 @@ class AlreadyInitialisedError(Exception):
 async def initialise(site: LoadedSite, person: str, name: str, password: str, pin: str) -> None:
     """Create the journal and enrol the first administrator, who by that applies the configuration.
 
+    A journal that a daemon made before there was anybody is taken over as it is.
+
     Raises:
-        AlreadyInitialisedError: there is a journal already.
+        AlreadyInitialisedError: somebody is enrolled already.
         PersonsError: the id or a secret does not do.
         JournalError, OSError: the folder cannot be used.
 
     Nothing is left behind when it fails.
     """
     state = site.state
-    if state.journal.exists() or state.persons.exists():
+    if state.persons.exists():
         raise AlreadyInitialisedError(
             f"{state.root} is in use already; choose another [site] state_dir, or go on with: yaosu run"
         )
+    adopted = state.journal.exists()
     made = [folder for folder in (state.root, *state.root.parents) if not folder.exists()]
     state.root.mkdir(parents=True, exist_ok=True, mode=0o750)
     try:
@@ -44,7 +47,8 @@ async def initialise(site: LoadedSite, person: str, name: str, password: str, pi
     except BaseException:
         # Half a gateway could neither start nor be prepared again.
         state.persons.unlink(missing_ok=True)
-        shutil.rmtree(state.journal, ignore_errors=True)
+        if not adopted:
+            shutil.rmtree(state.journal, ignore_errors=True)
         for folder in made:
             folder.rmdir()
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ from pipeline.store.door import Origin
 
 if TYPE_CHECKING:
     from gateway.site import LoadedSite
+
+
+LOG = logging.getLogger(__name__)
 
 
 class PortInUseError(Exception):
@@ -40,7 +44,7 @@ def listen(host: str, port: int) -> socket.socket:
             raise
         raise PortInUseError(
             f"the pages (role web) want port {port}, which is in use or not allowed; "
-            "choose another with [web] port or --port"
+            "choose another port: [web] port in the site file, or --port of the demo"
         ) from None
     listener.setblocking(False)  # noqa: FBT003 - the socket module's signature
     return listener
@@ -61,7 +65,8 @@ async def run_web(site: LoadedSite, stop: asyncio.Event) -> None:
 
 async def _serve(site: LoadedSite, listener: socket.socket, origin: Origin, stop: asyncio.Event) -> None:
     web = site.settings.web
-    async with open_store(site.store) as store, DoorClient(site.state.socket("door")) as door:
+    stored = open_store(site.store, credentials=site.path.parent)
+    async with stored as store, DoorClient(site.state.socket("door")) as door:
         application = build_dashboard(store=store, door=door, settings=web, origin=origin)
         server = QuietServer(
             uvicorn.Config(
@@ -73,6 +78,7 @@ async def _serve(site: LoadedSite, listener: socket.socket, origin: Origin, stop
             )
         )
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="web")
+        LOG.info("pages at http://%s:%d", web.host, web.port)
         stopping = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         # Open live streams end at once; the server would wait for them.

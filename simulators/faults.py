@@ -7,7 +7,7 @@ probability for each exchange in it, and a limit to the number of exchanges hit 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -159,9 +159,6 @@ class Excursion(PhysicsWindow):
 WireFault = NoAnswer | LateAnswer | ExceptionAnswer | BadCrc | TruncatedAnswer | GarbageAnswer | Disconnect
 PhysicsFault = Spike | Drift | Stuck | ExtraNoise | Dropout | Offset | Excursion
 Fault = Annotated[WireFault | PhysicsFault, Field(discriminator="kind")]
-
-WIRE_FAULTS: tuple[type[FaultWindow], ...] = get_args(WireFault)
-PHYSICS_FAULTS: tuple[type[FaultWindow], ...] = get_args(PhysicsFault)
 
 _ADAPTER: TypeAdapter[WireFault | PhysicsFault] = TypeAdapter(Fault)
 

@@ -20,7 +20,8 @@ from gateway.demo.demo import Demo
 from gateway.demo.processes import RoleFailedError
 from gateway.demo.site import free_port
 from gateway.web import PortInUseError, require_free
-from simulators import ScenarioError
+from simulators import PortInUseError as SimulatedPortInUseError
+from simulators import ScenarioError, load_scenario
 
 
 def demo(
@@ -61,6 +62,7 @@ def _run(
     scenario: str, folder: Path, port: int, duration: float | None, *, open_browser: bool
 ) -> dict[str, Any]:
     try:
+        load_scenario(scenario)
         require_free("127.0.0.1", port)
         demonstration = Demo(
             scenario, folder, port or free_port(), lambda text: ERR.print(f"  {text}", markup=False)
@@ -68,8 +70,10 @@ def _run(
         return uvloop.run(_demonstrate(demonstration, duration, open_browser=open_browser))
     except ConfigInvalid as invalid:
         leave_invalid(invalid)
-    except (PortInUseError, ScenarioError, RoleFailedError) as error:
+    except (PortInUseError, SimulatedPortInUseError, RoleFailedError) as error:
         fail(Exit.UNAVAILABLE, str(error))
+    except ScenarioError as error:
+        fail(Exit.USAGE, str(error))
 
 
 async def _demonstrate(demonstration: Demo, duration: float | None, *, open_browser: bool) -> dict[str, Any]:

@@ -103,9 +103,7 @@ def _say_ready(key: str) -> None:
 def web(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Serve the pages for laboratory and regulator."""
     site = site_of(config)
-    _serve(
-        lambda stop: run_web(site, stop), f"pages at http://{site.settings.web.host}:{site.settings.web.port}"
-    )
+    _serve(lambda stop: run_web(site, stop), "starting the pages")
 
 
 def register(app: typer.Typer) -> None:

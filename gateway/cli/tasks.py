@@ -51,7 +51,7 @@ def _done(answer: dict[str, Any], text: str, *, as_json: bool) -> None:
     "start", epilog=example("task start --method pressure-hold --instrument p-1 --sample V-0001 --as p-0002")
 )
 def start(
-    method: Annotated[str, typer.Option(help="Id of the method clause.")],
+    method: Annotated[str, typer.Option(help="Id of the method.")],
     instrument: Annotated[list[str], typer.Option(help="Instrument; repeat for several.")],
     person: PersonOption,
     sample: Annotated[str, typer.Option(help="Id of the sample, as scanned.")] = "",

@@ -92,4 +92,5 @@ class Day:
         if answer.get("ok") and act.task:
             tasks[act.task] = answer["result"]["task"]
         outcome = "done" if answer.get("ok") else f"refused: {answer.get('en')}"
-        self._say(f"{act.command} {args.get('sample') or args.get('task')} by {person.id}: {outcome}")
+        subject = args.get("sample") or args.get("reference") or args.get("task")
+        self._say(f"{act.command} {subject} by {person.id}: {outcome}")

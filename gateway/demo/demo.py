@@ -145,7 +145,10 @@ class Demo:
         acquired = orjson.loads(site.state.last_run.read_bytes())
         settings = site.settings
         origin = Origin(settings.site.lab, settings.site.gateway)
-        async with DoorClient(site.state.socket("collect")) as collector, open_store(site.store) as store:
+        async with (
+            DoorClient(site.state.socket("collect")) as collector,
+            open_store(site.store, credentials=site.path.parent) as store,
+        ):
             counted = await self._count_until(store, origin, acquired["readings"])
             health = await collector.get("status")
         return {

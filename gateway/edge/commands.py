@@ -158,6 +158,15 @@ class Commands:
     async def _person_disable(self, args: Json, actor: Json) -> Json:
         self._require_administrator(actor)
         person = _text(args, "person")
+        if not any(
+            "administrator" in p.roles and not p.disabled for p in self._directory.persons() if p.id != person
+        ):
+            raise CommandRefusedError(
+                "last-administrator",
+                f"{person} is the last administrator: nobody could enrol people any more",
+                f"{person} 是最后一名管理员：停用后将无人能够登记人员",
+                "enrol another administrator first: yaosu person add",
+            )
         await self._change(self._directory.disable, person)
         return self._record_person("disable", person, actor)
 

@@ -70,6 +70,10 @@ class EdgeDaemon:
         Raises:
             SocketInUseError: another daemon serves this state folder.
         """
+        mqtt_password = self._settings.mqtt.password
+        folder = self._site.path.parent
+        # Before anything is made: a missing credential leaves no half-prepared gateway behind.
+        self._password = None if mqtt_password is None else mqtt_password.resolve_text(folder)
         listener = bind(self._state.socket("door"))
         try:
             journal = await self._open_journal()
@@ -136,7 +140,6 @@ class EdgeDaemon:
 
     def _publisher(self, journal: Journal) -> Publisher:
         settings = self._settings
-        password = settings.mqtt.password
         return Publisher(
             settings=settings.mqtt,
             topics=Topics(settings.site.lab, settings.site.gateway),
@@ -146,7 +149,7 @@ class EdgeDaemon:
             trusted=TrustedKeys(self._state.trusted_keys, self._keys_damaged).keys,
             status=lambda: {"purpose": settings.site.purpose, "config_sha256": self._site.sha256},
             retained=lambda: self._retained(journal),
-            password=None if password is None else password.resolve_text(self._site.path.parent),
+            password=self._password,
         )
 
     def _keys_damaged(self, error: str) -> None:

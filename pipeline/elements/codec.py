@@ -58,7 +58,7 @@ def _converter(hint: Any) -> Callable[[Any, str], Any]:
         return _dataclass_converter(hint)
     origin, args = get_origin(hint), get_args(hint)
     if origin in {Union, UnionType}:
-        return _optional(_converter(next(arg for arg in args if arg is not NoneType)))
+        return _union(args)
     if origin is Literal:
         return _choice(args)
     if origin in {tuple, list}:
@@ -98,8 +98,23 @@ def _dataclass_converter(cls: type) -> Callable[[Any, str], Any]:
     return convert
 
 
-def _optional(inner: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
-    return lambda value, where: None if value is None else inner(value, where)
+def _union(args: tuple[Any, ...]) -> Callable[[Any, str], Any]:
+    """Take the first alternative that the value fits; None only where the union has it."""
+    optional = NoneType in args
+    alternatives = [_converter(arg) for arg in args if arg is not NoneType]
+
+    def convert(value: Any, where: str) -> Any:
+        if value is None and optional:
+            return None
+        refusals = []
+        for alternative in alternatives:
+            try:
+                return alternative(value, where)
+            except MalformedBody as error:
+                refusals.append(str(error))
+        raise MalformedBody("; or ".join(refusals))
+
+    return convert
 
 
 def _choice(allowed: tuple[Any, ...]) -> Callable[[Any, str], Any]:

@@ -85,6 +85,14 @@ REASONS: dict[str, tuple[str, str]] = {
         "the method asks for a binding of role {subject}",
         "方法要求绑定角色 {subject}",
     ),
+    "steps-not-judged": (
+        "edition {edition} of {subject} prescribes steps ({count}); the gateway does not judge them",
+        "{subject} 的 {edition} 版规定了操作步骤（{count} 步），网关不予判定",
+    ),
+    "replicates-not-judged": (
+        "edition {edition} of {subject} prescribes {count} replicates; the gateway does not judge them",
+        "{subject} 的 {edition} 版规定平行测定 {count} 次，网关不予判定",
+    ),
     "channel-without-data": ("no reading of {subject} was received", "未收到 {subject} 的读数"),
     # environment and storage
     "environment-missing": ("no environment is bound to the task", "任务未绑定环境"),

@@ -133,7 +133,6 @@ class Refused(Exception):  # noqa: N818 - it states an answer
     def __init__(self, code: str, **args: str) -> None:
         texts = REFUSALS[code]
         self.code = code
-        self.args_given = args
         self.en = fill(texts.en, args)
         self.zh = fill(texts.zh, args)
         self.hint = fill(texts.hint_en, args)

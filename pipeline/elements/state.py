@@ -212,7 +212,6 @@ class InstrumentState:
     identity: Observed | None = None
     decided: dict[str, int] = field(default_factory=dict)
     """Rule that needs the future to the last ordinal that it has decided."""
-    decided_seq: int = -1
     return_check_due: bool = False
     checks: list[CheckOutcome] = field(default_factory=list)
 

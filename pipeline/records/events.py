@@ -37,8 +37,8 @@ CATALOGUE: dict[str, EventKind] = {
     ),
     "identity": EventKind(
         "info",
-        "{instrument} identifies itself as {vendor} {model} {serial}",
-        "{instrument} 自报身份：{vendor} {model} {serial}",
+        "{instrument} identifies itself as {identity}",
+        "{instrument} 自报身份：{identity}",
     ),
     "bad-frame": EventKind(
         "warning", "{instrument} sent a frame that is not valid: {error}", "{instrument} 发来无效帧：{error}"
@@ -57,8 +57,8 @@ CATALOGUE: dict[str, EventKind] = {
     # daemon
     "daemon-start": EventKind(
         "info",
-        "Gateway started, boot {boot}, downtime {downtime_s} s ({basis})",
-        "网关启动，第 {boot} 次，停机 {downtime_s} 秒（{basis}）",
+        "Gateway started, boot {boot}, {downtime}",
+        "网关启动，第 {boot} 次，{downtime}",
     ),
     "daemon-stop": EventKind("info", "Gateway stopped in order", "网关正常停止"),
     "unattributed-change": EventKind(
@@ -137,6 +137,20 @@ CATALOGUE: dict[str, EventKind] = {
     ),
 }
 
+_DOWNTIMES: dict[str, tuple[str, str]] = {
+    "new": ("in a new journal", "记录为新建"),
+    "same-boot": (
+        "downtime {downtime_s} s (by the clock of the machine, which was not restarted)",
+        "停机 {downtime_s} 秒（机器未重启，按其时钟计）",
+    ),
+    "utc-synchronised": (
+        "downtime {downtime_s} s (by UTC, synchronised before and after)",
+        "停机 {downtime_s} 秒（按 UTC 计，前后均已同步）",
+    ),
+    "unknown": ("downtime unknown (no clock can vouch for it)", "停机时长未知（无时钟可为依据）"),
+}
+"""What the time of a `daemon-start` rests on, to its texts (en, zh)."""
+
 
 def told(item: DeviceEvent) -> Body:
     """Build the body of the `event` record of something that an instrument did."""
@@ -166,7 +180,24 @@ def render_event(body: Body, language: Language) -> str:
     args = {"instrument": body.get("instrument"), "channel": body.get("channel"), **body.get("args", {})}
     if kind is None:
         return f"{body['code']} {args}"
-    template = kind.en if language == "en" else kind.zh
+    if body["code"] == "identity":
+        args.setdefault("identity", _identity(args))
+    elif body["code"] == "daemon-start":
+        args.setdefault("downtime", _downtime(args, language))
+    return _filled(kind.en if language == "en" else kind.zh, args)
+
+
+def _identity(args: Body) -> str:
+    """Join what the instrument told of itself; many state no vendor, some state nothing."""
+    return " ".join(str(args[part]) for part in ("vendor", "model", "serial") if args.get(part)) or "–"
+
+
+def _downtime(args: Body, language: Language) -> str:
+    texts = _DOWNTIMES.get(str(args.get("basis")), ("downtime {downtime_s} s ({basis})", "停机 {downtime_s} 秒（{basis}）"))
+    return _filled(texts[0 if language == "en" else 1], args)
+
+
+def _filled(template: str, args: Body) -> str:
     return Formatter().vformat(template, (), _Shown(args))
 
 

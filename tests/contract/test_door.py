@@ -312,3 +312,11 @@ class TestRelease:
         assert (await run.door.get("instruments"))[0]["service"] == "maintenance"
         args = {"instrument": "p-1", "state": "in-use", "reason": "done"}
         assert (await run.command("instrument.state", "p-0001", args, pin=PIN))["ok"]
+
+
+async def test_the_last_administrator_cannot_be_shut_out(run: Caller) -> None:
+    answer = await run.door.command(
+        "person.disable", {"person": ADMINISTRATOR}, {"person": ADMINISTRATOR, "pin": PIN, "station": "test"}
+    )
+    assert answer["code"] == "last-administrator"
+    assert "person add" in answer["hint"]

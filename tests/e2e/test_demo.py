@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -12,15 +13,23 @@ import pytest
 from dashboard.events import event_rows
 from dashboard.language import messages
 from gateway.site import load_site
+from pipeline.qc.table import BY_NAME
+from pipeline.records import Flag
 from pipeline.store import Origin, open_store
+from simulators import load_scenario
 from tests.support.bench import MAIN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from pipeline.store.door import Counts, LedgerRow, Row
+    from simulators.scenario import Expectation
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 WAIT_S = 150.0
+EVER = 2**62
 
 
 async def run_demo(folder: Path) -> tuple[int, bytes, str]:
@@ -34,13 +43,31 @@ async def run_demo(folder: Path) -> tuple[int, bytes, str]:
     return process.returncode, out, err.decode()
 
 
-async def told(folder: Path) -> list[dict[str, Any]]:
-    """All events of the run, with their texts as the pages show them."""
+@dataclass
+class Kept:
+    """What the run left in its store."""
+
+    rows: dict[str, list[Row]]
+    counts: Mapping[str, Counts]
+    ledger: dict[str, list[LedgerRow]]
+
+    def told(self) -> list[dict[str, Any]]:
+        """All events of the run, with their texts as the pages show them."""
+        return event_rows(self.ledger["event"], "lab", messages("en"), {})
+
+
+async def kept(folder: Path) -> Kept:
+    """Read the store of a run that has ended."""
     site = load_site(folder / "gateway.toml")
     origin = Origin(site.settings.site.lab, site.settings.site.gateway)
     async with open_store(site.store) as store:
-        rows = await store.ledger(origin, "event", limit=10_000, newest_first=False)
-    return event_rows(rows, "lab", messages("en"), {})
+        return Kept(
+            {name: await store.rows(origin, name, n_from=0, n_to=EVER)
+             for name in await store.instruments(origin)},
+            await store.counts(origin, 0, EVER),
+            {kind: await store.ledger(origin, kind, limit=10_000, newest_first=False)
+             for kind in ("event", "gap", "verdict")},
+        )  # fmt: skip
 
 
 async def test_the_demonstration_loses_nothing_and_tells_every_seeded_fault(tmp_path: Path) -> None:
@@ -55,7 +82,8 @@ async def test_the_demonstration_loses_nothing_and_tells_every_seeded_fault(tmp_
     assert report["records"] > 100
     assert 0 < report["latency_ms"]["p50"] <= report["latency_ms"]["p99"]
     assert report["dashboard"].startswith("http://127.0.0.1:")
-    events = await told(tmp_path / "demo")
+    store = await kept(tmp_path / "demo")
+    events = store.told()
     assert_overdue_calibration(report, events)
     assert_environment_excursion(report, events)
     assert report["rules"]["spike"] >= 1
@@ -64,6 +92,53 @@ async def test_the_demonstration_loses_nothing_and_tells_every_seeded_fault(tmp_
     assert named(events, "p-2", "flat line")
     assert named(events, "em-1", "stopped answering")
     assert named(events, "em-1", "answers again")
+    assert report["rules"]["gap"] >= 1
+    expected = load_scenario("two_benches").expect
+    assert {one.kind for one in expected} == set(FOUND)
+    for one in expected:
+        assert FOUND[one.kind](store, one), f"the store does not show: {one.kind} of {one.instrument}: {one.text}"
+
+
+def found_flag(store: Kept, one: Expectation) -> bool:
+    """Whether a reading of the channel has this flag in the end, and by this rule."""
+    flag, rule = Flag[one.status.upper()], BY_NAME[one.rule]
+    rows = [row for row in store.rows[str(one.instrument)] if row.flags[one.channel] == flag]
+    if rule.future:
+        # Such a rule speaks after the row is recorded: the row's own reasons do not name it.
+        later = store.counts[str(one.instrument)].rules.get(one.rule, 0)
+        return later >= 1 and any(not row.reasons[one.channel] for row in rows)
+    return any(row.reasons[one.channel] >> rule.bit & 1 for row in rows)
+
+
+def found_verdict(store: Kept, one: Expectation) -> bool:
+    """Whether the last word on the element, in some task, is this, for a reason about the instrument."""
+    newest = {row.key: row.body for row in store.ledger["verdict"] if row.body["element"] == one.element}
+    return any(
+        body["status"] == one.status
+        and any(
+            reason["status"] == one.status and reason["subject"].partition(".")[0] == one.instrument
+            for reason in body["reasons"]
+        )
+        for body in newest.values()
+    )
+
+
+def found_gap(store: Kept, one: Expectation) -> bool:
+    """Whether a gap of the instrument began and ended."""
+    gaps = [row.body for row in store.ledger["gap"] if row.body["instrument"] == one.instrument]
+    return {body["ended"] for body in gaps} == {False, True}
+
+
+def found_event(store: Kept, one: Expectation) -> bool:
+    """Whether an event says that the instrument went."""
+    return any(
+        row.body["instrument"] == one.instrument and row.body["code"] == "instrument-lost"
+        for row in store.ledger["event"]
+    )
+
+
+FOUND = {"flag": found_flag, "verdict": found_verdict, "gap": found_gap, "event": found_event}
+"""By kind of expectation: whether the store shows it."""
 
 
 def assert_overdue_calibration(report: dict[str, Any], events: list[dict[str, Any]]) -> None:

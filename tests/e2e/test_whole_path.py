@@ -6,14 +6,20 @@ import asyncio
 import signal
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiomqtt
+import httpx
 import pytest
 
+from dashboard.language import value_text
 from pipeline.records import Flag
 from pipeline.records.envelope import decode, split
+from pipeline.records.flags import SEVERITY
+from pipeline.records.frame import decode_flags
 from pipeline.store import open_store
+from pipeline.store.schema import LEDGER_KEYS
+from simulators.scenario import SCENARIO_DIRECTORY
 from tests.support.bench import Bench, until
 from tests.support.oracle import compare, good_answers
 from tests.support.simulated import answers_of
@@ -30,6 +36,16 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 EVER = 2**62
 ACCEPT_NS = 500_000_000
 """What the gateway promises: an answer older than this before a kill is not lost."""
+SPIKES = """
+[[fault]]
+instrument = "p-1"
+kind = "spike"
+from_s = 0.0
+to_s = 1.0
+every_s = 1.0
+magnitude = 2.0
+"""
+"""A wrong reading every second: what the rule that needs the future says of it comes in `flags` records."""
 
 
 @asynccontextmanager
@@ -60,9 +76,8 @@ async def stored(bench: Bench) -> tuple[dict[str, list[Row]], dict[str, list[Led
     site, origin = bench.site, bench.origin
     async with open_store(site.store) as store:
         rows = {i.id: await store.rows(origin, i.id, n_from=0, n_to=EVER) for i in site.settings.instrument}
-        kinds = ("gap", "event", "verdict", "config", "task", "result", "checkpoint", "review", "registry")
         ledger = {
-            kind: await store.ledger(origin, kind, limit=100_000, newest_first=False) for kind in kinds
+            kind: await store.ledger(origin, kind, limit=100_000, newest_first=False) for kind in LEDGER_KEYS
         }  # fmt: skip
     return rows, ledger
 
@@ -154,7 +169,7 @@ class Witness:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self.seen: dict[int, tuple[str, dict[str, object]]] = {}
+        self.seen: dict[int, tuple[str, dict[str, Any]]] = {}
 
     async def watch(self) -> None:
         """Collect for ever."""
@@ -166,18 +181,56 @@ class Witness:
                     self.seen[record.seq] = (record.kind, record.body)
 
 
+async def shown(bench: Bench) -> dict[str, Any]:
+    """What the overview shows to a visitor, once it shows a row of every instrument."""
+    url = f"http://127.0.0.1:{bench.web_port}/api/overview"
+    async with httpx.AsyncClient(trust_env=False, timeout=30.0) as client:
+
+        async def complete() -> dict[str, Any] | None:
+            assert bench.processes["web"].returncode is None, bench.log("web")
+            try:
+                answer = await client.get(url)
+            except httpx.ConnectError:
+                return None
+            assert answer.status_code == httpx.codes.OK, answer.text
+            content: dict[str, Any] = answer.json()
+            rows = [one["t_ms"] for one in content["instruments"]]
+            return content if len(rows) == len(bench.site.settings.instrument) and all(rows) else None
+
+        content: dict[str, Any] = await until(complete, "the pages show a row of every instrument")
+        return content
+
+
+async def start_a_task(bench: Bench) -> None:
+    """Let there be records of every kind that people and tasks make."""
+    await bench.import_registry()
+    started = await bench.acting(
+        "lin", "task.start", sample="V-0001", method="pressure-hold", instruments=["p-1", "p-2"]
+    )
+    assert started["ok"], started
+
+
+def spiking(folder: Path) -> str:
+    """Write the scenario without faults, and with spikes, and return its path."""
+    path = folder / "spiking.toml"
+    clean = (SCENARIO_DIRECTORY / "clean.toml").read_text(encoding="utf-8")
+    path.write_text(clean + SPIKES, encoding="utf-8")
+    return str(path)
+
+
 async def test_a_killed_gateway_keeps_what_it_accepted_and_accounts_for_the_rest(
     tmp_path: Path, mosquitto: Mosquitto, influxdb: InfluxDatabase
 ) -> None:
-    async with bench_of(tmp_path, mosquitto, influxdb) as bench:
+    async with bench_of(tmp_path, mosquitto, influxdb, spiking(tmp_path)) as bench:
         outside = Witness(mosquitto.port)
         watching = asyncio.create_task(outside.watch())
         try:
-            await bench.start("collect")
-            await bench.start("run")
+            for role in ("collect", "web", "run"):
+                await bench.start(role)
             await bench.running()
+            await start_a_task(bench)
             await answered(bench, 3.0)
-            status = await bench.status()
+            status, overview = await bench.status(), await shown(bench)
             killed_ns = time.time_ns()
             await bench.end("run", signal.SIGKILL)
             await answered_or_silent(bench)
@@ -192,6 +245,8 @@ async def test_a_killed_gateway_keeps_what_it_accepted_and_accounts_for_the_rest
         rows, ledger = await stored(bench)
         assert_all_there(bench, rows, [(killed_ns - ACCEPT_NS, killed_ns + ACCEPT_NS)])
         assert_seen_is_stored(outside, rows, ledger)
+        assert_flags_are_reflected(outside, rows)
+        assert_shown_is_stored(bench, overview, rows, ledger)
         for known in status["instruments"]:
             assert len(rows[known["id"]]) >= known["rows"], (
                 "the status page had shown rows that are not stored"
@@ -219,9 +274,47 @@ def assert_seen_is_stored(
         row.seq for some in ledger.values() for row in some
     }
     for seq, (kind, _) in outside.seen.items():
-        if kind in {"data", "gap", "event", "config", "checkpoint"}:
+        if kind == "data" or kind in LEDGER_KEYS:
             assert seq in stored_seqs, f"{kind} {seq} was published and is not stored"
     assert len(outside.seen) > 50
+    kinds = {kind for kind, _ in outside.seen.values()}
+    assert {"data", "flags", "gap", "event", "config", "registry", "task", "verdict"} <= kinds
+
+
+def assert_flags_are_reflected(outside: Witness, rows: dict[str, list[Row]]) -> None:
+    """What a published `flags` record said of a reading is in the final flag of the stored row."""
+    final = {(row.instrument, row.n): row.flags for some in rows.values() for row in some}
+    failed = 0
+    for seq, (kind, body) in outside.seen.items():
+        if kind != "flags":
+            continue
+        said = decode_flags(body)
+        for n, channel, flag in zip(said.n.tolist(), said.channel, said.flag.tolist(), strict=True):
+            stored_flag = final[said.instrument, n][channel]
+            assert SEVERITY[stored_flag] >= SEVERITY[flag], (
+                f"flags {seq} said {flag} of {said.instrument}.{channel} {n}, stored is {stored_flag}"
+            )
+            failed += flag in {Flag.SUSPECT, Flag.FAIL}
+    assert failed >= 3, "too few spikes for the comparison to say anything"
+
+
+def assert_shown_is_stored(
+    bench: Bench,
+    overview: dict[str, Any],
+    rows: dict[str, list[Row]],
+    ledger: dict[str, list[LedgerRow]],
+) -> None:
+    """Whatever a visitor saw just before the kill is still there afterwards."""
+    settings = {instrument.id: instrument for instrument in bench.site.settings.instrument}
+    assert {one["id"] for one in overview["instruments"]} == set(settings)
+    for one in overview["instruments"]:
+        (row,) = [row for row in rows[one["id"]] if row.t_utc_ns / 1e6 == one["t_ms"]]
+        decimals = {channel.name: channel.decimals for channel in settings[one["id"]].channels}
+        values = {channel["name"]: channel["value"] for channel in one["channels"]}
+        assert values == {name: value_text(row.values[name], decimals[name]) for name in decimals}, one["id"]
+        assert any(value is not None for value in values.values()), one["id"]
+    assert overview["events"]
+    assert {event["seq"] for event in overview["events"]} <= {row.seq for row in ledger["event"]}
 
 
 def assert_gap_covers_the_downtime(

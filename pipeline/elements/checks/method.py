@@ -1,4 +1,7 @@
-"""Method: edition in force, in the laboratory's scope, and everything bound that the method asks for."""
+"""Method: edition in force, in the laboratory's scope, and everything bound that the method asks for.
+
+Steps and replicates of a method are kept but not judged; a method that has them is not evaluated.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,27 @@ def check_method(case: Case) -> Finding:
             finding.add("hold", "edition-not-current", start.method, found[1].seq, **about)
         elif not found[0].in_scope:
             finding.add("hold", "method-out-of-scope", start.method, found[1].seq)
-    for requirement in () if case.method is None else case.method.requirements:
-        _judge_requirement(case, finding, requirement)
+    if case.method is not None:
+        _name_the_unjudged(case, finding, case.method)
+        for requirement in case.method.requirements:
+            _judge_requirement(case, finding, requirement)
     return finding
+
+
+def _name_the_unjudged(case: Case, finding: Finding, method: Method) -> None:
+    """Say what the edition prescribes and no check judges: silence would read as compliance with it."""
+    about = {"edition": method.edition}
+    if method.steps:
+        count = len(method.steps)
+        finding.add(
+            "not_evaluated", "steps-not-judged", case.task.start.method, case.task.start_seq, count=count, **about
+        )
+    if method.replicates > 1:
+        count = method.replicates
+        finding.add(
+            "not_evaluated", "replicates-not-judged", case.task.start.method, case.task.start_seq,
+            count=count, **about,
+        )  # fmt: skip
 
 
 def _judge_requirement(case: Case, finding: Finding, requirement: Requirement) -> None:
