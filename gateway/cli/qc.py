@@ -216,7 +216,7 @@ def _show_judged(
 
 
 @qc_app.command(
-    "suggest", epilog=example("qc suggest data.csv > rules.toml", "qc suggest data.csv --column temperature")
+    "suggest", epilog=example("qc suggest data.csv", "qc suggest data.csv --column temperature")
 )
 def suggest(
     data: DataArgument,
