@@ -118,7 +118,10 @@ class Fold:
         task = apply_action(self.state, self.registry, record, action)
         if task is None:
             return []
-        self._remember(record, f"task.{action.action}", {"task": task.id})
+        result: dict[str, str | int] = {"task": task.id}
+        if action.action == "start":
+            result["attempt"] = action.attempt
+        self._remember(record, f"task.{action.action}", result)
         self._bind(task)
         # Whoever starts or ends a task sees at once how it stands; a link changes no fact.
         return [] if action.action == "link" else self._judge(task, record, action.action)

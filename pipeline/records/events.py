@@ -193,7 +193,8 @@ def _identity(args: Body) -> str:
 
 
 def _downtime(args: Body, language: Language) -> str:
-    texts = _DOWNTIMES.get(str(args.get("basis")), ("downtime {downtime_s} s ({basis})", "停机 {downtime_s} 秒（{basis}）"))
+    plain = ("downtime {downtime_s} s ({basis})", "停机 {downtime_s} 秒（{basis}）")
+    texts = _DOWNTIMES.get(str(args.get("basis")), plain)
     return _filled(texts[0 if language == "en" else 1], args)
 
 

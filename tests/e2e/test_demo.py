@@ -96,7 +96,9 @@ async def test_the_demonstration_loses_nothing_and_tells_every_seeded_fault(tmp_
     expected = load_scenario("two_benches").expect
     assert {one.kind for one in expected} == set(FOUND)
     for one in expected:
-        assert FOUND[one.kind](store, one), f"the store does not show: {one.kind} of {one.instrument}: {one.text}"
+        assert FOUND[one.kind](store, one), (
+            f"the store does not show: {one.kind} of {one.instrument}: {one.text}"
+        )
 
 
 def found_flag(store: Kept, one: Expectation) -> bool:

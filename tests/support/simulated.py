@@ -178,8 +178,9 @@ def is_there(path: str | None) -> bool:
 
 
 def answers_of(log: Path) -> list[dict[str, Any]]:
-    """Return the lines of an answer log."""
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    """Return the whole lines of an answer log: one that is being written right now has no end yet."""
+    whole, _, _ = log.read_text(encoding="utf-8").rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 PRESSURE = {

@@ -42,18 +42,15 @@ def check_method(case: Case) -> Finding:
 
 def _name_the_unjudged(case: Case, finding: Finding, method: Method) -> None:
     """Say what the edition prescribes and no check judges: silence would read as compliance with it."""
-    about = {"edition": method.edition}
-    if method.steps:
-        count = len(method.steps)
-        finding.add(
-            "not_evaluated", "steps-not-judged", case.task.start.method, case.task.start_seq, count=count, **about
-        )
-    if method.replicates > 1:
-        count = method.replicates
-        finding.add(
-            "not_evaluated", "replicates-not-judged", case.task.start.method, case.task.start_seq,
-            count=count, **about,
-        )  # fmt: skip
+    unjudged = {
+        "steps-not-judged": len(method.steps),
+        "replicates-not-judged": method.replicates if method.replicates > 1 else 0,
+    }
+    start = case.task.start
+    for code, count in unjudged.items():
+        if count:
+            about = {"edition": method.edition, "count": count}
+            finding.add("not_evaluated", code, start.method, case.task.start_seq, **about)
 
 
 def _judge_requirement(case: Case, finding: Finding, requirement: Requirement) -> None:

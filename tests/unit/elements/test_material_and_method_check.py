@@ -128,4 +128,4 @@ def test_steps_and_replicates_that_no_check_judges_are_not_passed_as_ok(name: st
     verdict = bench.verdict(task, "method")
     assert verdict["status"] == status
     assert {reason["code"]: reason["args"]["count"] for reason in verdict["reasons"]} == counts
-    assert all(reason["evidence"] and "?>" not in reason["en"] + reason["zh"] for reason in verdict["reasons"])
+    assert all("?>" not in reason["en"] + reason["zh"] for reason in verdict["reasons"])

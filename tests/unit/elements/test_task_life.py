@@ -305,6 +305,22 @@ def test_a_snapshot_that_is_none_is_refused() -> None:
             elements.restore(bad)
 
 
+def test_a_snapshot_is_taken_up_with_the_numbers_in_its_answers() -> None:
+    bench = opened()
+    entry = {"type": "person", "id": "p-7", "valid_from_ns": UTC0, "data": {"badge": "B-7"}}
+    records = [entry, {**entry, "id": "p-8", "data": {"badge": "B-8"}}]
+    first, second = bench.someone(), bench.someone()
+    imported = bench.do("registry.import", first, records=records)
+    start = {"sample": "S-1", "method": "weighing", "instrument": "bal-1"}
+    started = bench.do("task.start", second, **start)
+    restarted = Bench()
+    restarted.elements.restore(bench.elements.snapshot())
+    assert restarted.elements.snapshot() == bench.elements.snapshot()
+    assert imported == restarted.plan("registry.import", first, records=records).result == {"imported": 2}
+    assert started == restarted.plan("task.start", second, **start).result
+    assert started["attempt"] == 1
+
+
 def test_the_daemon_can_ask_for_badges_and_service_states() -> None:
     bench = opened()
     assert (bench.elements.badge_owner("B-3", UTC0), bench.elements.badge_owner("B-9", UTC0)) == (

@@ -1,4 +1,5 @@
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 from typing import get_args
@@ -56,6 +57,7 @@ def test_every_code_that_a_check_can_give_has_its_texts() -> None:
     assert len(given) > 40
     assert given <= set(REASONS), given - set(REASONS)
     dynamic = {"equipment-stopped", "equipment-limited", "check-weight-missing", "result-missing"}
+    dynamic |= {"steps-not-judged", "replicates-not-judged"}
     assert set(REASONS) - given <= dynamic | {"check-weight-pending", "result-pending"}
 
 
@@ -139,6 +141,28 @@ def test_a_missing_key_and_a_wrong_level_are_named() -> None:
 
 def test_integers_of_a_file_serve_as_floats() -> None:
     assert from_body(Posted, {"verdict": to_body(VERDICT), "seq": None}).seq is None
+
+
+@dataclass
+class Mixed:
+    either: dict[str, str | int]
+    maybe: str | int | None = None
+
+
+@pytest.mark.parametrize("value", ["t-1", 3, 0, ""])
+def test_each_alternative_of_a_union_is_taken(value: str | int) -> None:
+    mixed = Mixed({"a": value, "b": "x"}, value)
+    assert from_body(Mixed, to_body(mixed)) == mixed
+    assert from_body(Mixed, {"either": {}, "maybe": None}) == Mixed({})
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [(1.5, "float"), (True, "bool"), (None, "NoneType"), ([], "list")]
+)
+def test_what_fits_no_alternative_is_told_with_all_of_them(value: object, kind: str) -> None:
+    told = f"either.a should be str, not {kind}; or either.a should be int, not {kind}"
+    with pytest.raises(MalformedBody, match=re.escape(told)):
+        from_body(Mixed, {"either": {"a": value}})
 
 
 VERDICT = Verdict("t", "people", "ok", "final", None, "tick", 1, late=False, reasons=(), facts={})

@@ -57,6 +57,39 @@ def test_an_event_without_an_argument_or_of_a_newer_writer_still_shows() -> None
         event_body("from-the-future")
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ({"vendor": "V", "model": "M", "serial": "S"}, "V M S"),
+        ({"vendor": "", "model": "M", "serial": "S"}, "M S"),
+        ({"vendor": "V", "model": "", "serial": "S", "revision": "2"}, "V S"),
+        ({"vendor": "", "model": "", "serial": ""}, "–"),
+    ],
+)
+def test_an_identity_shows_what_the_instrument_told(told: dict[str, str], shown: str) -> None:
+    body = event_body("identity", instrument="bal-1", **told)
+    assert render_event(body, "en") == f"bal-1 identifies itself as {shown}"
+    assert render_event(body, "zh") == f"bal-1 自报身份：{shown}"
+
+
+@pytest.mark.parametrize(
+    ("basis", "downtime_s", "en", "zh"),
+    [
+        ("new", 0.0, "in a new journal", "记录为新建"),
+        ("same-boot", 7.5, "downtime 7.5 s (by the clock of the machine", "停机 7.5 秒（机器未重启"),
+        ("utc-synchronised", 60.0, "downtime 60.0 s (by UTC, synchronised", "停机 60.0 秒（按 UTC 计"),
+        ("unknown", "unknown", "downtime unknown (no clock", "停机时长未知（无时钟"),
+        ("from-the-future", 1.0, "downtime 1.0 s (from-the-future)", "停机 1.0 秒（from-the-future）"),
+    ],
+)
+def test_a_start_says_in_words_what_its_downtime_rests_on(
+    basis: str, downtime_s: float | str, en: str, zh: str
+) -> None:
+    body = event_body("daemon-start", boot=3, offset_ns=0, downtime_s=downtime_s, basis=basis)
+    assert render_event(body, "en").startswith(f"Gateway started, boot 3, {en}")
+    assert render_event(body, "zh").startswith(f"网关启动，第 3 次，{zh}")
+
+
 def test_a_key_is_made_once_kept_closed_and_signs(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "journal.key"
     key = SigningKey.load_or_create(path)
