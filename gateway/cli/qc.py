@@ -215,9 +215,7 @@ def _show_judged(
         OUT.print(f"written: {out}", markup=False)
 
 
-@qc_app.command(
-    "suggest", epilog=example("qc suggest data.csv", "qc suggest data.csv --column temperature")
-)
+@qc_app.command("suggest", epilog=example("qc suggest data.csv", "qc suggest data.csv --column temperature"))
 def suggest(
     data: DataArgument,
     column: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
