@@ -1,4 +1,7 @@
-"""Signed notes against the published example of the format, and what must not verify."""
+"""Signed notes against the known example of the format, and what must not verify.
+
+The example was written down from memory; that its signature verifies says that it was written down right.
+"""
 
 import base64
 from pathlib import Path
@@ -35,7 +38,7 @@ def key(tmp_path: Path) -> SigningKey:
     return SigningKey.load_or_create(tmp_path / "key")
 
 
-def test_the_published_example_verifies() -> None:
+def test_the_known_example_verifies() -> None:
     name, digest, encoded = EXAMPLE_KEY.split("+", 2)
     public = base64.b64decode(encoded)[1:]
     assert key_hash(name, public).hex() == digest

@@ -1,4 +1,8 @@
-"""Estimators, scores, uncertainty and decisions: published figures and strict edges."""
+"""Estimators, scores, uncertainty and decisions: figures of the literature and strict edges.
+
+The inputs (copper, individuals, NumAcc, H.2) were written down from memory: they give the quoted results, but were
+not compared with the publications.
+"""
 
 import math
 from collections.abc import Callable
