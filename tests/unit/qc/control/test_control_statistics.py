@@ -1,7 +1,7 @@
 """Estimators, scores, uncertainty and decisions: figures of the literature and strict edges.
 
-The inputs (copper, individuals, NumAcc, H.2) were written down from memory: they give the quoted results, but were
-not compared with the publications.
+The inputs (copper, individuals, NumAcc, H.2) were written down from memory: they give the quoted results,
+but were not compared with the publications.
 """
 
 import math
