@@ -93,8 +93,10 @@ def byte_offsets(registers: int, order: Order) -> list[int]:
 class Decoder:
     """The decode of one instrument, with its indices computed once."""
 
-    def __init__(self, channels: Sequence[ModbusChannel], blocks: Sequence[ReadBlock]) -> None:
-        self.layout = build_layout(channels)
+    def __init__(
+        self, channels: Sequence[ModbusChannel], layout: Layout, blocks: Sequence[ReadBlock]
+    ) -> None:
+        self.layout = layout
         self._sizes = [block.byte_count for block in blocks]
         starts = np.cumsum([0, *self._sizes])
         self._block_of = np.zeros(len(channels), dtype=np.intp)
@@ -120,8 +122,7 @@ class Decoder:
 
         Args:
             answers: for each block its data bytes, of the length that the plan asks for, or the `Status` code
-            that
-                says why there are none.
+                that says why there are none.
         """
         data = b"".join(
             bytes(size) if isinstance(answer, int) else answer

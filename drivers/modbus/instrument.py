@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from drivers.door import Description, Identity
 from drivers.errors import DeviceException, DriverError, LineBusy, LinkDown, NoAnswer, WrongAnswer
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.decode import Decoder
-from drivers.modbus.frames import (
-    RtuFraming,
-    TcpFraming,
-    decode_identification,
-    identification_request,
-    read_request,
-)
-from drivers.modbus.plan import plan_blocks
+from drivers.modbus.frames import RtuFraming, TcpFraming, decode_identification, identification_request
+from drivers.modbus.reader import BlockReader
 from drivers.news import News
 from drivers.poller import Outcome, Poller
 from drivers.transport import Line, open_serial, open_tcp
@@ -29,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from drivers.door import Driver
-    from drivers.modbus.bus import Exchange
+    from drivers.modbus.reader import Answers
     from drivers.modbus.settings import ModbusRtuSettings, ModbusSettings, ModbusTcpSettings
     from drivers.transport import Wire
     from pipeline.records import Clock, Item
@@ -44,15 +37,6 @@ _SILENCE_FAST_S = 0.00175
 """Above 19200 baud the silence is fixed (Modbus over Serial Line V1.02, section 2.5.1.1)."""
 
 
-class _Poll(NamedTuple):
-    """The exchanges of one poll."""
-
-    answers: list[bytes | int]
-    request_ns: int
-    response_ns: int
-    errors: list[DriverError | None]
-
-
 class ModbusInstrument:
     """One unit of a Modbus line. A row holds all its channels, whatever the number of blocks.
 
@@ -62,17 +46,8 @@ class ModbusInstrument:
     def __init__(self, settings: ModbusSettings, bus: ModbusBus) -> None:
         self._settings = settings
         self._bus = bus
-        self._blocks = plan_blocks(
-            settings.channels,
-            block_registers_max=settings.block_registers_max,
-            gap_registers_max=settings.gap_registers_max,
-        )
-        self._requests = [
-            read_request(settings.unit, block.function, block.address, block.count, block.byte_count)
-            for block in self._blocks
-        ]
-        self._decoder = Decoder(settings.channels, self._blocks)
         self._news = News(settings.id, bus.line.clock)
+        self._reader = BlockReader(settings, bus, self._news)
         self._identity: Identity | None = None
         self._identified_connection = 0
         self._identity_silences = 0
@@ -81,7 +56,7 @@ class ModbusInstrument:
         """Tell what is known of the instrument now."""
         settings = self._settings
         return Description(
-            settings.id, settings.driver, settings.source, settings.endpoint, self._decoder.layout,
+            settings.id, settings.driver, settings.source, settings.endpoint, self._reader.layout,
             self._identity, settings.poll_interval_s,
         )  # fmt: skip
 
@@ -101,15 +76,15 @@ class ModbusInstrument:
         """Read all blocks, unless the line cannot be had before `until_run_ns`."""
         try:
             async with self._bus.line.lease(until_run_ns) as wire:
-                return await self._poll(wire)
+                return await self._poll(wire, until_run_ns)
         except LineBusy as error:
             return Outcome(cause="line-busy", error=error)
         except LinkDown as error:
             return Outcome(cause="disconnected", error=error)
 
-    async def _poll(self, wire: Wire) -> Outcome:
-        poll = await self._read(wire)
-        heard = [error for error in poll.errors if error is None or isinstance(error, DeviceException)]
+    async def _poll(self, wire: Wire, until_run_ns: int) -> Outcome:
+        answers = await self._reader.read(wire, until_run_ns)
+        heard = [error for error in answers.errors if error is None or isinstance(error, DeviceException)]
         items: list[Item] = []
         if not heard:
             # Whoever answers next may be another device in its place.
@@ -117,9 +92,9 @@ class ModbusInstrument:
         elif self._wants_identity():
             self._identified_connection = self._bus.line.connections
             items += await self._identify(wire)
-        items += self._report(poll.errors)
-        items.append(self._row(poll))
-        error = None if heard else next(error for error in poll.errors if error is not None)
+        items += answers.items
+        items.append(self._row(answers))
+        error = None if heard else next(error for error in answers.errors if error is not None)
         return Outcome(items, error=error)
 
     def _wants_identity(self) -> bool:
@@ -129,40 +104,19 @@ class ModbusInstrument:
             and self._identified_connection != self._bus.line.connections
         )
 
-    async def _read(self, wire: Wire) -> _Poll:
-        """Read block by block; after silence or a loss the rest is not asked for.
-
-        Raises LineBusy and LinkDown when nothing could be sent.
-        """
-        answers: list[bytes | int] = []
-        errors: list[DriverError | None] = []
-        request_ns = response_ns = 0
-        for request in self._requests:
-            exchange: Exchange = await self._bus.exchange(wire, request, self._settings.timeout_s)
-            if exchange.request_ns is None and exchange.error is not None and not errors:
-                raise exchange.error
-            request_ns = request_ns or exchange.request_ns or 0
-            response_ns = exchange.response_ns
-            errors.append(exchange.error)
-            answers.append(exchange.data if exchange.error is None else exchange.error.status)
-            if isinstance(exchange.error, NoAnswer | LinkDown | LineBusy):
-                answers += [exchange.error.status] * (len(self._requests) - len(answers))
-                break
-        return _Poll(answers, request_ns, response_ns, errors)
-
-    def _row(self, poll: _Poll) -> Block:
-        columns = self._decoder.decode(poll.answers)
-        middle_ns = (poll.request_ns + poll.response_ns) // 2
+    def _row(self, answers: Answers) -> Block:
+        columns = answers.decoder.decode(answers.data)
+        middle_ns = (answers.request_ns + answers.response_ns) // 2
         clock = self._bus.line.clock
         utc_ns = clock.utc_ns() - (clock.run_ns() - middle_ns)
-        raw = b"".join(answer for answer in poll.answers if isinstance(answer, bytes))
+        raw = b"".join(answer for answer in answers.data if isinstance(answer, bytes))
         return Block(
             instrument=self._settings.id,
-            layout=self._decoder.layout,
+            layout=self._reader.layout,
             t_utc_ns=np.array([utc_ns], dtype=np.int64),
             t_run_ns=np.array([middle_ns], dtype=np.int64),
-            t_request_ns=np.array([poll.request_ns], dtype=np.int64),
-            t_response_ns=np.array([poll.response_ns], dtype=np.int64),
+            t_request_ns=np.array([answers.request_ns], dtype=np.int64),
+            t_response_ns=np.array([answers.response_ns], dtype=np.int64),
             status=columns.status,
             f8=columns.f8,
             i8=columns.i8,
@@ -170,13 +124,6 @@ class ModbusInstrument:
             # The bytes of the blocks that answered, in the plan's order; the status says which did.
             raw=(raw,) if self._settings.keep_raw else None,
         )
-
-    def _report(self, errors: list[DriverError | None]) -> list[Item]:
-        items: list[Item] = []
-        for block, error in zip(self._blocks, errors, strict=False):
-            where = f"{block.address}+{block.count} function {block.function}"
-            items += self._news.exchange(where, error)
-        return items
 
     async def _identify(self, wire: Wire) -> list[Item]:
         """Ask the device who it is (function 43/14); one that cannot say is left in peace."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from drivers.modbus.settings import ModbusChannel, Table
 
@@ -39,33 +39,65 @@ def data_bytes(function: int, count: int) -> int:
 
 
 def plan_blocks(
-    channels: Sequence[ModbusChannel], *, block_registers_max: int, gap_registers_max: int
+    channels: Sequence[ModbusChannel],
+    positions: Iterable[int] | None = None,
+    *,
+    block_registers_max: int,
+    gap_registers_max: int,
 ) -> tuple[ReadBlock, ...]:
     """Return the requests in order of table and address.
 
     Values are joined while the hole before them has at most `gap_registers_max` registers (or bits) and the
     block stays within `block_registers_max` registers or 2000 bits. Values may overlap or be equal.
+
+    Args:
+        channels: all channels of the instrument.
+        positions: those to read; None for all.
+        block_registers_max: registers that the device gives in one answer.
+        gap_registers_max: unused registers (or bits) that may be read along.
     """
-    spans = sorted(
-        (FUNCTIONS[channel.table], channel.address, channel.address + channel.registers, position)
-        for position, channel in enumerate(channels)
-    )
     blocks: list[ReadBlock] = []
-    first = last = function = 0
-    members: list[int] = []
-    for span_function, start, stop, position in spans:
-        longest = BITS_MAX if span_function <= 2 else block_registers_max
+    members: list[_Span] = []
+    for span in _spans(channels, range(len(channels)) if positions is None else positions):
+        longest = BITS_MAX if span.function <= 2 else block_registers_max
+        last = max((member.stop for member in members), default=0)
         joins = (
             bool(members)
-            and span_function == function
-            and start - last <= gap_registers_max
-            and max(last, stop) - first <= longest
+            and span.function == members[0].function
+            and span.start - last <= gap_registers_max
+            and max(last, span.stop) - members[0].start <= longest
         )
-        if not joins:
-            if members:
-                blocks.append(ReadBlock(function, first, last - first, tuple(members)))
-            function, first, last, members = span_function, start, stop, []
-        last = max(last, stop)
-        members.append(position)
-    blocks.append(ReadBlock(function, first, last - first, tuple(members)))
-    return tuple(blocks)
+        if members and not joins:
+            blocks.append(_block(members))
+            members = []
+        members.append(span)
+    return (*blocks, _block(members)) if members else tuple(blocks)
+
+
+def halves(channels: Sequence[ModbusChannel], block: ReadBlock) -> tuple[ReadBlock, ReadBlock]:
+    """Return two requests for the values of one; the registers between their values are left out."""
+    spans = _spans(channels, block.channels)
+    middle = len(spans) // 2
+    return _block(spans[:middle]), _block(spans[middle:])
+
+
+class _Span(NamedTuple):
+    """Where one value lies; sorts by table and address."""
+
+    function: int
+    start: int
+    stop: int
+    position: int
+
+
+def _spans(channels: Sequence[ModbusChannel], positions: Iterable[int]) -> list[_Span]:
+    return sorted(
+        _Span(FUNCTIONS[channel.table], channel.address, channel.address + channel.registers, position)
+        for position, channel in ((position, channels[position]) for position in positions)
+    )
+
+
+def _block(spans: Sequence[_Span]) -> ReadBlock:
+    first = spans[0].start
+    count = max(span.stop for span in spans) - first
+    return ReadBlock(spans[0].function, first, count, tuple(span.position for span in spans))

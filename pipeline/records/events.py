@@ -48,6 +48,16 @@ CATALOGUE: dict[str, EventKind] = {
         "{instrument} answered with exception {code} ({meaning})",
         "{instrument} 返回异常码 {code}（{meaning}）",
     ),
+    "register-refused": EventKind(
+        "warning",
+        "{instrument} does not have {channel} at {where}: exception {code} ({meaning}); the other values are "
+        "read without it, and it is asked again every {retry_s} s",
+        "{instrument} 在 {where} 没有 {channel}：异常码 {code}（{meaning}）；"
+        "其余数值照常读取，每 {retry_s} 秒重试一次",
+    ),
+    "register-granted": EventKind(
+        "info", "{instrument} answers at {where} again", "{instrument} 在 {where} 恢复应答"
+    ),
     "device-error": EventKind(
         "warning",
         "{instrument} reports error {code} ({meaning})",

@@ -192,14 +192,14 @@ async def test_an_instrument_comes_back_with_its_first_answer() -> None:
 
 async def test_only_the_channels_of_a_refused_block_are_missing() -> None:
     units = Units()
-    refusal = rtu(1, bytes([0x84, 2]))
+    refusal = rtu(1, bytes([0x84, 4]))
     units.mangle = dict.fromkeys(range(0, 100, 2), refusal)
     (items,) = await run_for(drivers_on(units, unit_settings(1, (0, 1, 50, 51))), 4.9)
     for block in rows(items):
-        assert [status(block, name) for name in ("r0", "r1")] == [66, 66]
+        assert [status(block, name) for name in ("r0", "r1")] == [68, 68]
         assert [value(block, name) for name in ("r50", "r51")] == [1050, 1051]
     (event,) = events(items, "device-exception")
-    assert (event.args["code"], event.args["meaning"]) == (2, "illegal address")
+    assert (event.args["code"], event.args["meaning"]) == (4, "device failure")
     assert not gaps(items)
 
 

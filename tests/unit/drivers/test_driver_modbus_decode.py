@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.modbus.decode import Columns, Decoder, byte_offsets
+from drivers.modbus.decode import Columns, Decoder, build_layout, byte_offsets
 from drivers.modbus.plan import plan_blocks
 from drivers.modbus.settings import REGISTERS, ModbusChannel
 from pipeline.records import Status
@@ -82,7 +82,7 @@ def maps(draw: st.DrawFn) -> tuple[list[ModbusChannel], bytes]:
 def test_every_value_equals_what_struct_reads(case: tuple[list[ModbusChannel], bytes], gap: int) -> None:
     channels, memory = case
     blocks = plan_blocks(channels, block_registers_max=20, gap_registers_max=gap)
-    decoder = Decoder(channels, blocks)
+    decoder = Decoder(channels, build_layout(channels), blocks)
     columns = decoder.decode([memory[2 * block.address :][: block.byte_count] for block in blocks])
     for position, channel in enumerate(channels):
         wire = memory[2 * channel.address :][: 2 * channel.registers]
@@ -120,7 +120,7 @@ def test_byte_offsets_undo_the_order(registers: int, order: Any) -> None:
 def test_known_registers(kind: str, wire: str, settings: dict[str, Any], expected: float) -> None:
     channel = ModbusChannel.model_validate({"name": "v", "address": 0, "type": kind, **settings})
     blocks = plan_blocks([channel], block_registers_max=125, gap_registers_max=0)
-    decoder = Decoder([channel], blocks)
+    decoder = Decoder([channel], build_layout([channel]), blocks)
     got = cell(decoder, decoder.decode([bytes.fromhex(wire)]), 0)
     assert got == pytest.approx(expected, rel=1e-15)
     assert math.copysign(1, got) == math.copysign(1, expected)
@@ -131,7 +131,8 @@ def test_a_failed_block_costs_its_own_channels_only_and_moves_no_value() -> None
         ModbusChannel.model_validate({"name": f"c{address}", "address": address, "type": "uint16"})
         for address in (0, 1, 10, 11)
     ]
-    decoder = Decoder(channels, plan_blocks(channels, block_registers_max=125, gap_registers_max=0))
+    blocks = plan_blocks(channels, block_registers_max=125, gap_registers_max=0)
+    decoder = Decoder(channels, build_layout(channels), blocks)
     columns = decoder.decode([Status.MODBUS_EXCEPTION + 2, bytes.fromhex("000A000B")])
     assert columns.status[:, 0].tolist() == [66, 66, 0, 0]
     assert columns.i8[:, 0].tolist() == [0, 0, 10, 11]
@@ -142,7 +143,8 @@ def test_coils_are_taken_from_their_bits() -> None:
         ModbusChannel.model_validate({"name": f"c{at}", "address": at, "type": "bool", "table": "coil"})
         for at in range(19, 29)
     ]
-    decoder = Decoder(channels, plan_blocks(channels, block_registers_max=125, gap_registers_max=0))
+    blocks = plan_blocks(channels, block_registers_max=125, gap_registers_max=0)
+    decoder = Decoder(channels, build_layout(channels), blocks)
     # Application Protocol V1.1b3, section 6.1: the first coil is the least significant bit of the first byte.
     columns = decoder.decode([bytes.fromhex("CD02")])
     assert columns.i8[:, 0].tolist() == [1, 0, 1, 1, 0, 0, 1, 1, 0, 1]

@@ -1,0 +1,218 @@
+"""Reads all values of one unit, and finds out by itself which of them the device refuses.
+
+A refusal of an address (exceptions 2 and 3) concerns some registers of a block, never all that happen to lie
+beside them. The block is halved, and its halves again, until what is refused stands alone: a value that the
+device does not have, or nothing at all where only a hole that was read along is forbidden. The plan found so
+is kept; a refused value is told once, asked again rarely, and the plan is made anew when it is granted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from drivers.errors import DeviceException, DriverError, LineBusy, LinkDown, NoAnswer
+from drivers.modbus.decode import Decoder, build_layout
+from drivers.modbus.frames import read_request
+from drivers.modbus.plan import halves, plan_blocks
+from drivers.schedule import NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from drivers.modbus.bus import Exchange, ModbusBus
+    from drivers.modbus.frames import Request
+    from drivers.modbus.plan import ReadBlock
+    from drivers.modbus.settings import ModbusSettings
+    from drivers.news import News
+    from drivers.transport import Wire
+    from pipeline.records import Item
+
+ILLEGAL_ADDRESS = frozenset({2, 3})
+"""Illegal data address, illegal data value (Application Protocol V1.1b3, section 7): about some registers."""
+BUSY = frozenset({5, 6})
+"""Acknowledge, server device busy (section 7): the same request is to be sent again later."""
+BUSY_WAITS_S = (0.05, 0.1)
+"""Pauses before a busy device is asked again within one poll."""
+REFUSED_RETRY_S = 600.0
+"""A refused value is asked again so often: firmware and configuration of a device change rarely."""
+SPLITS_MAX = 16
+"""Blocks halved in one poll; the rest in the following ones."""
+
+
+@dataclass(slots=True)
+class Part:
+    """One request of the plan in force."""
+
+    block: ReadBlock
+    request: Request
+    refused: int = 0
+    """Status of the refusal that its single value met last; 0: it is asked in every poll."""
+    retry_run_ns: int = 0
+
+
+class Answers(NamedTuple):
+    """What one poll brought, in the plan's order."""
+
+    decoder: Decoder
+    """Decodes `data`: of the plan as it was after this poll."""
+    data: list[bytes | int]
+    """For each block of that plan its data bytes, or the `Status` code that says why there are none."""
+    request_ns: int
+    response_ns: int
+    errors: list[DriverError | None]
+    """Of every block that was asked, None where it answered."""
+    items: list[Item]
+    """News of the blocks."""
+
+
+@dataclass(slots=True)
+class _Round:
+    """One poll under way."""
+
+    wire: Wire
+    until_run_ns: int
+    waiting: deque[Part]
+    done: list[tuple[Part, bytes | int]]
+    errors: list[DriverError | None]
+    items: list[Item]
+    splits: int = 0
+    changed: bool = False
+    granted: bool = False
+    """A value that was refused is there again."""
+    request_ns: int = 0
+    response_ns: int = 0
+
+
+class BlockReader:
+    """The requests of one unit, in the form in which the device grants them.
+
+    Args:
+        settings: of the unit.
+        bus: its line; the caller of `read` holds the lease.
+        news: takes what is to be told once.
+    """
+
+    def __init__(self, settings: ModbusSettings, bus: ModbusBus, news: News) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._news = news
+        self.layout = build_layout(settings.channels)
+        """The channels; no plan changes them."""
+        self._parts = self._planned(range(len(settings.channels)))
+        self._decoder = self._decoder_of(self._parts)
+
+    async def read(self, wire: Wire, until_run_ns: int) -> Answers:
+        """Ask block by block; after silence or a loss the rest is not asked for.
+
+        Raises LineBusy and LinkDown when nothing could be sent.
+        """
+        now = _Round(wire, until_run_ns, deque(self._parts), [], [], [])
+        asks_none = all(self._rests(part) for part in self._parts)
+        while now.waiting:
+            part = now.waiting.popleft()
+            # A poll of which nothing is sent would be no poll: then the first one is asked after all.
+            if self._rests(part) and not (asks_none and not now.done):
+                now.done.append((part, part.refused))
+            elif await self._ask(now, part):
+                break
+        decoder = self._adopt(now) if now.changed else self._decoder
+        data = [answer for _, answer in now.done]
+        return Answers(decoder, data, now.request_ns, now.response_ns, now.errors, now.items)
+
+    def _rests(self, part: Part) -> bool:
+        return part.refused != 0 and self._bus.line.clock.run_ns() < part.retry_run_ns
+
+    async def _ask(self, now: _Round, part: Part) -> bool:
+        """Ask for one block; True when nothing further can be asked in this poll."""
+        exchange = await self._patiently(now, part.request)
+        error = exchange.error
+        if exchange.request_ns is None and error is not None and not now.errors:
+            raise error
+        now.request_ns = now.request_ns or exchange.request_ns or 0
+        now.response_ns = exchange.response_ns
+        now.errors.append(error)
+        if isinstance(error, DeviceException) and error.code in ILLEGAL_ADDRESS:
+            if self._may_split(now, part):
+                now.waiting.extendleft(reversed([self._part(block) for block in self._halves(part)]))
+                now.splits += 1
+                now.changed = True
+                return False
+            self._refuse(now, part, error)
+        elif error is None and part.refused:
+            part.refused, now.changed, now.granted = 0, True, True
+            now.items.append(self._news.event("register-granted", where=_place(part.block)))
+        now.items += self._news.exchange(_place(part.block), error)
+        now.done.append((part, exchange.data if error is None else error.status))
+        if not isinstance(error, NoAnswer | LinkDown | LineBusy):
+            return False
+        now.done += [(rest, rest.refused or error.status) for rest in now.waiting]
+        return True
+
+    async def _patiently(self, now: _Round, request: Request) -> Exchange:
+        """Exchange once, and again after a pause while the device says that it is busy and time is left."""
+        exchange = await self._bus.exchange(now.wire, request, self._settings.timeout_s)
+        for wait_s in BUSY_WAITS_S:
+            busy = isinstance(exchange.error, DeviceException) and exchange.error.code in BUSY
+            if not busy or self._bus.line.clock.run_ns() + int(wait_s * NS_PER_S) >= now.until_run_ns:
+                break
+            await asyncio.sleep(wait_s)
+            exchange = await self._bus.exchange(now.wire, request, self._settings.timeout_s)
+        return exchange
+
+    def _may_split(self, now: _Round, part: Part) -> bool:
+        in_time = self._bus.line.clock.run_ns() < now.until_run_ns
+        return len(part.block.channels) > 1 and now.splits < SPLITS_MAX and in_time
+
+    def _halves(self, part: Part) -> tuple[ReadBlock, ReadBlock]:
+        return halves(self._settings.channels, part.block)
+
+    def _refuse(self, now: _Round, part: Part, error: DeviceException) -> None:
+        """Remember that a value is refused; a block that waits to be halved is asked in the next poll."""
+        if len(part.block.channels) > 1:
+            return
+        if not part.refused:
+            channel = self._settings.channels[part.block.channels[0]]
+            now.items.append(
+                self._news.event(
+                    "register-refused", channel=channel.name, where=_place(part.block), code=error.code,
+                    meaning=error.meaning, retry_s=REFUSED_RETRY_S,
+                )
+            )  # fmt: skip
+        part.refused = error.status
+        part.retry_run_ns = self._bus.line.clock.run_ns() + int(REFUSED_RETRY_S * NS_PER_S)
+
+    def _adopt(self, now: _Round) -> Decoder:
+        """Keep the plan of this poll for the next ones; return what decodes this poll's answers."""
+        self._parts = [part for part, _ in now.done]
+        decoder = self._decoder = self._decoder_of(self._parts)
+        if now.granted:
+            # What was split around a refusal is joined again; should that be refused, it is split again.
+            refused = [part for part in self._parts if part.refused]
+            granted = [at for part in self._parts if not part.refused for at in part.block.channels]
+            self._parts = [*self._planned(sorted(granted)), *refused]
+            self._decoder = self._decoder_of(self._parts)
+        return decoder
+
+    def _planned(self, positions: Iterable[int]) -> list[Part]:
+        settings = self._settings
+        blocks = plan_blocks(
+            settings.channels,
+            positions,
+            block_registers_max=settings.block_registers_max,
+            gap_registers_max=settings.gap_registers_max,
+        )
+        return [self._part(block) for block in blocks]
+
+    def _part(self, block: ReadBlock) -> Part:
+        unit = self._settings.unit
+        return Part(block, read_request(unit, block.function, block.address, block.count, block.byte_count))
+
+    def _decoder_of(self, parts: list[Part]) -> Decoder:
+        return Decoder(self._settings.channels, self.layout, [part.block for part in parts])
+
+
+def _place(block: ReadBlock) -> str:
+    return f"{block.address}+{block.count} function {block.function}"
