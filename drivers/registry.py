@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from drivers.modbus import ModbusRtuSettings, ModbusTcpSettings, build_modbus_rtu, build_modbus_tcp
+from drivers.modbus.line_settings import (
+    ModbusAsciiSettings,
+    ModbusRtuSettings,
+    ModbusRtuTcpSettings,
+    ModbusTcpSettings,
+    ModbusUdpSettings,
+)
+from drivers.modbus.lines import (
+    build_modbus_ascii,
+    build_modbus_rtu,
+    build_modbus_rtu_tcp,
+    build_modbus_tcp,
+    build_modbus_udp,
+)
 from drivers.mtsics import MtsicsSettings, build_mtsics
 
 if TYPE_CHECKING:
@@ -26,9 +39,19 @@ class DriverKind:
 
 DRIVERS: dict[str, DriverKind] = {
     "modbus-tcp": DriverKind(ModbusTcpSettings, build_modbus_tcp),
+    "modbus-udp": DriverKind(ModbusUdpSettings, build_modbus_udp),
     "modbus-rtu": DriverKind(ModbusRtuSettings, build_modbus_rtu),
+    "modbus-rtu-tcp": DriverKind(ModbusRtuTcpSettings, build_modbus_rtu_tcp),
+    "modbus-ascii": DriverKind(ModbusAsciiSettings, build_modbus_ascii),
     "mtsics": DriverKind(MtsicsSettings, build_mtsics),
 }
 
-AnyInstrument: TypeAlias = ModbusTcpSettings | ModbusRtuSettings | MtsicsSettings
+AnyInstrument: TypeAlias = (
+    ModbusTcpSettings
+    | ModbusUdpSettings
+    | ModbusRtuSettings
+    | ModbusRtuTcpSettings
+    | ModbusAsciiSettings
+    | MtsicsSettings
+)
 """Settings of any instrument, told apart by `driver`: for type checkers and the loader."""

@@ -19,11 +19,14 @@ from drivers.modbus.plan import data_bytes
 from drivers.schedule import NS_PER_S
 
 if TYPE_CHECKING:
-    from drivers.modbus.frames import Frame, Framing, Request
-    from drivers.transport import Line, Wire
+    from drivers.modbus.frames import Frame, Request
+    from drivers.modbus.framing import Framing
+    from drivers.transport import Inbox, Line, Wire
 
 OWED_MAX_S = 60.0
 """An answer that is later than this is not expected any more."""
+AFTER_DAMAGE_S = 0.1
+"""Longest wait for the answer behind bytes that are none, counted from the last byte."""
 SILENT_EXCHANGES_MAX = 3
 """Time-outs in a row after which a TCP connection is taken for dead and made anew."""
 _LATE_TRANSACTIONS_MAX = 64
@@ -93,7 +96,8 @@ class ModbusBus:
         request_ns: int | None = None
         try:
             request_ns = line.begin(wire, data, line_s)
-            answer_s = (_ANSWER_OVERHEAD_BYTES + (request.byte_count or 0)) * self._character_s
+            answer_bytes = _ANSWER_OVERHEAD_BYTES + (request.byte_count or 0)
+            answer_s = answer_bytes * self._framing.characters_per_byte * self._character_s
             until_ns = request_ns + int((line_s + timeout_s + answer_s) * NS_PER_S)
             answer = await self._answer(wire, request, until_ns)
         except DeviceException as refusal:
@@ -108,20 +112,43 @@ class ModbusBus:
     async def _answer(self, wire: Wire, request: Request, until_ns: int) -> bytes:
         inbox = wire.inbox
         while True:
-            frame = self._framing.take(bytes(inbox.data))
-            if frame is not None:
-                inbox.take(frame.used)
-                if not self._is_late(request, frame):
-                    return check_answer(request, frame)
-                continue
-            if inbox.lost is not None:
-                raise inbox.lost
-            if not await inbox.wait(until_ns):
-                if inbox.data:
-                    raise BadFrame(
-                        f"the answer broke off after {len(inbox.data)} bytes", hint="check the wiring"
-                    )
-                raise NoAnswer("no answer in time", hint="check power, unit number and line settings")
+            frame, damage = self._take(inbox, request)
+            if frame is None:
+                if damage is not None and self._framing.numbered:
+                    raise damage
+                await self._more(inbox, until_ns, damage)
+            elif not self._is_late(request, frame):
+                return check_answer(request, frame)
+
+    def _take(self, inbox: Inbox, request: Request) -> tuple[Frame | None, BadFrame | None]:
+        """Take the next frame, behind noise too; or say what is wrong with the bytes so far, or neither."""
+        while True:
+            damage = None
+            try:
+                frame = self._framing.take(bytes(inbox.data))
+                if frame is not None:
+                    inbox.take(frame.used)
+                    return frame, None
+            except BadFrame as error:
+                damage = error
+            noise = self._framing.resync(bytes(inbox.data), request)
+            if not noise:
+                return None, damage
+            inbox.take(noise)
+
+    async def _more(self, inbox: Inbox, until_ns: int, damage: BadFrame | None) -> None:
+        """Wait for more bytes; raises what has become of the answer when none come."""
+        if inbox.lost is not None:
+            raise inbox.lost
+        # What follows damage follows at once, or nothing does.
+        quiet_ns = inbox.last_run_ns + int(AFTER_DAMAGE_S * NS_PER_S)
+        if await inbox.wait(until_ns if damage is None else min(until_ns, quiet_ns)):
+            return
+        if damage is not None:
+            raise damage
+        if inbox.data:
+            raise BadFrame(f"the answer broke off after {len(inbox.data)} bytes", hint="check the wiring")
+        raise NoAnswer("no answer in time", hint="check power, unit number and line settings")
 
     def _is_late(self, request: Request, frame: Frame) -> bool:
         """Tell whether a frame answers an earlier request. Raises WrongAnswer for a number never given."""

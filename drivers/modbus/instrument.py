@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,22 +9,19 @@ import numpy as np
 from drivers.door import Description, Identity
 from drivers.errors import DeviceException, DriverError, LineBusy, LinkDown, NoAnswer, WrongAnswer
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.frames import RtuFraming, TcpFraming, decode_identification, identification_request
+from drivers.modbus.frames import decode_identification, identification_request
 from drivers.modbus.reader import BlockReader
 from drivers.news import News
-from drivers.poller import Outcome, Poller
-from drivers.transport import Line, open_serial, open_tcp
+from drivers.poller import Outcome
 from pipeline.records import Block
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Callable, Sequence
 
-    from drivers.door import Driver
     from drivers.modbus.reader import Answers
-    from drivers.modbus.settings import ModbusRtuSettings, ModbusSettings, ModbusTcpSettings
+    from drivers.modbus.settings import ModbusSettings
     from drivers.transport import Wire
-    from pipeline.records import Clock, Item
+    from pipeline.records import Item
 
 _IDENTITY_ANSWERS_MAX = 8
 _IDENTITY_SILENCES_MAX = 2
@@ -159,31 +155,3 @@ class ModbusInstrument:
                 return objects, error
             objects |= found
         return objects, None
-
-
-def build_modbus_tcp(
-    instruments: Sequence[ModbusTcpSettings], clock: Clock, rng: random.Random
-) -> list[Driver]:
-    """Make the drivers of all units behind one host and port: they share a connection."""
-    first = instruments[0]
-    connect = partial(open_tcp, first.host, first.port, timeout_s=first.connect_timeout_s, clock=clock)
-    bus = ModbusBus(Line(first.endpoint, connect, clock, rng), TcpFraming())
-    return [Poller(ModbusInstrument(settings, bus), clock, rng) for settings in instruments]
-
-
-def build_modbus_rtu(
-    instruments: Sequence[ModbusRtuSettings], clock: Clock, rng: random.Random
-) -> list[Driver]:
-    """Make the drivers of all units of one serial port."""
-    first = instruments[0]
-    parameters = first.serial()
-
-    async def connect() -> Wire:
-        return open_serial(parameters, clock=clock)
-
-    silence_s = _SILENCE_FAST_S if first.baudrate > 19200 else _SILENCE_CHARACTERS * parameters.character_s
-    line = Line(
-        first.endpoint, connect, clock, rng, silence_s=silence_s + first.turnaround_s, quarantine=True
-    )
-    bus = ModbusBus(line, RtuFraming(), character_s=parameters.character_s)
-    return [Poller(ModbusInstrument(settings, bus), clock, rng) for settings in instruments]

@@ -1,4 +1,4 @@
-"""Settings of Modbus instruments.
+"""Settings that Modbus instruments on every kind of line have in common.
 
 Addresses are protocol addresses, counted from 0 as they go over the wire: a manual's "30001" or "40001" is
 address 0 of the table `input` or `holding`.
@@ -6,15 +6,12 @@ address 0 of the table `input` or `holding`.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from config.errors import SettingError
-from config.model import FilePath, Port
 from drivers.settings import ChannelSettings, PolledSettings
-from drivers.transport import SerialParameters
 
 if TYPE_CHECKING:
     from drivers.settings import InstrumentSettings
@@ -121,75 +118,3 @@ class ModbusSettings(PolledSettings):
         if self.unit == other.unit:
             return f"'{other.id}' is unit {self.unit} of {self.endpoint} too"
         return None
-
-
-class ModbusTcpSettings(ModbusSettings):
-    """A Modbus TCP device, or one unit behind a gateway: units of one host and port share a connection."""
-
-    driver: Literal["modbus-tcp"] = "modbus-tcp"
-
-    host: Annotated[str, Field(min_length=1, max_length=253)]
-    """Name or address."""
-
-    port: Port = 502
-    """TCP port."""
-
-    unit: Annotated[int, Field(ge=0, le=255)] = 1
-    """Unit number; devices that are no gateway often want 1 or 255."""
-
-    connect_timeout_s: Annotated[float, Field(ge=0.05, le=60)] = 3.0
-    """Longest wait for a connection."""
-
-    @property
-    def endpoint(self) -> str:
-        """Host and port."""
-        return f"tcp:{self.host.lower()}:{self.port}"
-
-    def conflict(self, other: InstrumentSettings) -> str | None:
-        """Say why the two cannot share a connection."""
-        return self._unit_conflict(other)
-
-
-class ModbusRtuSettings(ModbusSettings):
-    """One unit of a Modbus RTU line. All units of a port have the same line settings."""
-
-    driver: Literal["modbus-rtu"] = "modbus-rtu"
-
-    port: FilePath
-    """Serial port; prefer the stable names in /dev/serial/by-id."""
-
-    unit: Annotated[int, Field(ge=1, le=247)] = 1
-    """Unit number; 0 is the broadcast and never answers."""
-
-    baudrate: Annotated[int, Field(ge=300, le=4_000_000)] = 9600
-    """Bits per second."""
-
-    parity: Literal["N", "E", "O"] = "N"
-    """None, even or odd."""
-
-    stopbits: Literal[1, 2] = 1
-    """Stop bits."""
-
-    turnaround_s: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Extra quiet time before each request, for slow devices; 3.5 characters are always kept."""
-
-    @property
-    def endpoint(self) -> str:
-        """The port behind all symbolic links."""
-        return f"serial:{os.path.realpath(self.port)}"
-
-    def serial(self) -> SerialParameters:
-        """Return how the port is to be set."""
-        return SerialParameters(
-            port=self.port, baudrate=self.baudrate, parity=self.parity, stopbits=self.stopbits
-        )
-
-    def conflict(self, other: InstrumentSettings) -> str | None:
-        """Say why the two cannot share a port."""
-        if isinstance(other, ModbusRtuSettings):
-            mine, theirs = (
-                (one.baudrate, one.parity, one.stopbits, one.turnaround_s) for one in (self, other)
-            )
-            if mine != theirs:
-                return f"'{other.id}' uses {self.port} with other line settings"
-        return self._unit_conflict(other)

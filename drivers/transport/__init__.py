@@ -1,8 +1,9 @@
-"""Bytes only: TCP streams, serial ports, and the line that instruments share."""
+"""Bytes only: TCP streams, datagrams, serial ports, and the line that instruments share."""
 
 from drivers.transport.line import Line
 from drivers.transport.serial_port import SerialParameters, open_serial
 from drivers.transport.tcp import open_tcp
+from drivers.transport.udp import open_udp
 from drivers.transport.wire import Inbox, Wire
 
-__all__ = ["Inbox", "Line", "SerialParameters", "Wire", "open_serial", "open_tcp"]
+__all__ = ["Inbox", "Line", "SerialParameters", "Wire", "open_serial", "open_tcp", "open_udp"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import TYPE_CHECKING, cast
 
 from drivers.errors import LinkDown
 from drivers.transport.wire import Inbox
 
 if TYPE_CHECKING:
+    from config.tls import TlsSettings
     from pipeline.records import Clock
 
 _UNSENT_BYTES_MAX = 65536
@@ -63,17 +65,25 @@ class TcpWire(asyncio.Protocol):
             self._transport.abort()
 
 
-async def open_tcp(host: str, port: int, *, timeout_s: float, clock: Clock) -> TcpWire:
-    """Connect. Raises LinkDown."""
+async def open_tcp(
+    host: str, port: int, *, timeout_s: float, clock: Clock, tls: TlsSettings | None = None
+) -> TcpWire:
+    """Connect, and with `tls` see that the certificate is that of `host`. Raises LinkDown."""
     endpoint = f"{host}:{port}"
     hint = "check address, cable and that the device is switched on"
     try:
         async with asyncio.timeout(timeout_s):
             _, wire = await asyncio.get_running_loop().create_connection(
-                lambda: TcpWire(clock, endpoint), host, port
+                lambda: TcpWire(clock, endpoint), host, port, ssl=None if tls is None else tls.context()
             )
     except TimeoutError as error:
         raise LinkDown(f"no connection within {timeout_s:g} s", endpoint=endpoint, hint=hint) from error
+    except ssl.SSLError as error:
+        raise LinkDown(
+            f"no secure connection: {error.reason or describe(error)}",
+            endpoint=endpoint,
+            hint="check ca_file, certificate_file and key_file, and that host is the name in the certificate",
+        ) from error
     except OSError as error:
         raise LinkDown(f"cannot connect: {describe(error)}", endpoint=endpoint, hint=hint) from error
     return wire

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from config.model import CredentialRef, FilePath, Port, Seconds, Settings
+from config.model import CredentialRef, Port, Seconds, Settings
+from config.tls import TlsSettings
 
 
 class _ClosingSocket(ssl.SSLSocket):
@@ -21,23 +22,13 @@ class _ClosingSocket(ssl.SSLSocket):
             raise
 
 
-class TlsSettings(Settings):
+class BrokerTlsSettings(TlsSettings):
     """Transport security: the broker's certificate is always checked."""
-
-    ca_file: FilePath
-    """Certificate authorities that may have signed the broker's certificate (PEM)."""
-    certificate_file: FilePath | None = None
-    """This client's certificate (PEM), where the broker asks for one."""
-    key_file: FilePath | None = None
-    """Private key of `certificate_file` (PEM, mode 0600)."""
 
     def context(self) -> ssl.SSLContext:
         """Build the TLS context, TLS 1.2 or newer. Raises OSError for files that cannot be read."""
-        context = ssl.create_default_context(cafile=str(self.ca_file))
+        context = super().context()
         context.sslsocket_class = _ClosingSocket
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.certificate_file is not None:
-            context.load_cert_chain(self.certificate_file, self.key_file)
         return context
 
 
@@ -52,7 +43,7 @@ class MqttSettings(Settings):
     """User name, where the broker asks for one."""
     password: CredentialRef | None = None
     """Password of `username`."""
-    tls: TlsSettings | None = None
+    tls: BrokerTlsSettings | None = None
     """Transport security; leave it out only on a network of your own."""
     keep_alive_s: Annotated[int, Field(ge=5, le=600)] = 30
     """Seconds without traffic after which client and broker look for each other."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from drivers import open_drivers
-from drivers.modbus.settings import ModbusTcpSettings
+from drivers.modbus.line_settings import ModbusTcpSettings
 from pipeline.records import Block, Status
 from tests.support.scripted import RealClock, rows, seeded, status, take, value
 

@@ -11,7 +11,7 @@ import uvloop
 
 from drivers import open_drivers
 from drivers.errors import LinkDown
-from drivers.modbus.settings import ModbusRtuSettings
+from drivers.modbus.line_settings import ModbusRtuSettings
 from drivers.transport import SerialParameters, open_serial
 from pipeline.records import Gap, Status
 from tests.support.scripted import (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from drivers import open_drivers
-from drivers.modbus.settings import ModbusRtuSettings, ModbusTcpSettings
+from drivers.modbus.line_settings import ModbusRtuSettings, ModbusTcpSettings
 from drivers.mtsics.settings import MtsicsSettings
 from pipeline.records import Block
 from tests.support.scripted import RealClock, events, rows, run_for, seeded, status, value

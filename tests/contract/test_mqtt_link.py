@@ -4,17 +4,11 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import uvloop
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from pipeline.mqtt import (
     Delivery,
@@ -24,6 +18,7 @@ from pipeline.mqtt import (
     PublishRefusedError,
     PublishTooLargeError,
 )
+from tests.support.certificates import write_certificate
 from tests.support.services import Mosquitto, MosquittoFactory, Server, free_port, program
 
 ACL = "topic readwrite open/#\ntopic read $SYS/#\n"
@@ -266,29 +261,6 @@ class MosquittoTls(Server):
             lines.append("user root")  # else it changes to a user who cannot read the test's directory
         configuration.write_text("\n".join([*lines, ""]), encoding="utf-8")
         super().__init__("mosquitto", [program("mosquitto"), "-c", str(configuration)], directory, port)
-
-
-def write_certificate(directory: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker of a test")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (directory / "certificate.pem").write_bytes(certificate.public_bytes(pem))
-    (directory / "key.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
 
 
 @pytest.fixture

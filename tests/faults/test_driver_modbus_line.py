@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from drivers.door import Driver
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.frames import RtuFraming
+from drivers.modbus.framing import RtuFraming
 from drivers.modbus.instrument import ModbusInstrument
-from drivers.modbus.settings import ModbusRtuSettings
+from drivers.modbus.line_settings import ModbusRtuSettings
 from drivers.poller import Poller
 from drivers.transport import Line, Wire
 from pipeline.records import Status

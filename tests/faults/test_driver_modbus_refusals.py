@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.modbus.bus import ModbusBus
-from drivers.modbus.frames import TcpFraming
+from drivers.modbus.framing import TcpFraming
 from drivers.modbus.instrument import ModbusInstrument
+from drivers.modbus.line_settings import ModbusTcpSettings
 from drivers.modbus.reader import REFUSED_RETRY_S, SPLITS_MAX
-from drivers.modbus.settings import ModbusTcpSettings
 from drivers.poller import Poller
 from drivers.transport import Line
 from pipeline.records import Item, Status

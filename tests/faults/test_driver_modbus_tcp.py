@@ -8,7 +8,7 @@ import pytest
 
 from drivers import open_drivers
 from drivers.door import Driver
-from drivers.modbus.settings import ModbusTcpSettings
+from drivers.modbus.line_settings import ModbusTcpSettings
 from pipeline.records import Status
 from tests.support.scripted import (
     RealClock,

@@ -6,16 +6,15 @@ from hypothesis import strategies as st
 
 from drivers.errors import BadFrame, DeviceException, WrongAnswer
 from drivers.modbus.frames import (
-    RtuFraming,
-    TcpFraming,
     check_answer,
     decode_identification,
     identification_request,
     read_request,
 )
-from tests.support.scripted import mbap, registers_pdu, rtu
+from drivers.modbus.framing import AsciiFraming, RtuFraming, TcpFraming
+from tests.support.scripted import crc16, mbap, registers_pdu, rtu
 
-RTU, TCP = RtuFraming(), TcpFraming()
+RTU, TCP, ASCII = RtuFraming(), TcpFraming(), AsciiFraming()
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,7 @@ def test_a_flipped_bit_anywhere_is_never_taken_for_a_good_answer(position: int, 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_frame_or_incomplete_or_bad(data: bytes) -> None:
-    for framing in (RTU, TCP):
+    for framing in (RTU, TCP, ASCII):
         try:
             frame = framing.take(data)
         except BadFrame:
@@ -120,3 +119,57 @@ def test_an_identification_is_taken_whole_and_decoded() -> None:
     assert following is None
     with pytest.raises(WrongAnswer):
         decode_identification(pdu[1:-3])
+
+
+def test_ascii_frames_are_those_of_the_definition() -> None:
+    # LRC: two's complement of the sum of the bytes (Modbus over Serial Line V1.02, section 6.2.1).
+    request = read_request(1, 3, 0, 1, 2)
+    assert ASCII.encode(request, 0) == b":010300000001FB\r\n"
+    answer = b":0103020131C8\r\n"
+    assert (sum(bytes.fromhex("0103020131C8"))) % 256 == 0
+    for cut in range(len(answer)):
+        assert ASCII.take(answer[:cut]) is None
+    frame = ASCII.take(b"\xff\x00" + answer + b":next")
+    assert frame is not None
+    assert frame.used == len(answer) + 2
+    assert check_answer(request, frame) == bytes.fromhex("0131")
+
+
+@pytest.mark.parametrize(
+    "line", [b":0103020131C9\r\n", b":01030201\xff1C8\r\n", b"0103020131C8\r\n", b":01\r\n"]
+)
+def test_a_damaged_ascii_line_is_bad_and_the_one_behind_it_is_taken(line: bytes) -> None:
+    with pytest.raises(BadFrame):
+        ASCII.take(line)
+    good = b":0103020131C8\r\n"
+    assert ASCII.resync(line + good, read_request(1, 3, 0, 1, 2)) == len(line)
+    assert ASCII.take(good) is not None
+
+
+@given(st.binary(min_size=1, max_size=60), st.lists(st.integers(0, 65535), min_size=1, max_size=125))
+def test_an_answer_behind_noise_is_found_by_its_checksum(noise: bytes, registers: list[int]) -> None:
+    answer = rtu(7, registers_pdu(4, registers))
+    request = read_request(7, 4, 0, len(registers), 2 * len(registers))
+    start = RTU.resync(noise + answer, request)
+    # Noise may end with the first bytes of an answer; what is found is the answer all the same.
+    assert (noise + answer)[start:] == answer or RTU.take((noise + answer)[start:]) is not None
+    assert 0 < start <= len(noise)
+    frame = RTU.take((noise + answer)[start:])
+    assert frame is not None
+    assert check_answer(request, frame) == answer[3:-2]
+
+
+@given(st.binary(max_size=80))
+def test_noise_alone_holds_no_answer(noise: bytes) -> None:
+    request = read_request(7, 4, 0, 2, 4)
+    start = RTU.resync(noise, request)
+    if start:
+        frame = RTU.take(noise[start:])
+        assert frame is not None
+        assert crc16(noise[start : start + frame.used - 2]) == noise[start + frame.used - 2 :][:2]
+
+
+def test_a_refusal_behind_noise_is_found_too() -> None:
+    refusal = rtu(7, bytes([0x84, 2]))
+    start = RTU.resync(b"\x00\xff" + refusal, read_request(7, 4, 0, 2, 4))
+    assert start == 2
