@@ -1,14 +1,13 @@
-"""Register bytes become columns: one gather for each type and order, no Python work per channel."""
+"""Register bytes become columns: numbers by the group, bits in one gather, texts one by one."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from drivers.modbus.settings import REGISTERS
+from drivers.modbus.numeric import byte_offsets, number_groups, number_kind
 from pipeline.records import Channel, Layout, Status
 
 if TYPE_CHECKING:
@@ -17,13 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drivers.modbus.plan import ReadBlock
-    from drivers.modbus.settings import ModbusChannel, Order, ValueType
+    from drivers.modbus.settings import ModbusChannel
     from pipeline.records.block import Kind
-
-_DTYPES: dict[ValueType, str] = {
-    "int16": "<i2", "uint16": "<u2", "int32": "<i4", "uint32": "<u4", "int64": "<i8", "uint64": "<u8",
-    "float32": "<f4", "float64": "<f8",
-}  # fmt: skip
 
 
 class Columns(NamedTuple):
@@ -33,89 +27,49 @@ class Columns(NamedTuple):
     f8: NDArray[np.float64]
     i8: NDArray[np.int64]
     u8: NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """The channels of one type and order that end in one matrix."""
-
-    kind: Kind
-    dtype: np.dtype[Any]
-    gather: NDArray[np.intp]
-    """intp[m, bytes]: where the bytes of each value lie in the joined answers, least significant first."""
-    channels: NDArray[np.intp]
-    """intp[m]: positions of the channels."""
-    slots: NDArray[np.intp]
-    """intp[m]: rows in the matrix of `kind`."""
-    scale: NDArray[np.float64] | None
-    divisor: NDArray[np.float64] | None
-    """Whole number to divide by where `scale` is meant as its reciprocal, 1.0 elsewhere; see `_factors`."""
-    offset: NDArray[np.float64] | None
-    sentinel_of: NDArray[np.intp]
-    """intp[k]: position within the group that each sentinel belongs to."""
-    sentinels: NDArray[Any]
-    """unsigned[k]: raw codes."""
+    text: tuple[tuple[str | None, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Bits:
-    channels: NDArray[np.intp]
     slots: NDArray[np.intp]
     bytes: NDArray[np.intp]
     shifts: NDArray[np.uint8]
 
 
-def channel_kind(channel: ModbusChannel) -> Kind:
-    """Return the column type: integers stay integers unless scaled; floats and scaled values are float64."""
-    if channel.scale is not None or channel.offset is not None or channel.type in {"float32", "float64"}:
-        return "f8"
-    return "u8" if channel.type == "uint64" else "i8"
+@dataclass(frozen=True, slots=True)
+class _Text:
+    channel: int
+    gather: NDArray[np.intp]
+    """intp[bytes]: where its characters lie in the joined answers, in reading order."""
 
 
 def build_layout(channels: Sequence[ModbusChannel]) -> Layout:
     """Return the layout that the settings describe."""
     return Layout(tuple(
-        Channel(c.name, channel_kind(c), c.unit, c.decimals, c.low, c.high, c.labels) for c in channels
+        Channel(c.name, _kind(c), c.unit, c.decimals, c.low, c.high, c.labels) for c in channels
     ))  # fmt: skip
 
 
-def byte_offsets(registers: int, order: Order) -> list[int]:
-    """Return where the bytes of a value lie among its 2 * `registers` wire bytes, least significant first.
-
-    ABCD: all big-endian. BADC: bytes of each register swapped. CDAB: least significant register first. DCBA:
-    both, that is little-endian.
-    """
-    swap_bytes, swap_words = order in {"BADC", "DCBA"}, order in {"CDAB", "DCBA"}
-    words = range(registers) if swap_words else range(registers - 1, -1, -1)
-    return [2 * word + byte for word in words for byte in ((0, 1) if swap_bytes else (1, 0))]
+def _kind(channel: ModbusChannel) -> Kind:
+    return "text" if channel.type == "string" else number_kind(channel)
 
 
 class Decoder:
-    """The decode of one instrument, with its indices computed once."""
+    """The decode of one instrument under one plan, with its indices computed once."""
 
     def __init__(
         self, channels: Sequence[ModbusChannel], layout: Layout, blocks: Sequence[ReadBlock]
     ) -> None:
         self.layout = layout
         self._sizes = [block.byte_count for block in blocks]
-        starts = np.cumsum([0, *self._sizes])
         self._block_of = np.zeros(len(channels), dtype=np.intp)
-        first_byte = [0] * len(channels)
-        bit_in_byte = [0] * len(channels)
-        for number, block in enumerate(blocks):
-            for position in block.channels:
-                self._block_of[position] = number
-                distance = channels[position].address - block.address
-                if channels[position].bitwise:
-                    first_byte[position] = int(starts[number]) + distance // 8
-                    bit_in_byte[position] = distance % 8
-                else:
-                    first_byte[position] = int(starts[number]) + 2 * distance
-        self._groups = _groups(channels, self.layout, first_byte)
-        self._bits = _bits(channels, self.layout, first_byte, bit_in_byte)
-        self._of_kind = {
-            kind: np.array(self.layout.of_kind(kind), dtype=np.intp) for kind in ("f8", "i8", "u8")
-        }
+        places = _Places(channels, blocks, self._sizes)
+        self._block_of[:] = places.block_of
+        self._groups = number_groups(channels, layout, places.first_byte, places.factor_byte)
+        self._bits = _bits(channels, layout, places)
+        self._texts = _texts(channels, places)
+        self._of_kind = {kind: np.array(layout.of_kind(kind), dtype=np.intp) for kind in ("f8", "i8", "u8")}
 
     def decode(self, answers: Sequence[bytes | int]) -> Columns:
         """Decode one row.
@@ -124,110 +78,89 @@ class Decoder:
             answers: for each block its data bytes, of the length that the plan asks for, or the `Status` code
                 that says why there are none.
         """
-        data = b"".join(
-            bytes(size) if isinstance(answer, int) else answer
-            for answer, size in zip(answers, self._sizes, strict=True)
-        )
+        whole = [isinstance(answer, bytes) for answer in answers]
+        if all(whole):
+            data = b"".join(answers)  # type: ignore[arg-type]
+            status = np.zeros(len(self._block_of), dtype=np.uint8)
+        else:
+            pairs = list(zip(answers, self._sizes, strict=True))
+            data = b"".join(bytes(size) if isinstance(one, int) else one for one, size in pairs)
+            reasons = [one if isinstance(one, int) else Status.GOOD for one in answers]
+            status = np.array(reasons, dtype=np.uint8)[self._block_of]
         raw = np.frombuffer(data, dtype=np.uint8)
-        per_block = np.array([answer if isinstance(answer, int) else 0 for answer in answers], dtype=np.uint8)
-        status = per_block[self._block_of]
         counts = self.layout.counts
         columns = Columns(
             status.reshape(-1, 1),
             np.zeros((counts["f8"], 1)),
             np.zeros((counts["i8"], 1), dtype=np.int64),
             np.zeros((counts["u8"], 1), dtype=np.uint64),
+            tuple((self._text(text, raw, status),) for text in self._texts),
         )
         for group in self._groups:
-            _decode_group(group, raw, status, columns)
+            group.decode(data, raw, status, getattr(columns, group.kind))
         if self._bits is not None:
-            bits = (raw[self._bits.bytes] >> self._bits.shifts) & 1
-            columns.i8[self._bits.slots, 0] = bits
+            columns.i8[self._bits.slots, 0] = (raw[self._bits.bytes] >> self._bits.shifts) & 1
         if status.any():
-            columns.f8[status[self._of_kind["f8"]] != Status.GOOD] = np.nan
-            columns.i8[status[self._of_kind["i8"]] != Status.GOOD] = 0
-            columns.u8[status[self._of_kind["u8"]] != Status.GOOD] = 0
+            self._blank(status, columns)
         return columns
 
+    def _blank(self, status: NDArray[np.uint8], columns: Columns) -> None:
+        """Leave no number where there is no value."""
+        columns.f8[status[self._of_kind["f8"]] != Status.GOOD] = np.nan
+        columns.i8[status[self._of_kind["i8"]] != Status.GOOD] = 0
+        columns.u8[status[self._of_kind["u8"]] != Status.GOOD] = 0
 
-def _decode_group(group: _Group, raw: NDArray[np.uint8], status: NDArray[np.uint8], columns: Columns) -> None:
-    gathered = raw[group.gather]
-    values = gathered.view(group.dtype)[:, 0]
-    if len(group.sentinels):
-        codes = gathered.view(group.sentinels.dtype)[:, 0]
-        _unavailable(status, group.channels[group.sentinel_of[codes[group.sentinel_of] == group.sentinels]])
-    if group.dtype.kind == "f":
-        _unavailable(status, group.channels[np.isnan(values)])
-    if group.kind == "f8":
-        # A signalling NaN among float32 sets the invalid flag of the conversion; its status says so already.
-        with np.errstate(invalid="ignore", over="ignore"):
-            numbers = values.astype(np.float64)
-            if group.scale is not None and group.divisor is not None and group.offset is not None:
-                numbers = numbers * group.scale / group.divisor + group.offset
-        columns.f8[group.slots, 0] = numbers
-    elif group.kind == "u8":
-        columns.u8[group.slots, 0] = values
-    else:
-        columns.i8[group.slots, 0] = values
-
-
-def _unavailable(status: NDArray[np.uint8], channels: NDArray[np.intp]) -> None:
-    """Mark values that the device declares absent; a reason given for the whole block stands."""
-    fresh = channels[status[channels] == Status.GOOD]
-    status[fresh] = Status.UNAVAILABLE
+    def _text(self, text: _Text, raw: NDArray[np.uint8], status: NDArray[np.uint8]) -> str | None:
+        """Read a string up to its first NUL; one of NULs alone is a value that the device does not have."""
+        if status[text.channel] != Status.GOOD:
+            return None
+        characters = raw[text.gather].tobytes().split(b"\0", 1)[0]
+        try:
+            found = characters.decode("utf-8").strip()
+        except UnicodeDecodeError:
+            status[text.channel] = Status.WRONG_ANSWER
+            return None
+        if not found:
+            status[text.channel] = Status.UNAVAILABLE
+            return None
+        return found
 
 
-def _groups(channels: Sequence[ModbusChannel], layout: Layout, first_byte: Sequence[int]) -> list[_Group]:
-    members: dict[tuple[ValueType, Order, Kind, bool], list[int]] = defaultdict(list)
+class _Places:
+    """Where each channel's bytes lie in the joined answers."""
+
+    def __init__(
+        self, channels: Sequence[ModbusChannel], blocks: Sequence[ReadBlock], sizes: Sequence[int]
+    ) -> None:
+        self.block_of = [0] * len(channels)
+        self.first_byte = [0] * len(channels)
+        self.bit_in_byte = [0] * len(channels)
+        self.factor_byte = [-1] * len(channels)
+        start = 0
+        for number, (block, size) in enumerate(zip(blocks, sizes, strict=True)):
+            for position in block.channels:
+                channel = channels[position]
+                self.block_of[position] = number
+                distance = channel.address - block.address
+                self.first_byte[position] = start + (distance // 8 if channel.bitwise else 2 * distance)
+                self.bit_in_byte[position] = distance % 8
+                if channel.scale_factor is not None:
+                    self.factor_byte[position] = start + 2 * (channel.scale_factor - block.address)
+            start += size
+
+
+def _texts(channels: Sequence[ModbusChannel], places: _Places) -> list[_Text]:
+    texts = []
     for position, channel in enumerate(channels):
-        if channel.type != "bool":
-            # Unscaled floats are kept apart: x * 1 + 0 would turn -0.0 into 0.0.
-            scaled = channel.scale is not None or channel.offset is not None
-            members[channel.type, channel.order, layout.channels[position].kind, scaled].append(position)
-    return [
-        _group([channels[position] for position in positions], positions, layout, first_byte, scaled=scaled)
-        for (_, _, _, scaled), positions in members.items()
-    ]
+        if channel.type == "string":
+            # Characters stand in reading order: only the bytes of each register may be swapped.
+            low, high = byte_offsets(1, channel.order)
+            starts = np.arange(channel.registers, dtype=np.intp) * 2 + places.first_byte[position]
+            texts.append(_Text(position, (starts[:, None] + np.array([high, low], dtype=np.intp)).ravel()))
+    return texts
 
 
-def _group(
-    channels: Sequence[ModbusChannel], positions: Sequence[int], layout: Layout, first_byte: Sequence[int],
-    *, scaled: bool,
-) -> _Group:  # fmt: skip
-    kind, order, registers = channels[0].type, channels[0].order, REGISTERS[channels[0].type]
-    offsets = np.array(byte_offsets(registers, order), dtype=np.intp)
-    size = 2 * registers
-    codes = [(index, code) for index, channel in enumerate(channels) for code in channel.sentinels]
-    return _Group(
-        kind=layout.channels[positions[0]].kind,
-        dtype=np.dtype(_DTYPES[kind]),
-        gather=np.array([first_byte[position] for position in positions], dtype=np.intp)[:, None] + offsets,
-        channels=np.array(positions, dtype=np.intp),
-        slots=np.array([layout.slots[position] for position in positions], dtype=np.intp),
-        scale=np.array([_factors(c.scale)[0] for c in channels]) if scaled else None,
-        divisor=np.array([_factors(c.scale)[1] for c in channels]) if scaled else None,
-        offset=np.array([0.0 if c.offset is None else c.offset for c in channels]) if scaled else None,
-        sentinel_of=np.array([index for index, _ in codes], dtype=np.intp),
-        # A negative code means the two's complement.
-        sentinels=np.array([code % 2 ** (8 * size) for _, code in codes], dtype=f"<u{size}"),
-    )
-
-
-def _factors(scale: float | None) -> tuple[float, float]:
-    """Return multiplier and divisor: a scale of 0.1 divides by 10.
-
-    0.1 has no exact binary form, 10 has: the quotient is the float64 nearest to the decimal that the device
-    means, where the product may miss it (3 * 0.1 is not 0.3).
-    """
-    if scale is None:
-        return 1.0, 1.0
-    whole = round(1.0 / scale) if 0.0 < abs(scale) < 1.0 else 0
-    return (1.0, float(whole)) if whole and 1.0 / whole == scale else (scale, 1.0)
-
-
-def _bits(
-    channels: Sequence[ModbusChannel], layout: Layout, first_byte: Sequence[int], bit_in_byte: Sequence[int]
-) -> _Bits | None:
+def _bits(channels: Sequence[ModbusChannel], layout: Layout, places: _Places) -> _Bits | None:
     positions = [position for position, channel in enumerate(channels) if channel.type == "bool"]
     if not positions:
         return None
@@ -235,13 +168,12 @@ def _bits(
     for position in positions:
         channel = channels[position]
         if channel.bit is None:
-            where.append(first_byte[position])
-            shifts.append(bit_in_byte[position])
+            where.append(places.first_byte[position])
+            shifts.append(places.bit_in_byte[position])
         else:
-            where.append(first_byte[position] + byte_offsets(1, channel.order)[channel.bit // 8])
+            where.append(places.first_byte[position] + byte_offsets(1, channel.order)[channel.bit // 8])
             shifts.append(channel.bit % 8)
     return _Bits(
-        np.array(positions, dtype=np.intp),
         np.array([layout.slots[position] for position in positions], dtype=np.intp),
         np.array(where, dtype=np.intp),
         np.array(shifts, dtype=np.uint8),

@@ -117,6 +117,7 @@ class ModbusInstrument:
             f8=columns.f8,
             i8=columns.i8,
             u8=columns.u8,
+            text=columns.text,
             # The bytes of the blocks that answered, in the plan's order; the status says which did.
             raw=(raw,) if self._settings.keep_raw else None,
         )

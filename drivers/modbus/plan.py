@@ -44,6 +44,7 @@ def plan_blocks(
     *,
     block_registers_max: int,
     gap_registers_max: int,
+    holes: Sequence[tuple[int, int]] = (),
 ) -> tuple[ReadBlock, ...]:
     """Return the requests in order of table and address.
 
@@ -55,6 +56,7 @@ def plan_blocks(
         positions: those to read; None for all.
         block_registers_max: registers that the device gives in one answer.
         gap_registers_max: unused registers (or bits) that may be read along.
+        holes: first and last address of ranges that may not be read along.
     """
     blocks: list[ReadBlock] = []
     members: list[_Span] = []
@@ -66,6 +68,7 @@ def plan_blocks(
             and span.function == members[0].function
             and span.start - last <= gap_registers_max
             and max(last, span.stop) - members[0].start <= longest
+            and not any(low < span.start and high >= last for low, high in holes)
         )
         if members and not joins:
             blocks.append(_block(members))
@@ -92,7 +95,7 @@ class _Span(NamedTuple):
 
 def _spans(channels: Sequence[ModbusChannel], positions: Iterable[int]) -> list[_Span]:
     return sorted(
-        _Span(FUNCTIONS[channel.table], channel.address, channel.address + channel.registers, position)
+        _Span(FUNCTIONS[channel.table], *channel.span, position)
         for position, channel in ((position, channels[position]) for position in positions)
     )
 

@@ -203,6 +203,7 @@ class BlockReader:
             positions,
             block_registers_max=settings.block_registers_max,
             gap_registers_max=settings.gap_registers_max,
+            holes=settings.holes,
         )
         return [self._part(block) for block in blocks]
 

@@ -1,4 +1,4 @@
-"""Kinds of line beside plain TCP and RTU over serial, on real sockets and ptys: UDP, TLS, RTU over TCP, ASCII."""
+"""Lines beside plain TCP and RTU over serial, on real sockets and ptys: UDP, TLS, RTU over TCP, ASCII."""
 
 import asyncio
 import ssl

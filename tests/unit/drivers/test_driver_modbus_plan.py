@@ -10,8 +10,9 @@ from drivers.modbus.settings import REGISTERS, ModbusChannel
 
 def channel(address: int, kind: str = "uint16", table: str = "holding") -> ModbusChannel:
     bit = 0 if kind == "bool" and table in {"holding", "input"} else None
+    byte = "low" if kind in {"int8", "uint8"} else None
     return ModbusChannel.model_validate(
-        {"name": f"c{address}", "address": address, "type": kind, "table": table, "bit": bit}
+        {"name": f"c{address}", "address": address, "type": kind, "table": table, "bit": bit, "byte": byte}
     )
 
 
@@ -96,3 +97,9 @@ def test_every_value_lies_whole_in_exactly_one_block(
 @pytest.mark.parametrize("count", [1, 2, 124, 125])
 def test_byte_counts_of_registers(count: int) -> None:
     assert ReadBlock(3, 0, count, ()).byte_count == 2 * count
+
+
+def test_no_request_reaches_into_a_hole_that_the_device_forbids() -> None:
+    channels = [channel(0), channel(2), channel(6)]
+    blocks = plan_blocks(channels, block_registers_max=125, gap_registers_max=10, holes=[(4, 5)])
+    assert [(block.address, block.count) for block in blocks] == [(0, 3), (6, 1)]
