@@ -229,6 +229,16 @@ _ENTRIES = (
         "Check the path; serial lines keep one name under /dev/serial/by-id/.",
         "检查路径；串口在 /dev/serial/by-id/ 下有固定名称。",
     ),
+    _entry(
+        "E040",
+        "line overloaded",
+        "总线过载",
+        "The polls of the instruments on one line ask for more time than the line has, or leave too little "
+        "of it for repetitions.",
+        "同一条线路上各仪器的轮询所需时间超过线路的能力，或没有为重试留出余量。",
+        "Poll less often, read fewer values, raise the baud rate, or put some instruments on a second line.",
+        "降低轮询频率、减少读取的数值、提高波特率，或把部分仪器移到另一条线路。",
+    ),
 )
 
 CATALOGUE = MappingProxyType({entry.code: entry for entry in _ENTRIES})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from drivers.errors import Fatal
 from drivers.registry import DRIVERS
+from drivers.settings import PolledSettings
 
 if TYPE_CHECKING:
     import random
@@ -47,6 +48,47 @@ def find_conflicts(instruments: Sequence[InstrumentSettings]) -> list[Conflict]:
                     )
                     conflicts.append(Conflict("E022", position, "port", reason, hint))
     return conflicts
+
+
+@dataclass(frozen=True, slots=True)
+class LineLoad:
+    """What the polls of all instruments of one line ask of it."""
+
+    endpoint: str
+    positions: tuple[int, ...]
+    """Of the instruments, in the order of the configuration."""
+    polls: tuple[tuple[str, float, tuple[tuple[str, float], ...]], ...]
+    """For each of them its id, its poll interval in s, and its requests with the time of each in s."""
+    timed: bool
+    """Whether the line's speed is known; if not, the times are a guess at round trips."""
+
+    @property
+    def share(self) -> float:
+        """Part of the time for which the line is in use; above 1 the plan cannot be kept."""
+        return sum(sum(s for _, s in requests) / interval_s for _, interval_s, requests in self.polls)
+
+    def __str__(self) -> str:
+        """Write the arithmetic down."""
+        terms = (
+            f"'{name}' {len(requests)} requests, {sum(s for _, s in requests):.3g} s, every {interval_s:g} s"
+            for name, interval_s, requests in self.polls
+        )
+        return f"{self.endpoint}: " + " + ".join(terms) + f" = {self.share:.0%} of the time"
+
+
+def line_loads(instruments: Sequence[InstrumentSettings]) -> list[LineLoad]:
+    """Return the expected load of each line whose instruments' requests are known."""
+    lines: dict[str, list[int]] = {}
+    for position, settings in enumerate(instruments):
+        if isinstance(settings, PolledSettings) and settings.requests():
+            lines.setdefault(settings.endpoint, []).append(position)
+    loads = []
+    for endpoint, positions in lines.items():
+        polled = [one for at in positions if isinstance(one := instruments[at], PolledSettings)]
+        polls = tuple((one.id, one.poll_interval_s, tuple(one.requests())) for one in polled)
+        timed = all(one.timed_line for one in polled)
+        loads.append(LineLoad(endpoint, tuple(positions), polls, timed))
+    return loads
 
 
 def open_drivers(instruments: Sequence[InstrumentSettings], clock: Clock, rng: random.Random) -> list[Driver]:

@@ -95,3 +95,12 @@ class PolledSettings(InstrumentSettings):
 
     read_identity: bool = True
     """Ask the device who it is after each connect."""
+
+    @property
+    def timed_line(self) -> bool:
+        """Whether the line's speed is known, so that requests can be too many for it."""
+        return False
+
+    def requests(self) -> list[tuple[str, float]]:
+        """List the requests of one poll and the time that each takes the line, in s; none where not known."""
+        return []

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from drivers.modbus.channel import ModbusChannel
     from drivers.modbus.plan import ReadBlock
-    from drivers.modbus.settings import ModbusChannel
     from pipeline.records.block import Kind
 
 

@@ -9,10 +9,12 @@ from pydantic import Field
 
 from config.model import FilePath, Port
 from config.tls import TlsSettings
+from drivers.modbus.cost import NETWORK_COST, ascii_cost, rtu_cost, silence_s
 from drivers.modbus.settings import ModbusSettings
 from drivers.transport import SerialParameters
 
 if TYPE_CHECKING:
+    from drivers.modbus.cost import LineCost
     from drivers.settings import InstrumentSettings
 
 
@@ -31,6 +33,10 @@ class NetworkSettings(ModbusSettings):
     def conflict(self, other: InstrumentSettings) -> str | None:
         """Say why the two cannot share a connection."""
         return self._unit_conflict(other)
+
+    def cost(self, answer_s: float | None = None) -> LineCost:  # noqa: ARG002 - a round trip more or less
+        """Return what requests cost on a network."""
+        return NETWORK_COST
 
 
 class StreamSettings(NetworkSettings):
@@ -87,6 +93,19 @@ class ModbusRtuTcpSettings(StreamSettings):
     unit: Annotated[int, Field(ge=1, le=247)] = 1
     """Unit number; 0 is the broadcast and never answers."""
 
+    baudrate: Annotated[int, Field(ge=300, le=4_000_000)] = 9600
+    """Bits per second of the line behind the server, for the plan of the requests."""
+
+    @property
+    def timed_line(self) -> bool:
+        """Whether the line's speed is known: it is, by the baud rate."""
+        return True
+
+    def cost(self, answer_s: float | None = None) -> LineCost:
+        """Return what requests cost on the line behind the server, at 11 bits a character."""
+        character_s = 11 / self.baudrate
+        return rtu_cost(character_s, silence_s(self.baudrate, character_s), answer_s)
+
 
 class SerialSettings(ModbusSettings):
     """One unit of a serial line. All units of a port have the same line settings."""
@@ -117,6 +136,16 @@ class SerialSettings(ModbusSettings):
         """The port behind all symbolic links."""
         return f"serial:{os.path.realpath(self.port)}"
 
+    @property
+    def timed_line(self) -> bool:
+        """Whether the line's speed is known: it is, by the baud rate."""
+        return True
+
+    @property
+    def quiet_s(self) -> float:
+        """Quiet time before each request, in s."""
+        return silence_s(self.baudrate, self.serial().character_s) + self.turnaround_s
+
     def serial(self) -> SerialParameters:
         """Return how the port is to be set."""
         return SerialParameters(
@@ -141,6 +170,10 @@ class ModbusRtuSettings(SerialSettings):
     bytesize: Literal[8] = 8
     """Data bits of a character: RTU needs all eight."""
 
+    def cost(self, answer_s: float | None = None) -> LineCost:
+        """Return what requests cost on this line."""
+        return rtu_cost(self.serial().character_s, self.quiet_s, answer_s)
+
 
 class ModbusAsciiSettings(SerialSettings):
     """One unit of a Modbus ASCII line."""
@@ -149,3 +182,7 @@ class ModbusAsciiSettings(SerialSettings):
 
     bytesize: Literal[7, 8] = 7
     """Data bits of a character; the standard says 7."""
+
+    def cost(self, answer_s: float | None = None) -> LineCost:
+        """Return what requests cost on this line."""
+        return ascii_cost(self.serial().character_s, self.quiet_s, answer_s)

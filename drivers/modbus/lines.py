@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from drivers.transport import Wire
     from pipeline.records import Clock
 
-_SILENCE_CHARACTERS = 3.5
-_SILENCE_FAST_S = 0.00175
-"""Above 19200 baud the silence is fixed (Modbus over Serial Line V1.02, section 2.5.1.1)."""
-
 
 def build_modbus_tcp(
     instruments: Sequence[ModbusTcpSettings], clock: Clock, rng: random.Random
@@ -93,10 +89,7 @@ def _build_serial(
     async def connect() -> Wire:
         return open_serial(parameters, clock=clock)
 
-    silence_s = _SILENCE_FAST_S if first.baudrate > 19200 else _SILENCE_CHARACTERS * parameters.character_s
-    line = Line(
-        first.endpoint, connect, clock, rng, silence_s=silence_s + first.turnaround_s, quarantine=True
-    )
+    line = Line(first.endpoint, connect, clock, rng, silence_s=first.quiet_s, quarantine=True)
     bus = ModbusBus(line, framing, character_s=parameters.character_s)
     return [_driver(settings, bus, clock, rng) for settings in instruments]
 

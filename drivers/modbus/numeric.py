@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from drivers.modbus.settings import FLOATS, REGISTERS
+from drivers.modbus.channel import FLOATS, REGISTERS
 from pipeline.records import Status
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drivers.modbus.settings import ModbusChannel, Order, ValueType
+    from drivers.modbus.channel import ModbusChannel, Order, ValueType
     from pipeline.records import Layout
     from pipeline.records.block import Kind
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from drivers.errors import DeviceException, DriverError, LineBusy, LinkDown, NoAnswer
@@ -36,6 +37,8 @@ BUSY = frozenset({5, 6})
 """Acknowledge, server device busy (section 7): the same request is to be sent again later."""
 BUSY_WAITS_S = (0.05, 0.1)
 """Pauses before a busy device is asked again within one poll."""
+MEASURED_ANSWERS = 20
+"""Answers whose delays are measured before the plan is made anew with their median."""
 REFUSED_RETRY_S = 600.0
 """A refused value is asked again so often: firmware and configuration of a device change rarely."""
 SPLITS_MAX = 16
@@ -101,6 +104,9 @@ class BlockReader:
         self._news = news
         self.layout = build_layout(settings.channels)
         """The channels; no plan changes them."""
+        self._delays_s: list[float] = []
+        self._answer_s: float | None = None
+        """Delay of the device's answers, once it has been measured."""
         self._parts = self._planned(range(len(settings.channels)))
         self._decoder = self._decoder_of(self._parts)
 
@@ -119,6 +125,8 @@ class BlockReader:
             elif await self._ask(now, part):
                 break
         decoder = self._adopt(now) if now.changed else self._decoder
+        if self._answer_s is None and len(self._delays_s) >= MEASURED_ANSWERS:
+            self._learn()
         data = [answer for _, answer in now.done]
         return Answers(decoder, data, now.request_ns, now.response_ns, now.errors, now.items)
 
@@ -141,10 +149,12 @@ class BlockReader:
                 now.changed = True
                 return False
             self._refuse(now, part, error)
-        elif error is None and part.refused:
+        elif error is None:
+            self._measure(exchange, part.block)
+        if error is None and part.refused:
             part.refused, now.changed, now.granted = 0, True, True
-            now.items.append(self._news.event("register-granted", where=_place(part.block)))
-        now.items += self._news.exchange(_place(part.block), error)
+            now.items.append(self._news.event("register-granted", where=str(part.block)))
+        now.items += self._news.exchange(str(part.block), error)
         now.done.append((part, exchange.data if error is None else error.status))
         if not isinstance(error, NoAnswer | LinkDown | LineBusy):
             return False
@@ -177,12 +187,26 @@ class BlockReader:
             channel = self._settings.channels[part.block.channels[0]]
             now.items.append(
                 self._news.event(
-                    "register-refused", channel=channel.name, where=_place(part.block), code=error.code,
+                    "register-refused", channel=channel.name, where=str(part.block), code=error.code,
                     meaning=error.meaning, retry_s=REFUSED_RETRY_S,
                 )
             )  # fmt: skip
         part.refused = error.status
         part.retry_run_ns = self._bus.line.clock.run_ns() + int(REFUSED_RETRY_S * NS_PER_S)
+
+    def _measure(self, exchange: Exchange, block: ReadBlock) -> None:
+        """Note how long the device took to begin its answer."""
+        if self._answer_s is None and exchange.request_ns is not None:
+            elapsed_s = (exchange.response_ns - exchange.request_ns) / NS_PER_S
+            bare = self._settings.cost(0.0)
+            self._delays_s.append(elapsed_s - bare.block_s(block.function, block.count) + bare.quiet_s)
+
+    def _learn(self) -> None:
+        """Plan anew, once, with the delay that was measured: what pays depends on it."""
+        self._answer_s = max(0.0, median(self._delays_s))
+        if not any(part.refused for part in self._parts):
+            self._parts = self._planned(range(len(self._settings.channels)))
+            self._decoder = self._decoder_of(self._parts)
 
     def _adopt(self, now: _Round) -> Decoder:
         """Keep the plan of this poll for the next ones; return what decodes this poll's answers."""
@@ -199,11 +223,7 @@ class BlockReader:
     def _planned(self, positions: Iterable[int]) -> list[Part]:
         settings = self._settings
         blocks = plan_blocks(
-            settings.channels,
-            positions,
-            block_registers_max=settings.block_registers_max,
-            gap_registers_max=settings.gap_registers_max,
-            holes=settings.holes,
+            settings.channels, positions, limits=settings.limits, cost=settings.cost(self._answer_s)
         )
         return [self._part(block) for block in blocks]
 
@@ -213,7 +233,3 @@ class BlockReader:
 
     def _decoder_of(self, parts: list[Part]) -> Decoder:
         return Decoder(self._settings.channels, self.layout, [part.block for part in parts])
-
-
-def _place(block: ReadBlock) -> str:
-    return f"{block.address}+{block.count} function {block.function}"

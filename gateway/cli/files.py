@@ -13,6 +13,7 @@ import typer
 from config import ConfigInvalid, Exit
 from config.catalogue import CATALOGUE
 from config.validation import did_you_mean
+from drivers.compose import line_loads
 from gateway.cli.common import (
     DEFAULT_CONFIG,
     LOOK,
@@ -38,7 +39,10 @@ from pipeline.elements.registry_settings import RegistrySettings
 
 if TYPE_CHECKING:
     from config import Finding
+    from drivers.compose import LineLoad
 
+REQUESTS_SHOWN = 8
+"""Requests of one instrument that `check` prints; of more it says how many."""
 config_app = typer.Typer(no_args_is_help=True, help="The configuration in force.")
 
 
@@ -55,14 +59,29 @@ def _is_registry(file: Path) -> bool:
     )
 
 
-def _findings(file: Path) -> tuple[Finding, ...]:
-    """Everything that is wrong or doubtful in one file."""
+def _findings(file: Path) -> tuple[tuple[Finding, ...], list[LineLoad]]:
+    """Everything that is wrong or doubtful in one file, and what a good site asks of its lines."""
     try:
         if _is_registry(file):
-            return read_registry(file, time.time_ns()).warnings
-        return load_site(file).warnings
+            return read_registry(file, time.time_ns()).warnings, []
+        site = load_site(file)
+        return site.warnings, line_loads(site.settings.instrument)
     except ConfigInvalid as invalid:
-        return invalid.findings
+        return invalid.findings, []
+
+
+def _show_plan(loads: list[LineLoad]) -> None:
+    """Print the requests of each line and the share of its time that they take."""
+    for load in loads:
+        share = f"{load.share:.0%} of the time" if load.timed else "a network: its speed is not known"
+        OUT.print(f"  {load.endpoint}: {share}", markup=False)
+        for name, interval_s, requests in load.polls:
+            times = f", {sum(s for _, s in requests) * 1000:.1f} ms" if load.timed else ""
+            asked = "; ".join(request for request, _ in requests[:REQUESTS_SHOWN])
+            more = f"; {len(requests) - REQUESTS_SHOWN} more" if len(requests) > REQUESTS_SHOWN else ""
+            OUT.print(
+                f"    {name} every {interval_s:g} s{times}: {asked}{more}", markup=False, soft_wrap=True
+            )
 
 
 def check(
@@ -71,16 +90,22 @@ def check(
 ) -> None:
     """Find every mistake in site and registry files, each with its line and column. Starts nothing.
 
+    For a good site it prints which requests each line will carry, and how much of its time they take.
+
     Ends with 78 when a file cannot be used. Warnings, such as an overdue certificate, stop nothing.
     """
     conflicts = name_conflicts()
     for conflict in conflicts:
         tell_error(conflict)
-    found = {str(file): _findings(file) for file in files}
-    for file, findings in found.items():
+    found: dict[str, tuple[Finding, ...]] = {}
+    for path in files:
+        file = str(path)
+        findings, loads = _findings(path)
+        found[file] = findings
         show_findings(findings)
         if not as_json and not any(each.severity == "error" for each in findings):
             OUT.print(f"{file}: good" + (f", {len(findings)} to look at" if findings else ""), markup=False)
+            _show_plan(loads)
     if as_json:
         print_json({file: [asdict(each) for each in findings] for file, findings in found.items()})
     if conflicts or any(each.severity == "error" for findings in found.values() for each in findings):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from config.errors import Report
 from config.validation import report_validation_errors
-from drivers.compose import find_conflicts
+from drivers.compose import find_conflicts, line_loads
 from pipeline.qc import ChannelQc
 from pipeline.qc.table import check_windows
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gateway.site.model import SiteSettings
     from pipeline.mqtt import MqttSettings
 
+LOAD_MAX = 0.7
+"""Share of its time beyond which a line has no room for repeated requests."""
 Placed = tuple[int, "PolledSettings"]
 """Position of an instrument in the file, and its settings."""
 
@@ -52,6 +54,19 @@ def check_instruments(instruments: Sequence[Placed], report: Report) -> None:
     for conflict in find_conflicts([instrument for _, instrument in instruments]):
         place = ("instrument", instruments[conflict.position][0], conflict.key)
         report.error(conflict.code, place, conflict.message, conflict.hint)
+
+
+def check_loads(instruments: Sequence[Placed], report: Report) -> None:
+    """No line is asked for more than it can carry."""
+    for load in line_loads([instrument for _, instrument in instruments]):
+        if not load.timed or load.share <= LOAD_MAX:
+            continue
+        place = ("instrument", instruments[load.positions[-1]][0], "poll_interval_s")
+        hint = "poll less often, read fewer values, raise the baud rate, or use a second line"
+        if load.share > 1:
+            report.error("E040", place, f"the line cannot carry this plan: {load}", hint)
+        else:
+            report.warning("E040", place, f"the line is nearly full: {load}", hint)
 
 
 def check_purpose(purpose: str, instruments: Sequence[Placed], report: Report) -> None:
@@ -155,6 +170,7 @@ def check_site(site: SiteSettings, report: Report) -> None:
     """Run every check over a site of the right shape."""
     placed: list[Placed] = list(enumerate(site.instrument))
     check_instruments(placed, report)
+    check_loads(placed, report)
     check_purpose(site.site.purpose, placed, report)
     check_ports(site.web, site.mqtt, report)
     for index, instrument in placed:

@@ -48,6 +48,7 @@ def hidden_findings(path: Path) -> tuple[Finding, ...]:
     ]
     placed = [found for index, table in entries for found in _sound(index, table, report)]
     checks.check_instruments(placed, report)
+    checks.check_loads(placed, report)
     site = data.get("site")
     purpose = site.get("purpose", "production") if isinstance(site, dict) else None
     if isinstance(purpose, str) and purpose in get_args(Purpose):

@@ -106,7 +106,7 @@ def drivers_on(units: Units, *instruments: ModbusRtuSettings) -> list[Driver]:
 
 async def test_values_come_with_the_time_of_their_own_exchange() -> None:
     units = Units()
-    (items,) = await run_for(drivers_on(units, unit_settings(1, (0, 1, 7))), 5.0)
+    (items,) = await run_for(drivers_on(units, unit_settings(1, (0, 1, 7), gap_registers_max=0)), 5.0)
     assert len(rows(items)) == 5
     for block in rows(items):
         assert [value(block, name) for name in ("r0", "r1", "r7")] == [1000, 1001, 1007]
@@ -120,7 +120,7 @@ async def test_values_come_with_the_time_of_their_own_exchange() -> None:
 
 async def test_the_line_is_silent_for_three_and_a_half_characters_before_each_request() -> None:
     units = Units()
-    await run_for(drivers_on(units, unit_settings(1, (0, 7)), unit_settings(2, (0, 7))), 5.0)
+    await run_for(drivers_on(units, unit_settings(1, (0, 70)), unit_settings(2, (0, 70))), 5.0)
     times = [time for time, *_ in units.requests]
     gaps_s = [later - earlier - ANSWER_S for earlier, later in pairwise(times)]
     assert min(gaps_s) >= SILENCE_S - 1e-5

@@ -59,6 +59,7 @@ def instrument(port: int, **other: Any) -> ModbusTcpSettings:
             "port": port,
             "poll_interval_s": 0.05,
             "timeout_s": 0.2,
+            "gap_registers_max": 0,
             "channels": [
                 {"name": "a", "address": 0},
                 {"name": "b", "address": 1},

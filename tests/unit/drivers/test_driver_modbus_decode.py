@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.modbus.channel import REGISTERS, UNSIGNED, ModbusChannel
 from drivers.modbus.decode import Columns, Decoder, build_layout
 from drivers.modbus.numeric import byte_offsets
-from drivers.modbus.plan import plan_blocks
-from drivers.modbus.settings import REGISTERS, UNSIGNED, ModbusChannel
+from drivers.modbus.plan import Limits, plan_blocks
 from pipeline.records import Status
 
 FORMATS = {
@@ -124,7 +124,7 @@ def maps(draw: st.DrawFn) -> tuple[list[ModbusChannel], bytes]:
 @given(maps(), st.integers(0, 5))
 def test_every_value_equals_what_struct_reads(case: tuple[list[ModbusChannel], bytes], gap: int) -> None:
     channels, memory = case
-    blocks = plan_blocks(channels, block_registers_max=20, gap_registers_max=gap)
+    blocks = plan_blocks(channels, limits=Limits(20, gap))
     decoder = Decoder(channels, build_layout(channels), blocks)
     columns = decoder.decode([memory[2 * block.address :][: block.byte_count] for block in blocks])
     for position, channel in enumerate(channels):
@@ -143,7 +143,7 @@ def text_channel(**other: Any) -> tuple[ModbusChannel, Decoder]:
     channel = ModbusChannel.model_validate(
         {"name": "v", "address": 0, "type": "string", "length": 4, **other}
     )
-    blocks = plan_blocks([channel], block_registers_max=125, gap_registers_max=0)
+    blocks = plan_blocks([channel], limits=Limits(125, 0))
     return channel, Decoder([channel], build_layout([channel]), blocks)
 
 
@@ -184,7 +184,7 @@ def test_values_side_by_side_are_read_at_once_and_mean_the_same_in_every_order()
             )
             for at in range(4)
         ]
-        blocks = plan_blocks(channels, block_registers_max=125, gap_registers_max=0)
+        blocks = plan_blocks(channels, limits=Limits(125, 0))
         columns = Decoder(channels, build_layout(channels), blocks).decode([wire])
         assert columns.f8[:, 0].tolist() == values.astype(np.float64).tolist()
 
@@ -193,7 +193,7 @@ def test_a_scale_factor_that_changes_at_run_time_counts_for_its_own_reading() ->
     channel = ModbusChannel.model_validate(
         {"name": "w", "address": 0, "type": "int16", "scale_factor": 4, "sentinels": [0x8000]}
     )
-    blocks = plan_blocks([channel], block_registers_max=125, gap_registers_max=0)
+    blocks = plan_blocks([channel], limits=Limits(125, 0))
     assert [(block.address, block.count) for block in blocks] == [(0, 5)]
     decoder = Decoder([channel], build_layout([channel]), blocks)
     got = [
@@ -226,7 +226,7 @@ def test_byte_offsets_undo_the_order(registers: int, order: Any) -> None:
 )
 def test_known_registers(kind: str, wire: str, settings: dict[str, Any], expected: float) -> None:
     channel = ModbusChannel.model_validate({"name": "v", "address": 0, "type": kind, **settings})
-    blocks = plan_blocks([channel], block_registers_max=125, gap_registers_max=0)
+    blocks = plan_blocks([channel], limits=Limits(125, 0))
     decoder = Decoder([channel], build_layout([channel]), blocks)
     got = cell(decoder, decoder.decode([bytes.fromhex(wire)]), 0)
     assert got == pytest.approx(expected, rel=1e-15)
@@ -238,7 +238,7 @@ def test_a_failed_block_costs_its_own_channels_only_and_moves_no_value() -> None
         ModbusChannel.model_validate({"name": f"c{address}", "address": address, "type": "uint16"})
         for address in (0, 1, 10, 11)
     ]
-    blocks = plan_blocks(channels, block_registers_max=125, gap_registers_max=0)
+    blocks = plan_blocks(channels, limits=Limits(125, 0))
     decoder = Decoder(channels, build_layout(channels), blocks)
     columns = decoder.decode([Status.MODBUS_EXCEPTION + 2, bytes.fromhex("000A000B")])
     assert columns.status[:, 0].tolist() == [66, 66, 0, 0]
@@ -250,7 +250,7 @@ def test_coils_are_taken_from_their_bits() -> None:
         ModbusChannel.model_validate({"name": f"c{at}", "address": at, "type": "bool", "table": "coil"})
         for at in range(19, 29)
     ]
-    blocks = plan_blocks(channels, block_registers_max=125, gap_registers_max=0)
+    blocks = plan_blocks(channels, limits=Limits(125, 0))
     decoder = Decoder(channels, build_layout(channels), blocks)
     # Application Protocol V1.1b3, section 6.1: the first coil is the least significant bit of the first byte.
     columns = decoder.decode([bytes.fromhex("CD02")])

@@ -1,11 +1,15 @@
 """Channels become blocks."""
 
+import itertools
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.modbus.plan import BITS_MAX, ReadBlock, plan_blocks
-from drivers.modbus.settings import REGISTERS, ModbusChannel
+from drivers.modbus.channel import REGISTERS, ModbusChannel
+from drivers.modbus.cost import LineCost, ascii_cost, rtu_cost, silence_s
+from drivers.modbus.plan import BITS_MAX, Limits, ReadBlock, plan_blocks
 
 
 def channel(address: int, kind: str = "uint16", table: str = "holding") -> ModbusChannel:
@@ -17,7 +21,7 @@ def channel(address: int, kind: str = "uint16", table: str = "holding") -> Modbu
 
 
 def plan(channels: list[ModbusChannel], longest: int = 125, gap: int = 0) -> tuple[ReadBlock, ...]:
-    return plan_blocks(channels, block_registers_max=longest, gap_registers_max=gap)
+    return plan_blocks(channels, limits=Limits(longest, gap))
 
 
 def test_adjacent_registers_are_one_block() -> None:
@@ -101,5 +105,63 @@ def test_byte_counts_of_registers(count: int) -> None:
 
 def test_no_request_reaches_into_a_hole_that_the_device_forbids() -> None:
     channels = [channel(0), channel(2), channel(6)]
-    blocks = plan_blocks(channels, block_registers_max=125, gap_registers_max=10, holes=[(4, 5)])
+    blocks = plan_blocks(channels, limits=Limits(holes=((4, 5),)))
     assert [(block.address, block.count) for block in blocks] == [(0, 3), (6, 1)]
+
+
+def serial(baudrate: int) -> LineCost:
+    """Return the cost at 11 bits a character and 5 ms of delay."""
+    character_s = 11 / baudrate
+    return rtu_cost(character_s, silence_s(baudrate, character_s))
+
+
+def line_s(blocks: tuple[ReadBlock, ...], cost: LineCost) -> float:
+    return sum(cost.block_s(block.function, block.count) for block in blocks)
+
+
+def test_what_62_floats_cost_at_9600_baud() -> None:
+    channels = [channel(2 * at, "float32") for at in range(62)]
+    cost = serial(9600)
+    one_by_one = plan_blocks(channels, limits=Limits(block_registers_max=4), cost=cost)
+    assert line_s(plan_blocks(channels, cost=cost), cost) == pytest.approx(0.312, abs=0.001)
+    assert 62 * cost.block_s(4, 2) == pytest.approx(2.02, abs=0.01)
+    assert len(one_by_one) == 31
+    assert cost.register_s == pytest.approx(2.29e-3, abs=1e-5)
+    assert cost.request_s == pytest.approx(27.9e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(("baudrate", "pays"), [(9600, 12), (19200, 14), (115200, 51)])
+def test_a_gap_is_read_along_as_long_as_it_pays(baudrate: int, pays: int) -> None:
+    cost = serial(baudrate)
+    assert len(plan_blocks([channel(0), channel(1 + pays)], cost=cost)) == 1
+    assert len(plan_blocks([channel(0), channel(2 + pays)], cost=cost)) == 2
+
+
+def test_ascii_costs_twice_the_characters() -> None:
+    character_s = 10 / 9600
+    assert ascii_cost(character_s, 0.0, 0.0).register_s == 2 * rtu_cost(character_s, 0.0, 0.0).register_s
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 80), st.sampled_from(["uint16", "float32", "int64"])), min_size=1, max_size=9
+    ),
+    st.integers(4, 30),
+    st.sampled_from([9600, 115200]),
+)
+def test_no_other_split_of_the_values_is_cheaper(
+    values: list[tuple[int, str]], longest: int, baudrate: int
+) -> None:
+    channels = [channel(address, kind) for address, kind in values]
+    cost = serial(baudrate)
+    found = line_s(plan_blocks(channels, limits=Limits(longest), cost=cost), cost)
+    spans = sorted(one.span for one in channels)
+    cheapest = math.inf
+    for cuts in itertools.product([False, True], repeat=len(spans) - 1):
+        groups = [[spans[0]]]
+        for cut, span in zip(cuts, spans[1:], strict=True):
+            groups = [*groups, [span]] if cut else [*groups[:-1], [*groups[-1], span]]
+        counts = [max(stop for _, stop in group) - group[0][0] for group in groups]
+        if max(counts) <= longest:
+            cheapest = min(cheapest, sum(cost.block_s(3, count) for count in counts))
+    assert found == pytest.approx(cheapest, abs=1e-7)

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 import drivers
 from drivers import DRIVERS, InstrumentSettings, find_conflicts, open_drivers
 from drivers.errors import Fatal, NoAnswer
+from drivers.modbus.channel import ModbusChannel
 from drivers.modbus.line_settings import ModbusRtuSettings, ModbusTcpSettings
-from drivers.modbus.settings import ModbusChannel
 from drivers.mtsics.settings import MtsicsSettings
 from tests.support.scripted import RealClock, seeded
 

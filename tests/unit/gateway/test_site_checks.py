@@ -128,9 +128,36 @@ def test_a_rule_that_no_poll_can_satisfy_is_warned_of(tmp_path: Path, rule: str)
     assert "poll interval of 60 s" in found.message
 
 
+FULL_LINE = """\
+[site]
+lab = "lab"
+gateway = "gw"
+
+[[instrument]]
+id = "a"
+driver = "modbus-rtu"
+port = "/dev/ttyUSB0"
+poll_interval_s = {interval}
+channels = [{{ name = "t", address = 0 }}, {{ name = "u", address = 100 }}]
+"""
+
+
+@pytest.mark.parametrize(("interval", "severity"), [(0.05, "error"), (0.07, "warning")])
+def test_a_line_that_cannot_carry_its_plan_is_found_with_the_arithmetic(
+    tmp_path: Path, interval: float, severity: str
+) -> None:
+    text = FULL_LINE.format(interval=interval)
+    (found,) = findings(tmp_path, text)
+    assert (found.code, found.severity, found.line) == ("E040", severity, 9)
+    assert "'a' 2 requests" in found.message
+    assert "% of the time" in found.message
+    assert not findings(tmp_path, FULL_LINE.format(interval=0.2))
+
+
 def test_windows_that_need_too_much_memory_are_found(tmp_path: Path) -> None:
     text = one_channel("qc.flat_line = { fail_s = 86400.0 }\n", more="poll_interval_s = 0.001")
-    (found,) = findings(tmp_path, text)
+    overloaded, found = findings(tmp_path, text)
+    assert overloaded.code == "E040"
     assert (found.code, found.line) == ("E023", place(text, "86400.0")[0])
     assert "poll less often" in found.message
 
@@ -184,8 +211,8 @@ def test_all_mistakes_of_a_file_are_told_at_once_and_each_once(tmp_path: Path) -
     found = findings(tmp_path, EVERYTHING)
     assert [(each.line, each.code) for each in found] == [
         (2, "E014"), (4, "E012"), (7, "E027"), (14, "E012"), (15, "E021"), (16, "E023"), (17, "E023"),
-        (17, "E012"), (21, "E021"), (23, "E022"), (26, "E020"), (28, "E021"), (29, "E023"),
-        (29, "E020"),
+        (17, "E012"), (21, "E021"), (23, "E022"), (26, "E020"), (27, "E040"), (28, "E021"),
+        (29, "E023"), (29, "E020"),
     ]  # fmt: skip
     assert all(each.col for each in found)
 
