@@ -18,19 +18,28 @@ import numpy as np
 from numba import types
 
 from pipeline.qc import kernels, table
-from pipeline.qc.jit import Slots, compiled, kernel
+from pipeline.qc.jit import Slots, compiled, kernel, pointer_to
 from pipeline.qc.memory import (
-    HEAD_BLOCKS,
-    HEAD_ENABLED,
-    HEAD_REQUIRED,
-    HEAD_TEXT,
     INFINITE,
     MISSING,
     OUT_CHANNEL,
     OUT_COUNT,
     OUT_KINDS,
     OUT_OLDEST,
+    RUN_FIRST,
+    RUN_PARAMETERS,
+    RUN_RINGS,
+    RUN_SHAPE,
+    RUN_SLOTS,
+    RUN_STATES,
+    RUN_STOP,
+    RUNS,
+    SHAPE_ENABLED,
+    SHAPE_PLACES,
+    SHAPE_REQUIRED,
+    SHAPE_TEXT,
     TEXT,
+    TILE_CHANNELS,
     TILE_ROWS,
     VALID,
 )
@@ -42,8 +51,11 @@ if TYPE_CHECKING:
 
     from pipeline.qc.rule import Rule
 
+Tile: TypeAlias = Any
+"""Channels of one run from, up to; rows from, up to; slot of the run: as a tuple."""
 Rows: TypeAlias = Any
-"""Values, status, gateway time, UTC, gateway time of arrival, first ordinal, ranks, masks: as a tuple."""
+"""Pointers to values[c, n], status[c, n], gateway time[n], UTC[n], gateway time of arrival[n], ranks[c, n],
+masks[2, c, n]; first ordinal, n, c * n: as a tuple."""
 
 _PASS = int(Flag.PASS)
 _NOT_EVALUATED = int(Flag.NOT_EVALUATED)
@@ -64,7 +76,6 @@ SIGNATURE = types.int64(
     types.int64,  # ordinal of the first row
     types.float64[::1],  # memory, as float64
     types.int64[::1],  # the same memory, as int64
-    types.int64[::1],  # slot of each channel's head [c]
     types.uint8[:, ::1],  # flag[c, n], written
     types.int64[:, :, ::1],  # reason, unevaluated [2, c, n], written
     types.int64[::1],  # scratch, written
@@ -73,49 +84,67 @@ SIGNATURE = types.int64(
 
 
 @kernel
-def _own(
-    values: Slots, kinds: Slots, c: int, row: int, at: int, partner: int, status: Slots
-) -> tuple[float, int]:
+def _own(values: Slots, status: Slots, cell: int, partner: int, kind: int) -> tuple[float, int]:
     """Give value and kind of a row to a rule."""
-    return values[c, row], kinds[at]
+    return values[cell], kind
 
 
 @kernel
-def _difference(
-    values: Slots, kinds: Slots, c: int, row: int, at: int, partner: int, status: Slots
-) -> tuple[float, int]:
-    """Give the difference from the partner to a rule, and whether both are valid."""
-    beside = partner >= 0 and status[partner, row] == 0 and np.isfinite(values[partner, row])
-    if not beside or kinds[at] != VALID:
+def _difference(values: Slots, status: Slots, cell: int, partner: int, kind: int) -> tuple[float, int]:
+    """Give the difference from the partner's cell (-1: none) to a rule, and whether both are valid."""
+    if partner < 0 or kind != VALID or status[partner] != 0 or not np.isfinite(values[partner]):
         return 0.0, MISSING
-    return values[c, row] - values[partner, row], VALID
+    return values[cell] - values[partner], VALID
+
+
+@kernel
+def _note(
+    verdict: int, bit: int, unevaluated_rank: int, ranks: Slots, masks: Slots, cell: int, cells: int
+) -> None:
+    """Enter a verdict other than pass."""
+    if verdict == _NOT_EVALUATED:
+        masks[cells + cell] |= bit
+        ranks[cell] = max(ranks[cell], unevaluated_rank)
+    else:
+        masks[cell] |= bit
+        ranks[cell] = max(ranks[cell], _RANKS[verdict])
 
 
 def _leaf(rule: Rule) -> Callable[..., Any]:
     """Return the function that applies one rule to a tile of rows."""
     judge, reading_of = getattr(kernels, rule.kernel), _difference if rule.partner else _own
-    bit, slot, parameters = 1 << rule.bit, HEAD_BLOCKS + rule.bit, rule.parameters
+    bit, place = 1 << rule.bit, SHAPE_PLACES + 3 * rule.bit
+
+    future, partner, state_slots = rule.future, rule.partner, rule.state
 
     @kernel
-    def leaf(rows: Rows, c: int, start: int, stop: int, f: Slots, i: Slots, head: int, out: Slots) -> None:
-        if i[head + HEAD_ENABLED] & bit:
-            values, status, t_run_ns, t_utc_ns, t_in_ns, n_first, ranks, masks = rows
-            block = i[head + slot]
-            unevaluated_rank = _RANK_UNEVALUATED if i[head + HEAD_REQUIRED] & bit else 0
+    def leaf(rows: Rows, tile: Tile, f: Slots, i: Slots, out: Slots) -> None:
+        values, status, t_run_ns, t_utc_ns, t_in_ns, ranks, masks, n_first, count, cells = rows
+        c_start, c_stop, start, stop, run = tile
+        shape, skipped = i[run + RUN_SHAPE], c_start - i[run + RUN_FIRST]
+        if i[shape + SHAPE_ENABLED] & bit == 0:
+            return
+        channels = i[run + RUN_STOP] - i[run + RUN_FIRST]
+        p_step, r_step = i[run + RUN_PARAMETERS + 1], i[run + RUN_RINGS + 1]
+        p = i[run + RUN_PARAMETERS] + i[shape + place] + skipped * p_step
+        s = i[run + RUN_STATES] + i[shape + place + 1] * channels + skipped * state_slots
+        r = i[run + RUN_RINGS] + i[shape + place + 2] + skipped * r_step
+        unevaluated_rank = _RANK_UNEVALUATED if i[shape + SHAPE_REQUIRED] & bit else 0
+        kinds = OUT_KINDS - start
+        for c in range(c_start, c_stop):
+            if future:
+                out[OUT_CHANNEL] = c
             for row in range(start, stop):
-                x, kind = reading_of(values, out, c, row, OUT_KINDS + row - start, i[block], status)
+                cell = c * count + row
+                beside = i[p] * count + row if partner and i[p] >= 0 else -1
+                x, kind = reading_of(values, status, cell, beside, out[kinds + row])
                 verdict = judge(
-                    x, kind, t_run_ns[row], t_utc_ns[row], t_in_ns[row], n_first + row, f, i, block,
-                    block + parameters, out,
-                )  # fmt: skip
-                if verdict == _PASS:
-                    continue
-                if verdict == _NOT_EVALUATED:
-                    masks[1, c, row] |= bit
-                    ranks[c, row] = max(ranks[c, row], unevaluated_rank)
-                else:
-                    masks[0, c, row] |= bit
-                    ranks[c, row] = max(ranks[c, row], _RANKS[verdict])
+                    x, kind, t_run_ns[row], t_utc_ns[row], t_in_ns[row], n_first + row, f, i, p, s, r, out
+                )
+                if verdict != _PASS:
+                    _note(verdict, bit, unevaluated_rank, ranks, masks, cell, cells)
+            kinds += stop - start
+            p, s, r = p + p_step, s + state_slots, r + r_step
 
     return leaf
 
@@ -134,18 +163,19 @@ def _tree(rules: Sequence[Rule]) -> Callable[..., Any]:
     second_bits = sum(1 << rule.bit for rule in rules[middle:])
 
     @kernel
-    def both(rows: Rows, c: int, start: int, stop: int, f: Slots, i: Slots, head: int, out: Slots) -> None:
-        if i[head + HEAD_ENABLED] & first_bits:
-            first(rows, c, start, stop, f, i, head, out)
-        if i[head + HEAD_ENABLED] & second_bits:
-            second(rows, c, start, stop, f, i, head, out)
+    def both(rows: Rows, tile: Tile, f: Slots, i: Slots, out: Slots) -> None:
+        enabled = i[i[tile[4] + RUN_SHAPE] + SHAPE_ENABLED]
+        if enabled & first_bits:
+            first(rows, tile, f, i, out)
+        if enabled & second_bits:
+            second(rows, tile, f, i, out)
 
     return both
 
 
 _apply_rules = _tree(table.RULES)
 _FUTURE_BITS = np.array([rule.bit for rule in table.FUTURE], dtype=np.int64)
-_FUTURE_STATES = np.array([rule.parameters for rule in table.FUTURE], dtype=np.int64)
+_FUTURE_STATES = np.array([rule.state for rule in table.FUTURE], dtype=np.int64)
 
 
 @kernel
@@ -160,13 +190,28 @@ def _kind_of(value: float, status: int, text: int) -> int:
 
 
 @kernel
-def _begin(rows: Rows, c: int, start: int, stop: int, text: int, out: Slots) -> None:
+def _begin(rows: Rows, tile: Tile, i: Slots, out: Slots) -> None:
     """Prepare a tile: kinds of its rows, nothing said yet. Until its end a flag is the rank of a verdict."""
-    values, status, _, _, _, _, ranks, masks = rows
-    for row in range(start, stop):
-        out[OUT_KINDS + row - start] = _kind_of(values[c, row], status[c, row], text)
-        ranks[c, row] = _RANK_PASS
-        masks[0, c, row] = masks[1, c, row] = 0
+    values, status, _, _, _, ranks, masks, _, count, cells = rows
+    c_start, c_stop, start, stop, run = tile
+    at, text = OUT_KINDS, i[i[run + RUN_SHAPE] + SHAPE_TEXT]
+    for c in range(c_start, c_stop):
+        for row in range(start, stop):
+            cell = c * count + row
+            out[at] = _kind_of(values[cell], status[cell], text)
+            at += 1
+            ranks[cell] = _RANK_PASS
+            masks[cell] = masks[cells + cell] = 0
+
+
+@kernel
+def _end(rows: Rows, tile: Tile) -> None:
+    """Turn the ranks of a tile into flags."""
+    c_start, c_stop, start, stop, _ = tile
+    ranks, count = rows[5], rows[8]
+    for c in range(c_start, c_stop):
+        for row in range(start, stop):
+            ranks[c * count + row] = _FLAG_OF_RANK[ranks[c * count + row]]
 
 
 @kernel
@@ -178,15 +223,38 @@ def _clear(out: Slots) -> None:
 
 
 @kernel
-def _note_oldest(i: Slots, head: int, out: Slots) -> None:
-    """Carry over, for each future rule, the oldest pending row of this channel."""
+def _note_oldest(i: Slots, run: int, out: Slots) -> None:
+    """Carry over, for each future rule, the oldest pending row of the channels of a run."""
+    shape = i[run + RUN_SHAPE]
     for k in range(len(_FUTURE_BITS)):
         bit = _FUTURE_BITS[k]
-        if i[head + HEAD_ENABLED] >> bit & 1:
-            pending = i[i[head + HEAD_BLOCKS + bit] + _FUTURE_STATES[k]]
+        if i[shape + SHAPE_ENABLED] >> bit & 1:
+            channels = i[run + RUN_STOP] - i[run + RUN_FIRST]
+            at = i[run + RUN_STATES] + i[shape + SHAPE_PLACES + 3 * bit + 1] * channels
             oldest = out[OUT_OLDEST + k]
-            if pending != 0 and (oldest == 0 or pending < oldest):
-                out[OUT_OLDEST + k] = pending
+            for _ in range(channels):
+                if i[at] != 0 and (oldest == 0 or i[at] < oldest):
+                    oldest = i[at]
+                at += _FUTURE_STATES[k]
+            out[OUT_OLDEST + k] = oldest
+
+
+@kernel
+def _judge_run(rows: Rows, run: int, f: Slots, i: Slots, out: Slots) -> None:
+    """Judge the rows of the channels of one run.
+
+    A tile is a stretch of one channel, or many channels where the rows are few: either way its readings stay
+    close by while one rule after the other goes over them.
+    """
+    count, first, last = rows[8], i[run + RUN_FIRST], i[run + RUN_STOP]
+    width = max(1, TILE_CHANNELS // max(1, count))
+    for c_start in range(first, last, width):
+        for start in range(0, count, TILE_ROWS):
+            tile = c_start, min(c_start + width, last), start, min(start + TILE_ROWS, count), run
+            _begin(rows, tile, i, out)
+            _apply_rules(rows, tile, f, i, out)
+            _end(rows, tile)
+    _note_oldest(i, run, out)
 
 
 def _digest() -> int:
@@ -214,7 +282,6 @@ def compile_driver() -> Callable[..., int]:
         n_first: int,
         f: Slots,
         i: Slots,
-        heads: Slots,
         flag: Slots,
         masks: Slots,
         out: Slots,
@@ -223,17 +290,14 @@ def compile_driver() -> Callable[..., int]:
         if digest == 0:
             return -1
         _clear(out)
-        rows = (values, status, t_run_ns, t_utc_ns, t_in_ns, n_first, flag, masks)
-        for c in range(values.shape[0]):
-            head = heads[c]
-            out[OUT_CHANNEL] = c
-            for start in range(0, values.shape[1], TILE_ROWS):
-                stop = min(start + TILE_ROWS, values.shape[1])
-                _begin(rows, c, start, stop, i[head + HEAD_TEXT], out)
-                _apply_rules(rows, c, start, stop, f, i, head, out)
-                for row in range(start, stop):
-                    flag[c, row] = _FLAG_OF_RANK[flag[c, row]]
-            _note_oldest(i, head, out)
+        channels, count = values.shape
+        rows = (
+            pointer_to(values), pointer_to(status), pointer_to(t_run_ns), pointer_to(t_utc_ns),
+            pointer_to(t_in_ns), pointer_to(flag), pointer_to(masks), n_first, count, channels * count,
+        )  # fmt: skip
+        floats, ints, scratch = pointer_to(f), pointer_to(i), pointer_to(out)
+        for run in range(i[0]):
+            _judge_run(rows, RUNS + RUN_SLOTS * run, floats, ints, scratch)
         return int(out[OUT_COUNT])
 
     return compiled(SIGNATURE, drive)

@@ -131,7 +131,7 @@ class QcEngine:
         masks = np.empty((2, channels, rows), dtype=np.int64)
         count = self._drive(
             block.f8 if plan.plain else block.numeric(), block.status, block.t_run_ns, block.t_utc_ns,
-            block.t_response_ns, n_first, plan.floats, plan.ints, plan.heads, flag, masks, self._scratch,
+            block.t_response_ns, n_first, plan.floats, plan.ints, flag, masks, self._scratch,
         )  # fmt: skip
         if rows:
             plan.n_last = n_first + rows - 1

@@ -8,7 +8,8 @@ so that no division carries a check. No fast-math, no threads.
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
 Slots: TypeAlias = Any
 """An array; Numba knows its type, mypy need not."""
@@ -25,6 +26,23 @@ _INLINED: dict[str, Any] = {
 }
 _UNCACHED: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 _CACHED: dict[str, Any] = {**_UNCACHED, "cache": True}
+
+
+def _pointer_to(_typing: Any, array: Any) -> Any:
+    """Return the address of an array's first element, to be indexed as the array.
+
+    An index of an array may be negative and count from its end; asking costs several instructions at each
+    access. An index of a pointer is what it is, so that it must be right.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+    pointer: Any = types.CPointer
+    return pointer(array.dtype)(array), generate
+
+
+pointer_to = cast("Callable[[Slots], Slots]", intrinsic(_pointer_to))
 
 
 def kernel(function: Function) -> Function:

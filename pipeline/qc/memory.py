@@ -1,8 +1,16 @@
 """How the engine's memory is laid out: constants shared by kernels, driver and plan.
 
-Memory of one instrument is one run of 8-byte slots, seen as float64 and as int64. Each channel has a head:
-enabled rules (bits), required rules (bits), 1 if text, then for each rule of the table the slot where the
-rule's block begins. A block is the rule's parameters, its state, and its rings; only enabled rules have one.
+Memory of one instrument is one run of 8-byte slots, seen as float64 and as int64. What a call touches lies
+close together, and what many channels have in common is there once:
+
+- how many runs there are; a run is a row of channels with the same rules: first channel, channel after the
+  last, its shape, and where the parameters, states and rings of its first channel begin, each with the step
+  to the next channel (0 for parameters that all channels of the run share);
+- shapes: enabled rules (bits), required rules (bits), 1 if text, then for each rule of the table where it
+  finds parameters, state and rings behind the beginnings of its channel;
+- parameters of the enabled rules, one after the other;
+- states of each channel, one after the other;
+- rings of each channel: large, and of each only the ends are touched, so that they lie apart.
 """
 
 VALID = 0
@@ -16,11 +24,25 @@ MISSING = 3
 
 TILE_ROWS = 256
 """Rows of one channel that go through all rules before the next ones: what the rules share stays close by."""
+TILE_CHANNELS = 256
+"""Channels that go through all rules before the next ones, where each has one row; at most `TILE_ROWS`."""
 
-HEAD_ENABLED = 0
-HEAD_REQUIRED = 1
-HEAD_TEXT = 2
-HEAD_BLOCKS = 3
+RUNS = 1
+"""Slot of the first run; slot 0 tells their number."""
+RUN_FIRST = 0
+RUN_STOP = 1
+RUN_SHAPE = 2
+RUN_PARAMETERS = 3
+RUN_RINGS = 5
+RUN_STATES = 7
+RUN_SLOTS = 8
+"""Of a run; the step to the next channel follows the beginnings of parameters and rings."""
+
+SHAPE_ENABLED = 0
+SHAPE_REQUIRED = 1
+SHAPE_TEXT = 2
+SHAPE_PLACES = 3
+"""Slot of a shape from where on each rule has three: offsets of its parameters, its state, its rings."""
 
 OUT_COUNT = 0
 """Slot of the scratch: number of decisions written."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline.qc.memory import HEAD_BLOCKS, HEAD_ENABLED, HEAD_REQUIRED, HEAD_TEXT, OUT_OLDEST
+from pipeline.qc.memory import OUT_OLDEST, RUN_RINGS, RUN_SHAPE, RUN_SLOTS, RUN_STATES, RUNS, SHAPE_PLACES
 from pipeline.qc.table import BY_NAME, FUTURE, RULES
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ class Saved(NamedTuple):
     """int64[state slots + ring slots], little-endian."""
 
 
-_HEAD_SLOTS = HEAD_BLOCKS + len(RULES)
 _WITH_STATE = tuple(rule for rule in RULES if rule.state)
 
 SavedChannels = dict[str, dict[str, Saved]]
@@ -51,13 +51,8 @@ class _Block(NamedTuple):
     rule: Rule
     channel: Channel
     parameters: tuple[Parameter, ...]
-    at: int
-
-    @property
-    def state(self) -> slice:
-        """Slots of the state, rings included."""
-        first = self.at + self.rule.parameters
-        return slice(first, first + self.rule.state + self.rule.rings(self.parameters))
+    state: slice
+    rings: slice
 
     @property
     def key(self) -> str:
@@ -72,6 +67,32 @@ def _key(name: str, version: int, kind: str, unit: str, parameters: tuple[Parame
     return hashlib.sha256(f"{name} {version} {kind} {unit} {parameters!r}".encode()).hexdigest()[:32]
 
 
+_SHAPE_SLOTS = SHAPE_PLACES + 3 * len(RULES)
+
+
+class _Run:
+    """Channels next to each other whose memory has the same shape."""
+
+    def __init__(self, first: int, shape: tuple[int, ...], states: int, rings: int) -> None:
+        """Begin at a channel; `states` and `rings`: slots of one channel."""
+        self.first, self.shape, self.states, self.rings = first, shape, states, rings
+        self.parameters: list[tuple[int, ...]] = []
+        """Slots of each channel."""
+
+    def shared(self) -> list[tuple[int, ...]]:
+        """Return the parameters to be kept: once where all channels have the same."""
+        same = len(set(self.parameters)) == 1
+        return self.parameters[:1] if same else self.parameters
+
+
+def _slots(parameters: Iterable[Parameter]) -> list[int]:
+    """Write parameters as int64 slots: a float by its bits."""
+    return [
+        struct.unpack("<q", struct.pack("<d", value))[0] if isinstance(value, float) else value
+        for value in parameters
+    ]
+
+
 class Plan:
     """What the driver needs to know of one instrument, ready made, so that a call builds nothing.
 
@@ -81,7 +102,6 @@ class Plan:
         layout: the layout in force.
         names: channel names in the order of the layout.
         floats, ints: the memory as float64[slots] and int64[slots].
-        heads: int64[c], slot of each channel's head.
         enabled, required: int64[c], bits of the rules that are on, and that are required, by channel.
         future: rules that need the future and are on for at least one channel, each with the slot of the
             scratch that tells its oldest pending row.
@@ -100,72 +120,106 @@ class Plan:
         self.decided: dict[str, int] = {}
         self._rules = rules
         self._interval_s = interval_s
-        self.heads = np.zeros(len(layout.channels), dtype=np.int64)
         self.enabled = np.zeros(len(layout.channels), dtype=np.int64)
         self.required = np.zeros(len(layout.channels), dtype=np.int64)
-        blocks, slots = self._place()
-        self.ints = np.zeros(slots, dtype=np.int64)
+        self.pending_max = 0
+        self.ints = self._laid_out()
         self.floats = self.ints.view(np.float64)
-        self._fill(blocks)
-        self.pending_max = sum(
-            block.rule.rings(block.parameters) if block.rule.pending_ring else 1
-            for block in blocks
-            if block.rule.future
-        )
         everywhere = int(np.bitwise_or.reduce(self.enabled, initial=0))
         self.future = tuple(
             (rule, OUT_OLDEST + k) for k, rule in enumerate(FUTURE) if everywhere >> rule.bit & 1
         )
 
-    def _place(self) -> tuple[list[_Block], int]:
-        """Find a place for every head and block; return the blocks and the number of slots."""
-        blocks, at = [], 0
+    def _laid_out(self) -> NDArray[np.int64]:
+        """Find a place for everything, and write runs, shapes and parameters."""
+        runs: list[_Run] = []
         for position, channel in enumerate(self.layout.channels):
-            self.heads[position] = at
-            at += _HEAD_SLOTS
-            for rule in RULES:
-                parameters = self._parameters(rule, channel.name)
-                if parameters is not None:
-                    blocks.append(_Block(rule, channel, parameters, at))
-                    at = blocks[-1].state.stop
-        return blocks, at
+            shape, parameters, states, rings = self._shape(position, channel)
+            if not runs or runs[-1].shape != shape:
+                runs.append(_Run(position, shape, states, rings))
+            runs[-1].parameters.append(parameters)
+        self._run_of = np.repeat(np.arange(len(runs)), [len(run.parameters) for run in runs])
+        shapes = list(dict.fromkeys(run.shape for run in runs))
+        shapes_at = RUNS + RUN_SLOTS * len(runs)
+        parameters_at = shapes_at + _SHAPE_SLOTS * len(shapes)
+        parameters_slots = sum(len(own) for run in runs for own in run.shared())
+        states_at = parameters_at + parameters_slots
+        rings_at = states_at + sum(run.states * len(run.parameters) for run in runs)
+        total = rings_at + sum(run.rings * len(run.parameters) for run in runs)
+        memory = np.zeros(total, dtype=np.int64)
+        memory[0] = len(runs)
+        for shape_number, shape in enumerate(shapes):
+            memory[shapes_at + _SHAPE_SLOTS * shape_number :][:_SHAPE_SLOTS] = shape
+        for number, run in enumerate(runs):
+            own = run.shared()
+            parameters_step = 0 if len(own) < len(run.parameters) else len(own[0])
+            memory[RUNS + RUN_SLOTS * number :][:RUN_SLOTS] = [
+                run.first, run.first + len(run.parameters),
+                shapes_at + _SHAPE_SLOTS * shapes.index(run.shape),
+                parameters_at, parameters_step, rings_at, run.rings, states_at,
+            ]  # fmt: skip
+            for slots in own:
+                memory[parameters_at : parameters_at + len(slots)] = slots
+                parameters_at += len(slots)
+            states_at += run.states * len(run.parameters)
+            rings_at += run.rings * len(run.parameters)
+        return memory
+
+    def _shape(self, position: int, channel: Channel) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
+        """Return the shape of a channel, its parameters, and how many slots its states and rings take."""
+        own: list[int] = []
+        places, states, rings = [0] * (3 * len(RULES)), 0, 0
+        for rule in RULES:
+            parameters = self._parameters(rule, channel.name)
+            if parameters is None:
+                continue
+            settings = rule.settings_of(self._rules.get(channel.name))
+            self.enabled[position] |= 1 << rule.bit
+            if settings is None or settings.required:
+                self.required[position] |= 1 << rule.bit
+            places[3 * rule.bit : 3 * rule.bit + 3] = len(own), states, rings
+            own += _slots((*rule.local(channel, self.layout, settings), *parameters))
+            own += [0] * (places[3 * rule.bit] + rule.parameters - len(own))
+            states += rule.state
+            ring_slots = rule.rings(parameters)
+            rings += ring_slots
+            if rule.future:
+                self.pending_max += ring_slots if rule.pending_ring else 1
+        bits = int(self.enabled[position]), int(self.required[position]), int(channel.kind == "text")
+        return (*bits, *places), tuple(own), states, rings
 
     def _parameters(self, rule: Rule, channel: str) -> tuple[Parameter, ...] | None:
         settings = rule.settings_of(self._rules.get(channel))
         return None if settings is None and rule.table else rule.encode(settings, self._interval_s)
 
-    def _fill(self, blocks: list[_Block]) -> None:
-        """Write heads and parameters."""
-        for block in blocks:
-            position, bit = self.layout.index[block.channel.name], block.rule.bit
-            settings = block.rule.settings_of(self._rules.get(block.channel.name))
-            self.enabled[position] |= 1 << bit
-            if settings is None or settings.required:
-                self.required[position] |= 1 << bit
-            self.ints[self.heads[position] + HEAD_BLOCKS + bit] = block.at
-            local = block.rule.local(block.channel, self.layout, settings)
-            for slot, value in enumerate((*local, *block.parameters), start=block.at):
-                if isinstance(value, float):
-                    self.floats[slot] = value
-                else:
-                    self.ints[slot] = value
-        self.ints[self.heads + HEAD_ENABLED] = self.enabled
-        self.ints[self.heads + HEAD_REQUIRED] = self.required
-        self.ints[self.heads + HEAD_TEXT] = [channel.kind == "text" for channel in self.layout.channels]
+    def _block(self, rule: Rule, position: int) -> _Block:
+        """Say where a rule of a channel lies in the memory."""
+        channel = self.layout.channels[position]
+        run = self.ints[RUNS + RUN_SLOTS * self._run_of[position] :][:RUN_SLOTS]
+        parameters = self._parameters(rule, channel.name) or ()
+        place, beyond = run[RUN_SHAPE] + SHAPE_PLACES + 3 * rule.bit, position - run[0]
+        state = int(run[RUN_STATES] + (run[1] - run[0]) * self.ints[place + 1] + beyond * rule.state)
+        ring = int(run[RUN_RINGS] + beyond * run[RUN_RINGS + 1] + self.ints[place + 2])
+        return _Block(
+            rule, channel, parameters,
+            slice(state, state + rule.state), slice(ring, ring + rule.rings(parameters)),
+        )  # fmt: skip
 
     def _blocks(self, rules: Iterable[Rule]) -> Iterator[_Block]:
         """Go through the blocks of some rules again."""
         for rule in rules:
             for position in np.flatnonzero(self.enabled >> rule.bit & 1):
-                channel = self.layout.channels[position]
-                at = int(self.ints[self.heads[position] + HEAD_BLOCKS + rule.bit])
-                yield _Block(rule, channel, self._parameters(rule, channel.name) or (), at)
+                yield self._block(rule, int(position))
+
+    def _state(self, block: _Block) -> NDArray[np.int64]:
+        """Return state and rings, copied."""
+        return np.concatenate((self.ints[block.state], self.ints[block.rings]))
 
     def save(self) -> SavedChannels:
         """Copy the state of every rule that has any."""
         saved: SavedChannels = {}
         for block in self._blocks(_WITH_STATE):
-            state = Saved(block.key, self.ints[block.state].tobytes())
+            state = Saved(block.key, self._state(block).tobytes())
             saved.setdefault(block.channel.name, {})[block.rule.name] = state
         return saved
 
@@ -174,9 +228,9 @@ class Plan:
         left = {name: dict(rules) for name, rules in saved.items()}
         for block in self._blocks(_WITH_STATE):
             found = left.get(block.channel.name, {}).get(block.rule.name)
-            room = 8 * (block.state.stop - block.state.start)
-            if found is not None and found.key == block.key and len(found.state) == room:
-                self.ints[block.state] = np.frombuffer(found.state, dtype="<i8")
+            if found is not None and found.key == block.key and len(found.state) == self._state(block).nbytes:
+                slots = np.frombuffer(found.state, dtype="<i8")
+                self.ints[block.state], self.ints[block.rings] = np.split(slots, [block.rule.state])
                 del left[block.channel.name][block.rule.name]
         return pending_of(left)
 
@@ -184,7 +238,7 @@ class Plan:
         """Empty the state of the rules that need the future, or of all; return the rows that were pending."""
         pending = self.pending()
         for block in self._blocks(FUTURE if future_only else _WITH_STATE):
-            self.ints[block.state] = 0
+            self.ints[block.state] = self.ints[block.rings] = 0
         return pending
 
     def pending(self) -> list[Pending]:
@@ -192,7 +246,7 @@ class Plan:
         return [
             Pending(block.rule.name, block.channel.name, n)
             for block in self._blocks(FUTURE)
-            for n in _pending_rows(block.rule, self.ints[block.state])
+            for n in _pending_rows(block.rule, self._state(block))
         ]
 
 

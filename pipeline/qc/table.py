@@ -70,7 +70,7 @@ RULES: tuple[Rule, ...] = (
         future=True,
     ),
     Rule(
-        "flat_line", ("flat line", "读数不变"), 1, 4, "flat_line", FlatLineQc, "flat_line", 7, 8,
+        "flat_line", ("flat line", "读数不变"), 2, 4, "flat_line", FlatLineQc, "flat_line", 7, 8,
         encode.flat_line, describe.flat_line,
         {
             "fired": ("flat: within {tolerance} for {duration} or longer ({level})",
@@ -108,7 +108,7 @@ RULES: tuple[Rule, ...] = (
         },
     ),
     Rule(
-        "repeated", ("repeated value", "重复读数"), 1, 8, "repeated", RepeatedQc, "repeated", 7, 10,
+        "repeated", ("repeated value", "重复读数"), 2, 8, "repeated", RepeatedQc, "repeated", 7, 10,
         encode.repeated, describe_windows.repeated,
         {
             "fired": ("{count} readings or more in a row within {tolerance} ({level})",
@@ -197,7 +197,7 @@ RULES: tuple[Rule, ...] = (
         },
     ),
     Rule(
-        "stability", ("stable", "稳定"), 1, 16, "stability", StabilityQc, "stability", 7, 8,
+        "stability", ("stable", "稳定"), 2, 16, "stability", StabilityQc, "stability", 7, 8,
         encode.stability, describe_windows.stability,
         {
             "fired": ("stable: within ± {tolerance} for {duration} or longer",

@@ -11,7 +11,7 @@ from pipeline.qc.memory import INFINITE, MISSING, VALID
 @kernel
 def missing(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Say 9 where there is no value. The driver has looked at NaN and status already."""
     return MISSED if kind == MISSING else PASS
@@ -20,7 +20,7 @@ def missing(
 @kernel
 def gross_range(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare with suspect low, suspect high, fail low, fail high (p..p+3, NaN: absent). Infinity fails."""
     if kind == INFINITE:
@@ -37,7 +37,7 @@ def gross_range(
 @kernel
 def rate(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare |x - previous| / dt with suspect, fail (p, p+1, per second) unless dt > max gap (p+2, ns).
 
@@ -72,7 +72,7 @@ def spike_height(left: float, middle: float, right: float, differential: bool) -
 @kernel
 def spike(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Judge the reading before this one against both its neighbours.
 
@@ -106,7 +106,7 @@ def spike(
 @kernel
 def gap(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare the time since the previous valid reading with the interval (p, ns). State: seen, t_run."""
     if kind != VALID:
@@ -122,7 +122,7 @@ def gap(
 @kernel
 def order(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Say suspect for a stamp before that of the previous valid reading. State: seen, t_utc."""
     if kind != VALID:
@@ -138,7 +138,7 @@ def order(
 @kernel
 def duplicate(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Say suspect for a stamp equal to that of the previous valid reading. State: seen, t_utc."""
     if kind != VALID:

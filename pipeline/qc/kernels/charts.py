@@ -22,7 +22,7 @@ def bounded(x: float) -> float:
 @kernel
 def ewma(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare |z - centre| with limits that widen with time (NIST/SEMATECH e-Handbook, 6.3.2.4).
 
@@ -53,7 +53,7 @@ def ewma(
 @kernel
 def cusum(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare the larger of two tabular sums with H (NIST/SEMATECH e-Handbook, 6.3.2.3).
 
@@ -81,7 +81,7 @@ def cusum(
 @kernel
 def page_hinkley(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare the rise of the sum of x - mean - delta over its least value, and the fall, with limits.
 

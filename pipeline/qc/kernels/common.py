@@ -2,12 +2,13 @@
 
 Every kernel has the signature
 
-    kernel(x, kind, t_run, t_utc, t_in, n, f, i, p, s, out) -> Flag
+    kernel(x, kind, t_run, t_utc, t_in, n, f, i, p, s, r, out) -> Flag
 
 x: float64 value; kind: VALID, INFINITE, TEXT or MISSING; t_run, t_utc: int64 ns of the reading, t_in: gateway
 time at which its answer was complete; n: int64 ordinal of the row. f and i are a float64 and an int64 view of
-one memory; the rule's parameters begin at slot p, its state at slot s. State begins as all zeros, which means
-"nothing seen yet". out: int64 scratch for verdicts on earlier rows, written by `decide` only.
+one memory; the rule's parameters begin at slot p, its state at slot s, its rings at slot r.
+State and rings begin as all zeros, which means "nothing seen yet". All are pointers: an index beyond what is
+there is not noticed. out: int64 scratch for verdicts on earlier rows, written by `decide` only.
 
 The functions hold no lock, allocate nothing and use no fast-math, so that the same readings give the same
 bits however the stream is cut.

@@ -17,17 +17,17 @@ def ring_index(head: int, offset: int, capacity: int) -> int:
 def push(x: float, sign: float, f: Slots, i: Slots, deque: int, ring: int, capacity: int) -> bool:
     """Append to a monotonic deque; tell whether there was room.
 
-    deque: slot of its head, deque + 1: of its count. The ring holds `capacity` values and after them, for
-    each, the t_run of the reading that followed it. sign +1: the front is the maximum; -1: the minimum.
+    deque: slot of its head, deque + 1: of its count. The ring holds `capacity` pairs: a value, and the t_run
+    of the reading that followed it. sign +1: the front is the maximum; -1: the minimum.
     """
     head, count = i[deque], i[deque + 1]
-    while count > 0 and sign * f[ring + ring_index(head, count - 1, capacity)] <= sign * x:
+    while count > 0 and sign * f[ring + 2 * ring_index(head, count - 1, capacity)] <= sign * x:
         count -= 1
     if count == capacity:
         return False
-    place = ring_index(head, count, capacity)
-    f[ring + place] = x
-    i[ring + capacity + place] = ABSENT_NS
+    at = ring + 2 * ring_index(head, count, capacity)
+    f[at] = x
+    i[at + 1] = ABSENT_NS
     i[deque + 1] = count + 1
     return True
 
@@ -40,8 +40,8 @@ def note_successor(t_run: int, i: Slots, deque: int, ring: int, capacity: int, e
     the successor or later and still spans the whole duration.
     """
     head, count = i[deque], i[deque + 1]
-    i[ring + capacity + ring_index(head, count - 1, capacity)] = t_run
-    while i[ring + capacity + head] <= expired_ns:
+    i[ring + 2 * ring_index(head, count - 1, capacity) + 1] = t_run
+    while i[ring + 2 * head + 1] <= expired_ns:
         head = ring_index(head, 1, capacity)
         count -= 1
     i[deque] = head
@@ -51,9 +51,9 @@ def note_successor(t_run: int, i: Slots, deque: int, ring: int, capacity: int, e
 @kernel
 def shorten_run(tolerance: float, f: Slots, i: Slots, s: int, highs: int, lows: int, capacity: int) -> None:
     """Let the flat run begin later until its maximum and minimum are within the tolerance."""
-    while f[highs + i[s + 4]] - f[lows + i[s + 6]] > tolerance:
+    while f[highs + 2 * i[s + 4]] - f[lows + 2 * i[s + 6]] > tolerance:
         # Drop the older of the two; of two whose successors have one time, either leaves the same run.
-        high_next, low_next = i[highs + capacity + i[s + 4]], i[lows + capacity + i[s + 6]]
+        high_next, low_next = i[highs + 2 * i[s + 4] + 1], i[lows + 2 * i[s + 6] + 1]
         deque = s + 4 if high_next < low_next else s + 6
         i[s + 3] = min(high_next, low_next)
         i[deque] = ring_index(i[deque], 1, capacity)
@@ -61,12 +61,12 @@ def shorten_run(tolerance: float, f: Slots, i: Slots, s: int, highs: int, lows: 
 
 
 @kernel
-def start_run(x: float, f: Slots, i: Slots, s: int, highs: int, lows: int, capacity: int) -> None:
+def start_run(x: float, f: Slots, i: Slots, s: int, highs: int, lows: int) -> None:
     """Begin a flat run with this reading alone."""
     i[s + 4] = i[s + 6] = 0
     i[s + 5] = i[s + 7] = 1
     f[highs] = f[lows] = x
-    i[highs + capacity] = i[lows + capacity] = ABSENT_NS
+    i[highs + 1] = i[lows + 1] = ABSENT_NS
 
 
 @kernel
@@ -82,7 +82,7 @@ def run_verdict(seen: int, run: int, i: Slots, p: int) -> int:
 @kernel
 def flat_line(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Tell for how long all readings up to this one have stayed within the tolerance.
 
@@ -90,20 +90,20 @@ def flat_line(
     pair of monotonic deques (maximum, minimum) finds it in amortised O(1), and serves both durations.
     Parameters: tolerance (p), suspect, fail, shortest, longest duration ns (p+1..p+4), max gap ns (p+5),
     capacity of a ring (p+6). State: seen (s), t_run of the previous valid reading (s+1), of the first reading
-    of the segment (s+2), of the first reading of the flat run (s+3), heads and counts (s+4..s+7), two rings.
+    of the segment (s+2), of the first reading of the flat run (s+3), heads and counts (s+4..s+7); two rings.
     A full ring starts the segment anew: the rule then says 2 until it has seen the duration again.
     """
     if kind != VALID:
         return NOT_EVALUATED
     capacity = i[p + 6]
-    highs, lows = s + 8, s + 8 + 2 * capacity
+    highs, lows = r, r + 2 * capacity
     previous = i[s + 1]
     restart = i[s] == 0 or t_run < previous or t_run - previous > i[p + 5]
     # A step beyond the tolerance ends every earlier run: the usual case of a signal that moves.
-    alone = not restart and abs(x - f[highs + ring_index(i[s + 4], i[s + 5] - 1, capacity)]) > f[p]
+    alone = not restart and abs(x - f[highs + 2 * ring_index(i[s + 4], i[s + 5] - 1, capacity)]) > f[p]
     if alone:
         i[s + 3] = t_run
-        start_run(x, f, i, s, highs, lows, capacity)
+        start_run(x, f, i, s, highs, lows)
     elif not restart:
         expired_ns = t_run - i[p + 4]
         note_successor(t_run, i, s + 4, highs, capacity, expired_ns)
@@ -113,7 +113,7 @@ def flat_line(
     if restart:
         i[s] = 1
         i[s + 2] = i[s + 3] = t_run
-        start_run(x, f, i, s, highs, lows, capacity)
+        start_run(x, f, i, s, highs, lows)
     i[s + 1] = t_run
     if not alone:
         shorten_run(f[p], f, i, s, highs, lows, capacity)
@@ -123,17 +123,17 @@ def flat_line(
 @kernel
 def stability(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Tell whether the state *stable* holds; parameters and state as of `flat_line`, one duration."""
-    verdict = flat_line(x, kind, t_run, t_utc, t_in, n, f, i, p, s, out)
+    verdict = flat_line(x, kind, t_run, t_utc, t_in, n, f, i, p, s, r, out)
     return STATE_HOLDS if verdict == SUSPECT else verdict
 
 
 @kernel
 def repeated(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Count how many valid readings in a row, up to this one, lie within the tolerance of one another.
 
@@ -145,7 +145,7 @@ def repeated(
     if kind != VALID:
         return NOT_EVALUATED
     capacity = i[p + 6]
-    highs, lows = s + 10, s + 10 + 2 * capacity
+    highs, lows = r, r + 2 * capacity
     previous = i[s + 1]
     restart = i[s] == 0 or t_run < previous or t_run - previous > i[p + 5]
     place = 0 if restart else i[s + 8] + 1

@@ -63,16 +63,17 @@ def deviation_of(f: Slots, ascending: int, half: int) -> float:
 @kernel
 def hampel(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare |x - median| with k * 1.4826 * MAD of the last valid readings, this one included.
 
     Parameters: k suspect, k fail (p, p+1), readings (p+2, odd), max gap ns (p+3). State: seen (s), t_run of
-    the previous valid reading (s+1), count (s+2), place of the oldest (s+3), the readings, and they in order.
+    the previous valid reading (s+1), count (s+2), place of the oldest (s+3); ring: the readings, and
+    they in order.
     """
     if kind != VALID:
         return NOT_EVALUATED
-    size, ring = i[p + 2], s + 4
+    size, ring = i[p + 2], r
     if i[s] == 0 or t_run < i[s + 1] or t_run - i[s + 1] > i[p + 3]:
         i[s] = 1
         i[s + 2] = i[s + 3] = 0
@@ -93,10 +94,10 @@ def hampel(
 
 
 @kernel
-def shift_slide(x: float, f: Slots, i: Slots, s: int, size: int) -> None:
+def shift_slide(x: float, f: Slots, i: Slots, s: int, r: int, size: int) -> None:
     """Move both windows of a level shift on by one valid reading."""
     count, head = i[s + 6], i[s + 7]
-    values = s + SHIFT_STATE + size
+    values = r + size
     before, after = values + 2 * size, values + 3 * size
     if count < 2 * size:
         if count < size:
@@ -114,10 +115,10 @@ def shift_slide(x: float, f: Slots, i: Slots, s: int, size: int) -> None:
 
 
 @kernel
-def shift_close(i: Slots, s: int, size: int, bit: int, out: Slots) -> None:
+def shift_close(i: Slots, s: int, r: int, size: int, bit: int, out: Slots) -> None:
     """Say 2 for all pending rows: what comes is no neighbour of theirs."""
     for k in range(i[s + 1]):
-        decide(out, bit, i[s + SHIFT_STATE + ring_index(i[s + 3], k, size)], NOT_EVALUATED)
+        decide(out, bit, i[r + ring_index(i[s + 3], k, size)], NOT_EVALUATED)
     for k in range(SHIFT_STATE):
         i[s + k] = 0
 
@@ -125,37 +126,37 @@ def shift_close(i: Slots, s: int, size: int, bit: int, out: Slots) -> None:
 @kernel
 def level_shift(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare the median of a reading and those that follow with the median of those before it.
 
     Parameters: suspect, fail (p, p+1), readings of a window (p+2, odd), max gap ns (p+3), bit (p+4). State:
     ordinal + 1 of the oldest pending row (s, 0: none), number pending (s+1), of places for them (s+2), place
     of the oldest (s+3), seen (s+4), t_run of the latest valid reading (s+5), number of readings held (s+6),
-    place of the oldest (s+7), ordinals of the pending rows, the readings, and both windows in ascending
-    order.
+    place of the oldest (s+7); ring: ordinals of the pending rows, the readings, and both windows in
+    ascending order.
     """
     size = i[p + 2]
     if i[s + 4] != 0 and t_run - i[s + 5] > i[p + 3]:
-        shift_close(i, s, size, i[p + 4], out)
+        shift_close(i, s, r, size, i[p + 4], out)
     if kind != VALID:
         return NOT_EVALUATED
     i[s + 2] = size
     i[s + 4] = 1
     i[s + 5] = t_run
     has_before = i[s + 6] >= size
-    shift_slide(x, f, i, s, size)
+    shift_slide(x, f, i, s, r, size)
     if not has_before:
         return NOT_EVALUATED
-    i[s + SHIFT_STATE + ring_index(i[s + 3], i[s + 1], size)] = n
+    i[r + ring_index(i[s + 3], i[s + 1], size)] = n
     i[s + 1] += 1
     if i[s + 1] == size:
         half = size >> 1
-        before = s + SHIFT_STATE + 3 * size
+        before = r + 3 * size
         verdict = two_limits(abs(f[before + size + half] - f[before + half]), f[p], f[p + 1])
         if verdict != PASS:
-            decide(out, i[p + 4], i[s + SHIFT_STATE + i[s + 3]], verdict)
+            decide(out, i[p + 4], i[r + i[s + 3]], verdict)
         i[s + 3] = ring_index(i[s + 3], 1, size)
         i[s + 1] -= 1
-    i[s] = i[s + SHIFT_STATE + i[s + 3]] + 1 if i[s + 1] > 0 else 0
+    i[s] = i[r + i[s + 3]] + 1 if i[s + 1] > 0 else 0
     return PASS

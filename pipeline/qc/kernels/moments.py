@@ -2,7 +2,7 @@
 overload has left it. Adding and removing in one running sum would keep its rounding for ever.
 
 The window lies at slot w: head of the ring (w), count (w+1), how many of the oldest readings form the front
-stack (w+2), aggregate of the back stack (w+3, w+4), and from w+5 the ring, four slots a reading: t_run,
+stack (w+2), aggregate of the back stack (w+3, w+4); its ring at slot r, four slots a reading: t_run,
 value, and the aggregate of this reading and all later ones of the front stack. An aggregate is mean and sum
 of squared deviations (Welford 1962; merged after Chan, Golub and LeVeque 1983), or minimum and maximum.
 """  # noqa: D205 - the summary needs two lines
@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from pipeline.qc.jit import Slots, kernel
-from pipeline.qc.kernel_constants import ENTRY_SLOTS, WINDOW_SLOTS
+from pipeline.qc.kernel_constants import ENTRY_SLOTS
 from pipeline.qc.kernels.flat import ring_index
 
 
@@ -37,12 +37,14 @@ def window_clear(i: Slots, w: int) -> None:
 
 
 @kernel
-def window_push(x: float, t_run: int, f: Slots, i: Slots, w: int, capacity: int, spread: bool) -> bool:  # noqa: FBT001
+def window_push(
+    x: float, t_run: int, f: Slots, i: Slots, w: int, r: int, capacity: int, spread: bool  # noqa: FBT001
+) -> bool:  # fmt: skip
     """Append a reading; tell whether there was room."""
     count = i[w + 1]
     if count == capacity:
         return False
-    at = w + WINDOW_SLOTS + ENTRY_SLOTS * ring_index(i[w], count, capacity)
+    at = r + ENTRY_SLOTS * ring_index(i[w], count, capacity)
     i[at] = t_run
     f[at + 1] = x
     f[w + 3], f[w + 4] = extended(f[w + 3], f[w + 4], count + 1 - i[w + 2], x, spread)
@@ -51,13 +53,13 @@ def window_push(x: float, t_run: int, f: Slots, i: Slots, w: int, capacity: int,
 
 
 @kernel
-def window_flip(f: Slots, i: Slots, w: int, capacity: int, spread: bool) -> None:  # noqa: FBT001
+def window_flip(f: Slots, i: Slots, w: int, r: int, capacity: int, spread: bool) -> None:  # noqa: FBT001
     """Make the back stack the front stack: aggregate from the newest reading to the oldest."""
     a = b = 0.0
     count = i[w + 1]
     place = ring_index(i[w], count - 1, capacity)
     for k in range(count):
-        at = w + WINDOW_SLOTS + ENTRY_SLOTS * place
+        at = r + ENTRY_SLOTS * place
         a, b = extended(a, b, k + 1, f[at + 1], spread)
         f[at + 2] = a
         f[at + 3] = b
@@ -66,11 +68,11 @@ def window_flip(f: Slots, i: Slots, w: int, capacity: int, spread: bool) -> None
 
 
 @kernel
-def window_expire(oldest_ns: int, f: Slots, i: Slots, w: int, capacity: int, spread: bool) -> None:  # noqa: FBT001
+def window_expire(oldest_ns: int, f: Slots, i: Slots, w: int, r: int, capacity: int, spread: bool) -> None:  # noqa: FBT001
     """Drop the readings from before `oldest_ns`."""
-    while i[w + 1] > 0 and i[w + WINDOW_SLOTS + ENTRY_SLOTS * i[w]] < oldest_ns:
+    while i[w + 1] > 0 and i[r + ENTRY_SLOTS * i[w]] < oldest_ns:
         if i[w + 2] == 0:
-            window_flip(f, i, w, capacity, spread)
+            window_flip(f, i, w, r, capacity, spread)
         i[w] = ring_index(i[w], 1, capacity)
         i[w + 1] -= 1
         i[w + 2] -= 1
@@ -93,10 +95,10 @@ def merged(
 
 
 @kernel
-def window_variation(f: Slots, i: Slots, w: int, spread: bool) -> float:  # noqa: FBT001
+def window_variation(f: Slots, i: Slots, w: int, r: int, spread: bool) -> float:  # noqa: FBT001
     """Return standard deviation (ddof 0) or range of the readings held; infinity beyond float64."""
     count, front = i[w + 1], i[w + 2]
-    at = w + WINDOW_SLOTS + ENTRY_SLOTS * i[w]
+    at = r + ENTRY_SLOTS * i[w]
     a, b = merged(f[at + 2], f[at + 3], front, f[w + 3], f[w + 4], count - front, spread)
     variation = b - a if spread else math.sqrt(b / count)
     return np.inf if np.isnan(variation) else variation

@@ -13,7 +13,7 @@ MIX = 0x1B873593CC9E2D51
 @kernel
 def late(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare the age of a reading at its arrival with suspect, fail (p, p+1, ns)."""
     if kind == MISSING:
@@ -27,7 +27,7 @@ def late(
 @kernel
 def unit_change(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Flag the first row under another unit, range or last digit.
 
@@ -43,7 +43,7 @@ def unit_change(
 @kernel
 def redundancy(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare the difference from the partner channel with suspect, fail (p+1, p+2).
 
@@ -68,10 +68,10 @@ def same_window(i: Slots, values: int, history: int, end: int, other_end: int, s
 
 
 @kernel
-def earlier_end(i: Slots, p: int, s: int, bucket: int) -> int:
+def earlier_end(i: Slots, p: int, s: int, r: int, bucket: int) -> int:
     """Return the end of the latest earlier window that equals the newest one, -1 when there is none."""
     size, history, end = i[p + 2], i[p + 3], i[s]
-    values = s + 5
+    values = r
     links, table = values + 2 * history, values + 3 * history
     other = i[table + bucket] - 1
     while other >= 0 and end - other <= history - size:
@@ -84,13 +84,13 @@ def earlier_end(i: Slots, p: int, s: int, bucket: int) -> int:
 
 
 @kernel
-def roll(x: float, f: Slots, i: Slots, p: int, s: int) -> None:
+def roll(x: float, f: Slots, i: Slots, p: int, s: int, r: int) -> None:
     """Take a value into the rolling hash and into the count of changes, and its window into the table.
 
     A window is entered only once no later one that is compared with it can overlap it.
     """
     size, history, end = i[p + 2], i[p + 3], i[s]
-    values = s + 5
+    values = r
     hashes, links, table = values + history, values + 2 * history, values + 3 * history
     f[values + end % history] = x
     bits = i[values + end % history]
@@ -116,20 +116,20 @@ def roll(x: float, f: Slots, i: Slots, p: int, s: int) -> None:
 @kernel
 def identical(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Tell how many of the last valid values repeat an earlier stretch, bit by bit.
 
     Parameters: suspect, fail (p, p+1: numbers of values), window (p+2), values kept (p+3), least changes
     within a window (p+4), HASH_BASE ** window (p+5), buckets (p+6). State: values seen (s), hash (s+1) and
     changes (s+2) of the newest window, distance (s+3) and length (s+4) of the stretch that is being repeated;
-    then values, hashes and links of the values kept, and the table of buckets.
+    ring: values, hashes and links of the values kept, and the table of buckets.
     """
     if kind != VALID:
         return NOT_EVALUATED
     size, history, end = i[p + 2], i[p + 3], i[s]
-    values = s + 5
-    roll(x, f, i, p, s)
+    values = r
+    roll(x, f, i, p, s, r)
     verdict = NOT_EVALUATED if end < size - 1 else PASS
     distance, length = i[s + 3], 0
     if end >= size - 1 and i[s + 2] >= i[p + 4]:
@@ -137,7 +137,7 @@ def identical(
         if goes_on:
             length = i[s + 4] + 1
         else:
-            other = earlier_end(i, p, s, (i[s + 1] >> 20) & (i[p + 6] - 1))
+            other = earlier_end(i, p, s, r, (i[s + 1] >> 20) & (i[p + 6] - 1))
             distance = end - other
             length = size if other >= 0 else 0
     i[s + 3] = distance if length > 0 else 0
@@ -176,7 +176,7 @@ def expected_band(begin: int, end: int, f: Slots, i: Slots, p: int) -> tuple[flo
 @kernel
 def schedule(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare a value with all that was expected within the last lag.
 

@@ -11,7 +11,7 @@ from pipeline.qc.memory import VALID
 @kernel
 def noise(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare the variation of the valid readings of the last T, both ends included, with its limits.
 
@@ -26,17 +26,17 @@ def noise(
     previous = i[s + 1]
     restart = i[s] == 0 or t_run < previous or t_run - previous > i[p + 5]
     if not restart:
-        window_expire(t_run - i[p + 4], f, i, w, capacity, spread)
-        restart = not window_push(x, t_run, f, i, w, capacity, spread)
+        window_expire(t_run - i[p + 4], f, i, w, r, capacity, spread)
+        restart = not window_push(x, t_run, f, i, w, r, capacity, spread)
     if restart:
         i[s] = 1
         i[s + 2] = t_run
         window_clear(i, w)
-        window_push(x, t_run, f, i, w, capacity, spread)
+        window_push(x, t_run, f, i, w, r, capacity, spread)
     i[s + 1] = t_run
     if t_run - i[s + 2] < i[p + 4]:
         return NOT_EVALUATED
-    variation = window_variation(f, i, w, spread)
+    variation = window_variation(f, i, w, r, spread)
     if variation < f[p + 2] or variation > f[p + 3]:
         return FAIL
     return SUSPECT if variation < f[p] or variation > f[p + 1] else PASS
@@ -45,7 +45,7 @@ def noise(
 @kernel
 def rate_dev(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare |x - previous| with so many standard deviations of the valid readings of the T before it.
 
@@ -60,16 +60,16 @@ def rate_dev(
     restart = i[s] == 0 or t_run < previous or t_run - previous > i[p + 3]
     verdict = NOT_EVALUATED
     if not restart:
-        window_expire(t_run - i[p + 2], f, i, w, capacity, False)  # noqa: FBT003 - a kernel has no keywords
+        window_expire(t_run - i[p + 2], f, i, w, r, capacity, False)  # noqa: FBT003 - a kernel has no keywords
         if t_run - i[s + 2] >= i[p + 2] and i[w + 1] > 1:
-            deviation = window_variation(f, i, w, False)  # noqa: FBT003 - a kernel has no keywords
+            deviation = window_variation(f, i, w, r, False)  # noqa: FBT003 - a kernel has no keywords
             verdict = two_limits(abs(x - f[s + 3]), f[p] * deviation, f[p + 1] * deviation)
-        restart = not window_push(x, t_run, f, i, w, capacity, False)  # noqa: FBT003 - a kernel has no keywords
+        restart = not window_push(x, t_run, f, i, w, r, capacity, False)  # noqa: FBT003 - a kernel has no keywords
     if restart:
         i[s] = 1
         i[s + 2] = t_run
         window_clear(i, w)
-        window_push(x, t_run, f, i, w, capacity, False)  # noqa: FBT003 - a kernel has no keywords
+        window_push(x, t_run, f, i, w, r, capacity, False)  # noqa: FBT003 - a kernel has no keywords
     i[s + 1] = t_run
     f[s + 3] = x
     return verdict
@@ -78,16 +78,16 @@ def rate_dev(
 @kernel
 def completeness(
     x: float, kind: int, t_run: int, t_utc: int, t_in: int, n: int,
-    f: Slots, i: Slots, p: int, s: int, out: Slots,
+    f: Slots, i: Slots, p: int, s: int, r: int, out: Slots,
 ) -> int:  # fmt: skip
     """Compare the number of valid readings of the last T, its far end left out, with what was to be polled.
 
     Parameters: suspect, fail (p, p+1: least numbers, NaN: absent), T (p+2, ns),
     capacity (p+3). State: seen (s),
-    t_run of the first row (s+1), of the previous row (s+2), head and count (s+3, s+4), ring of times. Missing
+    t_run of the first row (s+1), of the previous row (s+2), head and count (s+3, s+4); ring of times. Missing
     rows are judged too. A full ring holds more readings than were to be polled, so that its oldest may go.
     """
-    ring, capacity = s + 5, i[p + 3]
+    ring, capacity = r, i[p + 3]
     if i[s] == 0 or t_run < i[s + 2]:
         i[s] = 1
         i[s + 1] = t_run
