@@ -73,12 +73,14 @@ class Publisher:
         trusted: pinned collector keys, id to 32 public bytes; asked at each receipt.
         status: JSON-able content of the retained status, without its `state`.
         retained: topic to payload of what is retained besides the status; asked once a second.
+        link: makes a connection; called as `Link` is.
     """
 
     def __init__(
         self, *, settings: MqttSettings, topics: Topics, source: Source, clock: Clock, random: Random,
         trusted: Callable[[], Mapping[str, bytes]], status: Callable[[], dict[str, Any]],
         retained: Callable[[], Mapping[str, bytes]], password: str | None = None,
+        link: Callable[..., Link] = Link,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._topics = topics
@@ -89,6 +91,7 @@ class Publisher:
         self._status = status
         self._retained = retained
         self._password = password
+        self._make_link = link
         self._topic_of = _Topics(topics)
         self._wake = asyncio.Event()
         self.health = PublisherHealth()
@@ -102,7 +105,8 @@ class Publisher:
 
     def _link(self) -> Link:
         will = (self._topics.status, self._status_payload("offline"))
-        return Link(self._settings, f"yaosu-{self._topics.lab}-{self._topics.gateway}", will, self._password)
+        name = f"yaosu-{self._topics.lab}-{self._topics.gateway}"
+        return self._make_link(self._settings, name, will, self._password)
 
     def _status_payload(self, state: str) -> bytes:
         return orjson.dumps({"state": state, **self._status()})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.door.client import DoorClient
 from gateway.edge.daemon import EdgeDaemon
+from gateway.edge.world import World
 from gateway.initialise import initialise
 from gateway.persons import Directory
 from gateway.site import load_site
@@ -91,7 +92,7 @@ async def running(folder: Path, disk: Disk | None = None) -> AsyncIterator[Loade
         for person in OPERATORS:
             await asyncio.to_thread(directory.add, person, person, ("operator",), PASSWORD, PIN)
         stop = asyncio.Event()
-        daemon = asyncio.create_task(EdgeDaemon(site, disk).run(stop))
+        daemon = asyncio.create_task(EdgeDaemon(site, World(disk=disk)).run(stop))
         try:
             async with DoorClient(site.state.socket("door")) as door:
                 await until(lambda: rows(door), "the instrument has given rows")
