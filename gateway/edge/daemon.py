@@ -24,13 +24,15 @@ from gateway.edge.recovery import Recovery
 from gateway.edge.rhythm import Rhythm
 from gateway.edge.services import DaemonServices
 from gateway.edge.state import TrustedKeys
+from gateway.edge.trusted_witnesses import TrustedWitnesses
+from gateway.edge.witnessing import Witnessing
 from gateway.edge.world import World
 from gateway.persons import Directory
 from gateway.supervise import Supervisor
 from pipeline.elements import Elements
 from pipeline.intake import Intake
 from pipeline.journal import Journal, JournalFullError
-from pipeline.mqtt import Publisher, Topics
+from pipeline.mqtt import Publisher, Questions, Topics
 from pipeline.qc import QcEngine
 from pipeline.records.envelope import own_source
 from pipeline.records.events import event_body
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from gateway.site import LoadedSite
+    from pipeline.records import Record
 
 LOG = logging.getLogger(__name__)
 WARM_S = 1.0
@@ -127,7 +130,14 @@ class EdgeDaemon:
         self.rhythm = Rhythm(journal, self.recorder, self.intake, self.elements, self.history, pulse)
         self._drivers = self._world.drivers(settings.instrument, journal.clock, self._world.random)
         self.acquisition = Acquisition(self._drivers, self.intake, supervisor, pulse)
+        self.witnessing = Witnessing(
+            self.recorder, lambda: self._durable(journal, self.rhythm.latest_checkpoint),
+            journal.consistency_proof,
+            TrustedWitnesses(state.trusted_witnesses, self._keys_damaged).witnesses,
+        )  # fmt: skip
         self.publisher = self._publisher(journal)
+        own = Topics(settings.site.lab, settings.site.gateway)
+        self.publisher.questions = Questions(own.witness, self.witnessing.answer)
         directory = await asyncio.to_thread(Directory, state.persons)
         actors = Actors(
             directory, journal.clock,
@@ -173,9 +183,13 @@ class EdgeDaemon:
         latest = {topics.birth: self.history.latest, topics.checkpoint: self.rhythm.latest_checkpoint}
         return {
             topic: record.data if topic == topics.birth else record.body["note"].encode()
-            for topic, record in latest.items()
-            if record is not None and record.seq <= journal.durable_seq
+            for topic, found in latest.items()
+            if (record := self._durable(journal, found)) is not None
         }
+
+    @staticmethod
+    def _durable(journal: Journal, record: Record | None) -> Record | None:
+        return record if record is not None and record.seq <= journal.durable_seq else None
 
     async def _wind_down(self, supervisor: Supervisor) -> None:
         """Drivers first, then what they left, then the seal, then a short chance for receipts."""
@@ -212,5 +226,6 @@ class EdgeDaemon:
             "readings": self.intake.recorded_readings,
             "rows": self.intake.recorded_rows,
             "publisher": asdict(self.publisher.health),
+            "witnesses": {name: asdict(one) for name, one in self.witnessing.health.items()},
             "kernels": "ready" if self.engine.ready else "warming",
         }

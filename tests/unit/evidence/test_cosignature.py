@@ -61,7 +61,8 @@ def test_what_is_cosigned_reads_back_with_its_time() -> None:
 def test_a_policy_counts_operators_not_signatures() -> None:
     one, two, three = (vkey(witness_key(f"w{n}", signing_key(20 + n).public)) for n in range(3))
     text = (
-        f"# comment\nlog {PLAIN_KEY} https://log.example\nwitness a1 {one}\nwitness a2 {two}\nwitness b {three}\n"
+        f"# comment\nlog {PLAIN_KEY} https://log.example\nwitness a1 {one}\nwitness a2 {two}\n"
+        f"witness b {three}\n"
         "group a any a1 a2\n  group both all a b\nquorum both\n"
     )
     policy = read_policy(text)
