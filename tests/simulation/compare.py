@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.journal.merkle import leaf_hash
@@ -13,6 +13,8 @@ from pipeline.records.envelope import decode
 from pipeline.records.frame import decode_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pipeline.records import Record
     from pipeline.store.door import LedgerRow, Origin, Row
     from tests.simulation.faults import Excuse
@@ -38,7 +40,8 @@ async def check(
         rows = await store.shell.rows(origin, instrument.name, n_from=0, n_to=EVER)
         outcome.answers += len(instrument.answers)
         _check_answers(outcome, instrument, rows, excuses)
-        _check_gaps(outcome, instrument, gateway, rows, records, gaps)
+        polls = _polls(instrument, rows, records.values())
+        _check_gaps(outcome, instrument, gateway, polls, _latest_of_each(instrument.name, gaps))
     for centre in centres:
         if centre.forks or centre.malformed:
             outcome.findings.append(f"{centre.name}: {centre.forks} forks, {centre.malformed} malformed")
@@ -92,60 +95,68 @@ def _check_answers(outcome: Outcome, instrument: Instrument, rows: list[Row], ex
         outcome.findings.append(f"{instrument.name}: ordinals are not contiguous")
 
 
-def _request_times(instrument: str, records: dict[tuple[bytes, int], Record]) -> dict[int, int]:
-    """Ordinal to the gateway time of the row's request, from the archived frames."""
-    found: dict[int, int] = {}
-    for record in records.values():
-        if record.kind == "data" and record.body["instrument"] == instrument:
+@dataclass(slots=True)
+class _Poll:
+    """One exchange that left rows."""
+
+    request_ns: int
+    """Gateway time."""
+    answered_s: float | None
+    """True time of its answer; None where nothing was measured."""
+
+
+def _polls(instrument: Instrument, rows: list[Row], records: Iterable[Record]) -> list[_Poll]:
+    """The exchanges by request, from the archived frames; their answers by the instrument's log."""
+    log_s = {answer.key: answer.t_s for answer in instrument.answers}
+    seen_s = {row.n: log_s.get(_key(row)) for row in rows if row.values["level"] is not None}
+    found: dict[int, _Poll] = {}
+    for record in records:
+        if record.kind == "data" and record.body["instrument"] == instrument.name:
             frame = decode_frame(record.body)
-            found.update(zip(frame.ordinals().tolist(), frame.block.t_request_ns.tolist(), strict=True))
-    return found
+            times = frame.block.t_request_ns.tolist()
+            for n, request_ns in zip(frame.ordinals().tolist(), times, strict=True):
+                poll = found.setdefault(request_ns, _Poll(request_ns, None))
+                poll.answered_s = seen_s.get(n, poll.answered_s)
+    return [found[request_ns] for request_ns in sorted(found)]
+
+
+def _latest_of_each(instrument: str, ledger: list[LedgerRow]) -> list[dict[str, Any]]:
+    """The last word on every gap of an instrument, in order."""
+    gaps = {
+        entry.body["from_run_ns"]: entry.body
+        for entry in sorted(ledger, key=lambda entry: entry.seq)
+        if entry.body["instrument"] == instrument
+    }
+    return [gaps[from_ns] for from_ns in sorted(gaps)]
 
 
 def _check_gaps(
-    outcome: Outcome, instrument: Instrument, gateway: Gateway, rows: list[Row],
-    records: dict[tuple[bytes, int], Record], ledger: list[LedgerRow],
+    outcome: Outcome, instrument: Instrument, gateway: Gateway, polls: list[_Poll], gaps: list[dict[str, Any]]
 ) -> None:  # fmt: skip
     """Every missed poll is inside a gap, with its reason; a row is never in one."""
-    times = _request_times(instrument.name, records)
-    gaps: dict[int, dict[str, Any]] = {}
-    for entry in ledger:
-        if entry.body["instrument"] == instrument.name:
-            known = gaps.get(entry.body["from_run_ns"])
-            if known is None or entry.seq >= known["seq"]:
-                gaps[entry.body["from_run_ns"]] = {**entry.body, "seq": entry.seq}
-    ordered = sorted(gaps.values(), key=lambda gap: gap["from_run_ns"])
-    order = sorted(times)
-    period_ns = instrument.period_s * 1e9
-    log_s = {answer.key: answer.t_s for answer in instrument.answers}
-    seen_s = {row.n: log_s.get(_key(row)) for row in rows if row.values["level"] is not None}
+    requests_ns = [poll.request_ns for poll in polls]
     between: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    row_ns = [times[n] for n in order]
-    if any(later <= earlier for earlier, later in pairwise(row_ns)):
-        outcome.findings.append(f"{instrument.name}: gateway time does not increase with the ordinal")
-    for gap in ordered:
+    for gap in gaps:
         if not gap["ended"]:
             outcome.findings.append(f"{instrument.name}: a gap has no end: {gap}")
-        before = bisect_left(row_ns, (gap["from_run_ns"] + gap["to_run_ns"]) // 2)
-        between[before].append(gap)
-    for position in range(1, len(order)):
+        between[bisect_left(requests_ns, (gap["from_run_ns"] + gap["to_run_ns"]) // 2)].append(gap)
+    for position in range(1, len(polls)):
         here = between.get(position, [])
-        missed = (row_ns[position] - row_ns[position - 1]) / period_ns - 1
-        counted = sum(gap["polls"] for gap in here)
-        slack = SLACK_POLLS + len(here)
-        if abs(missed - counted) > slack:
+        span_ns = requests_ns[position] - requests_ns[position - 1]
+        missed, counted = span_ns / (instrument.period_s * 1e9) - 1, sum(gap["polls"] for gap in here)
+        if abs(missed - counted) > SLACK_POLLS + len(here):
             outcome.findings.append(
-                f"{instrument.name}: between rows {order[position - 1]} and {order[position]} {missed:.1f} "
-                f"polls are missing, gaps count {counted}: {here}"
+                f"{instrument.name}: {missed:.1f} polls are missing after gateway time "
+                f"{requests_ns[position - 1]}, gaps count {counted}: {here}"
             )
         if here:
-            _check_causes(outcome, instrument, gateway, here, _span(seen_s, order, position))
+            _check_causes(outcome, instrument, gateway, here, _span(polls, position))
 
 
-def _span(seen_s: dict[int, float | None], order: list[int], position: int) -> tuple[float, float]:
-    """True times of the answers before and after a place between two rows."""
-    before = (seen_s.get(order[at]) for at in range(position - 1, -1, -1))
-    after = (seen_s.get(order[at]) for at in range(position, len(order)))
+def _span(polls: list[_Poll], position: int) -> tuple[float, float]:
+    """True times of the answers before and after a place between two polls."""
+    before = (polls[at].answered_s for at in range(position - 1, -1, -1))
+    after = (polls[at].answered_s for at in range(position, len(polls)))
     first = next((t_s for t_s in before if t_s is not None), 0.0)
     last = next((t_s for t_s in after if t_s is not None), float("inf"))
     return first, last

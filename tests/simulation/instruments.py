@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 State = Literal["answers", "silent", "disconnected"]
 ANSWER_S = (0.001, 0.05)
 TIMEOUT_S = 0.3
+BURST_SHARE = 0.02
+BURST_ROWS_MAX = 30
+"""Now and then one answer carries several rows, all of one time."""
 LAYOUT = Layout((Channel("level", "f8", unit="mm"), Channel("count", "u8")))
 _MASK = 2**64 - 1
 
@@ -122,23 +125,25 @@ class Wire:
         instrument.requests_s.append(asyncio.get_running_loop().time())
         if instrument.state == "silent":
             await asyncio.sleep(TIMEOUT_S)
-            return Outcome([self._block(request_ns, utc_ns, None)], error=NoAnswer("nothing came"))
+            return Outcome([self._block(request_ns, utc_ns, [None])], error=NoAnswer("nothing came"))
         await asyncio.sleep(instrument.random.uniform(*ANSWER_S))
-        answer = instrument.answer()
-        return Outcome([self._block(request_ns, utc_ns, answer)])
+        burst = instrument.random.random() < BURST_SHARE
+        rows = instrument.random.randint(2, BURST_ROWS_MAX) if burst else 1
+        return Outcome([self._block(request_ns, utc_ns, [instrument.answer() for _ in range(rows)])])
 
-    def _block(self, request_ns: int, request_utc_ns: int, answer: Answer | None) -> Block:
-        response_ns = self._clock.run_ns()
+    def _block(self, request_ns: int, request_utc_ns: int, answers: list[Answer | None]) -> Block:
+        """Make the rows of one exchange: all of one time."""
+        response_ns, rows = self._clock.run_ns(), len(answers)
         middle_ns = (request_ns + response_ns) // 2
-        status = Status.NO_ANSWER if answer is None else Status.GOOD
+        status = [Status.NO_ANSWER if answer is None else Status.GOOD for answer in answers]
         return Block(
             instrument=self._instrument.name, layout=LAYOUT,
-            t_utc_ns=np.array([request_utc_ns + middle_ns - request_ns]), t_run_ns=np.array([middle_ns]),
-            t_request_ns=np.array([request_ns]), t_response_ns=np.array([response_ns]),
-            status=np.full((2, 1), status, np.uint8),
-            f8=np.array([[np.nan if answer is None else answer.level]]),
-            i8=np.empty((0, 1), np.int64),
-            u8=np.array([[0 if answer is None else answer.count]], np.uint64),
+            t_utc_ns=np.full(rows, request_utc_ns + middle_ns - request_ns),
+            t_run_ns=np.full(rows, middle_ns), t_request_ns=np.full(rows, request_ns),
+            t_response_ns=np.full(rows, response_ns), status=np.array([status, status], np.uint8),
+            f8=np.array([[np.nan if answer is None else answer.level for answer in answers]]),
+            i8=np.empty((0, rows), np.int64),
+            u8=np.array([[0 if answer is None else answer.count for answer in answers]], np.uint64),
         )  # fmt: skip
 
 

@@ -247,7 +247,8 @@ class VirtualLink:
         while True:
             getting = asyncio.ensure_future(self._inbox.get())
             try:
-                await asyncio.wait({getting, self._lost}, return_when=asyncio.FIRST_COMPLETED)
+                either: set[asyncio.Future[Any]] = {getting, self._lost}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 if not getting.done():
                     raise LinkLostError(self._lost.result())
                 yield getting.result()
