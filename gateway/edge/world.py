@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from drivers.door import Driver
     from drivers.settings import InstrumentSettings
-    from pipeline.journal import Disk
+    from pipeline.journal.disk import Disk
     from pipeline.records import Clock
 
 

@@ -8,7 +8,7 @@ including, (index + 1) << level; level 0 are the leaf hashes.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     """(level, index) -> 32-byte hash; raises HashGoneError when it is not kept any more."""
 
 HASH_BYTES = 32
+TILE_LEVELS = 8
+"""Nodes whose level is a multiple of this are kept for good: over 256 leaves, over 65,536, and so on."""
+TILE_LEAVES = 1 << TILE_LEVELS
 
 UNKNOWN_LEAF = bytes(32)
 """Stands for the leaf hash of a record whose bytes are lost. No record hashes to it: the root then differs
@@ -33,10 +36,18 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
+class Node(NamedTuple):
+    """The root of a complete subtree: over the leaves from position << level on, (1 << level) of them."""
+
+    level: int
+    position: int
+    digest: bytes
+
+
 class Tree:
     """A tree that only grows; memory is one hash for each bit of its size that is set."""
 
-    __slots__ = ("_roots", "size")
+    __slots__ = ("_roots", "size", "tiles")
 
     def __init__(self, size: int = 0, frontier: Iterable[bytes] = ()) -> None:
         """Start empty, or from the frontier of a tree of `size` leaves."""
@@ -47,22 +58,29 @@ class Tree:
             raise ValueError(
                 f"a tree of {size} leaves has {size.bit_count()} frontier hashes, not {len(self._roots)}"
             )
+        self.tiles: list[Node] | None = None
+        """Nodes on tile levels that were completed since the owner took them; None when nobody wants them."""
 
     @property
     def frontier(self) -> tuple[bytes, ...]:
         """Roots of the complete subtrees, the largest first."""
         return tuple(self._roots)
 
-    def append(self, data: bytes) -> None:
-        """Add a leaf by its bytes."""
-        self.append_hash(leaf_hash(data))
+    def append(self, data: bytes) -> bytes:
+        """Add a leaf by its bytes; returns its hash."""
+        digest = leaf_hash(data)
+        self.append_hash(digest)
+        return digest
 
     def append_hash(self, digest: bytes) -> None:
         """Add a leaf by its 32-byte hash."""
-        ones = self.size
+        ones, level = self.size, 0
         while ones & 1:
             digest = node_hash(self._roots.pop(), digest)
             ones >>= 1
+            level += 1
+            if self.tiles is not None and level % TILE_LEVELS == 0:
+                self.tiles.append(Node(level, self.size >> level, digest))
         self._roots.append(digest)
         self.size += 1
 
@@ -74,6 +92,11 @@ class Tree:
         for left in reversed(self._roots[:-1]):
             digest = node_hash(left, digest)
         return digest
+
+    def aligned(self) -> Tree:
+        """Return the tree over the leaves that fill whole tiles: the largest multiple of 256 in its size."""
+        size = self.size // TILE_LEAVES * TILE_LEAVES
+        return Tree(size, self._roots[: size.bit_count()])
 
     def copy(self) -> Tree:
         """Return a tree that grows on its own."""

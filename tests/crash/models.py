@@ -58,6 +58,7 @@ class ModelDisk:
         self._name_log: list[tuple[Path, Callable[[dict[Path, _File]], object]]] = []
         self.operations_left: int | None = None
         """Cut the power when that many more changes have been made; None: never."""
+        self.room_bytes = 10**12
         self.failures: list[int] = []
         """errno of the next changing operations; 0 lets one pass."""
 
@@ -109,6 +110,16 @@ class ModelDisk:
 
     def close(self, path: Path) -> None:
         pass
+
+    def allocate(self, path: Path, size: int) -> None:
+        file = self._existing(path)
+        self._step()
+        grown = bytes(max(0, size - len(file.data)))
+        file.pending.append((len(file.data), grown))
+        file.data += grown
+
+    def free_bytes(self, directory: Path) -> int:
+        return self.room_bytes
 
     def truncate(self, path: Path, size: int) -> None:
         file = self._existing(path)

@@ -124,7 +124,7 @@ class World:
             case _:
                 done = RangeSet([(0, self.receipted)] if self.receipted >= 0 else [])
                 for segment in list_segments(life.disk, DIRECTORY)[:-1]:
-                    retire_segment(life.disk, life.opened.meta.id, segment, done, life.clock.utc)
+                    retire_segment(life.disk, life.opened.meta.id, segment, done, RangeSet(), life.clock.utc)
 
 
 def run_image(seed: str, key_path: Path) -> int:

@@ -13,7 +13,8 @@ from gateway.edge.world import World
 from gateway.initialise import initialise
 from gateway.persons import Directory
 from gateway.site import load_site
-from pipeline.journal import RealDisk, verify
+from pipeline.journal import verify
+from pipeline.journal.disk import RealDisk
 from pipeline.journal.framing import payload, scan
 from pipeline.journal.segments import list_segments
 from pipeline.records import Record
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.site import LoadedSite
-    from pipeline.journal import Disk
+    from pipeline.journal.disk import Disk
 
 PASSWORD, PIN = "correct horse", "482913"
 ADMINISTRATOR = "p-0003"
