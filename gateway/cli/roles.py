@@ -1,4 +1,4 @@
-"""`run`, `collect`, `web`: the long-running roles."""
+"""`run`, `collect`, `web`, `witness`: the long-running roles."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from gateway.door.socket_server import SocketInUseError
 from gateway.edge.daemon import EdgeDaemon
 from gateway.persons import PersonsError
 from gateway.web import PortInUseError, run_web
+from gateway.witness.run import run_witness
+from gateway.witness.state import WitnessStateError
 from pipeline.archive import ArchiveBusyError, ArchiveError
 from pipeline.journal import ForeignKeyError, JournalBusyError, JournalError, WrongPurposeError
 from pipeline.records import SystemClock
@@ -47,6 +49,8 @@ def _serve(main: Callable[[asyncio.Event], Awaitable[None]], intention: str) -> 
     except (SocketInUseError, PortInUseError, JournalBusyError, ArchiveBusyError) as error:
         fail(Exit.UNAVAILABLE, str(error))
     except (CredentialUnavailableError, PersonsError, WrongPurposeError, ForeignKeyError) as error:
+        fail(Exit.CONFIG, str(error))
+    except WitnessStateError as error:
         fail(Exit.CONFIG, str(error))
     except (JournalError, ArchiveError) as error:
         fail(Exit.IO, str(error))
@@ -106,8 +110,36 @@ def web(config: ConfigOption = DEFAULT_CONFIG) -> None:
     _serve(lambda stop: run_web(site, stop), "starting the pages")
 
 
+def witness(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Cosign what gateways have sealed, after a proof that nothing of it was changed."""
+    site = site_of(config)
+    settings = site.settings.witness
+    if settings is None:
+        fail(Exit.CONFIG, f"{config} has no table [witness]; see docs/roles/witness.md")
+    mqtt, folder = site.settings.mqtt, site.path.parent
+    _serve(
+        lambda stop: run_witness(
+            settings,
+            mqtt=mqtt,
+            state=site.state,
+            clock=SystemClock(),
+            random=random.Random(),  # noqa: S311 - jitter
+            stop=stop,
+            password=None if mqtt.password is None else mqtt.password.resolve_text(folder),
+            ready=_say_witness_ready,
+        ),
+        f"witnessing {len(settings.log)} logs for {settings.operator} at {mqtt.host}:{mqtt.port}",
+    )
+
+
+def _say_witness_ready(key: str) -> None:
+    LOG.info("public key of this witness: %s", key)
+    notify.notify("READY=1", f"STATUS=witnessing, key {key}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command, file in ((run, "gateway"), (collect, "collector"), (web, "gateway")):
+    rows = ((run, "gateway"), (collect, "collector"), (web, "gateway"), (witness, "witness"))
+    for command, file in rows:
         line = f"{command.__name__} -c /etc/yaosu/{file}.toml"
         app.command(rich_help_panel=ROLES, epilog=example(line))(command)

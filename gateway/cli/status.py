@@ -86,8 +86,12 @@ def _find_in_daemon(daemon: Json) -> list[str]:
         found.append(
             f"journal: not writable since {local_time(trouble['since_utc_ns'])} ({trouble['error']})"
         )
+    if daemon["journal"].get("reserve") == "used":
+        found.append("journal: the disk is full, no rows are taken; free space on it")
+    if daemon["journal"].get("damaged"):
+        found.append(f"journal: {daemon['journal']['damaged']} records were found damaged; see: yaosu events")
     if daemon["journal"]["over_limit"]:
-        found.append("journal: larger than [journal] size_max_bytes; records wait for receipts")
+        found.append("journal: larger than [journal] size_max_bytes; the oldest rows are given up")
     publisher = daemon.get("publisher")
     if publisher is None:
         found.append("journal: what was recorded is not durable yet; counters are not shown")

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from drivers.compose import open_drivers
 from gateway import notify
 from gateway.door.actors import Actors
 from gateway.door.app import build_door
@@ -26,21 +24,24 @@ from gateway.edge.recovery import Recovery
 from gateway.edge.rhythm import Rhythm
 from gateway.edge.services import DaemonServices
 from gateway.edge.state import TrustedKeys
+from gateway.edge.trusted_witnesses import TrustedWitnesses
+from gateway.edge.witnessing import Witnessing
+from gateway.edge.world import World
 from gateway.persons import Directory
 from gateway.supervise import Supervisor
 from pipeline.elements import Elements
 from pipeline.intake import Intake
 from pipeline.journal import Journal, JournalFullError
-from pipeline.mqtt import Publisher, Topics
+from pipeline.mqtt import Publisher, Questions, Topics
 from pipeline.qc import QcEngine
 from pipeline.records.envelope import own_source
 from pipeline.records.events import event_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from gateway.site import LoadedSite
-    from pipeline.journal import Disk
+    from pipeline.records import Record
 
 LOG = logging.getLogger(__name__)
 WARM_S = 1.0
@@ -55,14 +56,15 @@ class EdgeDaemon:
 
     Args:
         site: what it is to do.
-        disk: the journal's file system; default the real one.
+        world: what it touches; default the real one.
     """
 
-    def __init__(self, site: LoadedSite, disk: Disk | None = None) -> None:
-        self._disk = disk
+    def __init__(self, site: LoadedSite, world: World | None = None) -> None:
+        self._world = World() if world is None else world
         self._site = site
         self._settings = site.settings
         self._state = site.state
+        self._password: str | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set.
@@ -76,20 +78,24 @@ class EdgeDaemon:
         self._password = None if mqtt_password is None else mqtt_password.resolve_text(folder)
         listener = bind(self._state.socket("door"))
         try:
-            journal = await self._open_journal()
-            try:
-                async with Supervisor(self._record_failure) as supervisor:
-                    await self._assemble(journal, supervisor)
-                    supervisor.start("door", lambda: serve(build_door(self.services), listener))
-                    notify.notify("READY=1", f"STATUS=recording into {self._state.journal}")
-                    await stop.wait()
-                    notify.notify("STOPPING=1")
-                    await self._wind_down(supervisor)
-            finally:
-                await journal.close()
+            await self.record(stop, lambda: serve(build_door(self.services), listener))
         finally:
             listener.close()
             self._state.socket("door").unlink(missing_ok=True)
+
+    async def record(self, stop: asyncio.Event, door: Callable[[], Awaitable[None]]) -> None:
+        """Run every part until `stop` is set; `door` serves the commands."""
+        journal = await self._open_journal()
+        try:
+            async with Supervisor(self._record_failure) as supervisor:
+                await self._assemble(journal, supervisor)
+                supervisor.start("door", door)
+                notify.notify("READY=1", f"STATUS=recording into {self._state.journal}")
+                await stop.wait()
+                notify.notify("STOPPING=1")
+                await self._wind_down(supervisor)
+        finally:
+            await journal.close()
 
     async def _open_journal(self) -> Journal:
         site = self._settings.site
@@ -98,7 +104,9 @@ class EdgeDaemon:
             self._settings.journal,
             purpose=site.purpose,
             origin=f"yaosu/{site.lab}/{site.gateway}",
-            disk=self._disk,
+            disk=self._world.disk,
+            base_clock=self._world.clock,
+            boot_id=self._world.boot_id,
         )
 
     def _record_failure(self, part: str, error: str) -> None:
@@ -120,9 +128,16 @@ class EdgeDaemon:
         await recovery.run(self._site)
         pulse = Pulse(journal, journal.clock)
         self.rhythm = Rhythm(journal, self.recorder, self.intake, self.elements, self.history, pulse)
-        self._drivers = open_drivers(settings.instrument, journal.clock, random.Random())  # noqa: S311 - jitter
+        self._drivers = self._world.drivers(settings.instrument, journal.clock, self._world.random)
         self.acquisition = Acquisition(self._drivers, self.intake, supervisor, pulse)
+        self.witnessing = Witnessing(
+            self.recorder, lambda: self._durable(journal, self.rhythm.latest_checkpoint),
+            journal.consistency_proof,
+            TrustedWitnesses(state.trusted_witnesses, self._keys_damaged).witnesses,
+        )  # fmt: skip
         self.publisher = self._publisher(journal)
+        own = Topics(settings.site.lab, settings.site.gateway)
+        self.publisher.questions = Questions(own.witness, self.witnessing.answer)
         directory = await asyncio.to_thread(Directory, state.persons)
         actors = Actors(
             directory, journal.clock,
@@ -145,11 +160,12 @@ class EdgeDaemon:
             topics=Topics(settings.site.lab, settings.site.gateway),
             source=journal,
             clock=journal.clock,
-            random=random.Random(),  # noqa: S311 - jitter
+            random=self._world.random,
             trusted=TrustedKeys(self._state.trusted_keys, self._keys_damaged).keys,
             status=lambda: {"purpose": settings.site.purpose, "config_sha256": self._site.sha256},
             retained=lambda: self._retained(journal),
             password=self._password,
+            link=self._world.link,
         )
 
     def _keys_damaged(self, error: str) -> None:
@@ -167,9 +183,13 @@ class EdgeDaemon:
         latest = {topics.birth: self.history.latest, topics.checkpoint: self.rhythm.latest_checkpoint}
         return {
             topic: record.data if topic == topics.birth else record.body["note"].encode()
-            for topic, record in latest.items()
-            if record is not None and record.seq <= journal.durable_seq
+            for topic, found in latest.items()
+            if (record := self._durable(journal, found)) is not None
         }
+
+    @staticmethod
+    def _durable(journal: Journal, record: Record | None) -> Record | None:
+        return record if record is not None and record.seq <= journal.durable_seq else None
 
     async def _wind_down(self, supervisor: Supervisor) -> None:
         """Drivers first, then what they left, then the seal, then a short chance for receipts."""
@@ -206,5 +226,6 @@ class EdgeDaemon:
             "readings": self.intake.recorded_readings,
             "rows": self.intake.recorded_rows,
             "publisher": asdict(self.publisher.health),
+            "witnesses": {name: asdict(one) for name, one in self.witnessing.health.items()},
             "kernels": "ready" if self.engine.ready else "warming",
         }

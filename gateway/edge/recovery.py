@@ -62,6 +62,7 @@ class Recovery:
         if first <= elements_seq:
             await self._read(first, elements_seq, forward)
         await self._recorder.replay(elements_seq + 1, forward)
+        self._intake.go_on_from(self._journal.ordinals)
 
     def _restore(self, name: str, version: int, restore: Callable[[bytes], object]) -> int:
         """Take up a snapshot; returns the seq that it covers, -1 without one that can be read.

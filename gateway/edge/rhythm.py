@@ -30,7 +30,8 @@ TICK_BUSY_S = 1.0
 TICK_IDLE_S = 10.0
 CHECKPOINT_S = 5.0
 SNAPSHOT_S = 30.0
-RETIRE_S = 60.0
+UPKEEP_S = 5.0
+VERIFY_S = 1.0
 LAST_S = 10.0
 
 
@@ -56,7 +57,8 @@ class Rhythm:
             "ticks": self._ticks,
             "checkpoints": self._checkpoints,
             "snapshots": self._snapshots,
-            "retirement": self._retirement,
+            "journal upkeep": self._upkeep,
+            "journal verification": self._verification,
             "watchdog": self._watchdog,
         }
         for part, run in parts.items():
@@ -84,11 +86,11 @@ class Rhythm:
             await self._recorder.room()
             self.checkpoint()
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, *, stop: bool = False) -> None:
         """Seal what is durable."""
         if not self._recorder.settled:
             return
-        sealed = self._journal.checkpoint()
+        sealed = self._journal.checkpoint(stop=stop)
         if sealed is not None:
             self.latest_checkpoint = sealed
 
@@ -110,10 +112,15 @@ class Rhythm:
             config_history.NAME, seq, self._history.snapshot(), config_history.VERSION
         )
 
-    async def _retirement(self) -> None:
+    async def _upkeep(self) -> None:
         while True:
-            await asyncio.sleep(RETIRE_S)
-            await self._journal.retire()
+            await asyncio.sleep(UPKEEP_S)
+            await self._journal.upkeep.maintain(self._recorder.append)
+
+    async def _verification(self) -> None:
+        while True:
+            await asyncio.sleep(VERIFY_S)
+            await self._journal.upkeep.verify_some(VERIFY_S)
 
     async def _watchdog(self) -> None:
         period_s = notify.watchdog_period_s()
@@ -135,7 +142,7 @@ class Rhythm:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_S):
                 await self._all_durable()
-                self.checkpoint()
+                self.checkpoint(stop=True)
                 self.snapshot()
                 await self._all_durable()
 

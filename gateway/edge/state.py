@@ -41,6 +41,31 @@ class StateFolder:
         return self.root / "trusted-keys.json"
 
     @property
+    def trusted_witnesses(self) -> Path:
+        """Pinned witness keys with their operators."""
+        return self.root / "trusted-witnesses.json"
+
+    @property
+    def witness_key(self) -> Path:
+        """Signing key of the witness."""
+        return self.root / "witness.key"
+
+    @property
+    def witness_state(self) -> Path:
+        """What the witness has cosigned last, of each log."""
+        return self.root / "witness.json"
+
+    @property
+    def witness_alarms(self) -> Path:
+        """What the witness has refused, with the notes that prove it."""
+        return self.root / "witness-alarms.jsonl"
+
+    @property
+    def dead_letters(self) -> Path:
+        """What no store takes."""
+        return self.root / "dead-letters.jsonl"
+
+    @property
     def archive(self) -> Path:
         """Folder of the collector's archive."""
         return self.root / "archive"

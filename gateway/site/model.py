@@ -10,6 +10,7 @@ from config.model import FilePath, Identifier, Settings
 from dashboard.settings import WebSettings
 from drivers.registry import AnyInstrument
 from gateway.collector.settings import CollectorSettings
+from gateway.witness.settings import WitnessSettings
 from pipeline.elements import ElementsSettings
 from pipeline.journal import JournalSettings
 from pipeline.mqtt import MqttSettings
@@ -47,3 +48,5 @@ class SiteSettings(Settings):
     """Where `yaosu collect` writes and `yaosu web` reads; embedded in the state folder when left out."""
     collector: CollectorSettings = CollectorSettings()
     web: WebSettings = WebSettings()
+    witness: WitnessSettings | None = None
+    """Who `yaosu witness` speaks for, and whose logs it cosigns."""

@@ -135,9 +135,11 @@ class Archive:
     def _open(self) -> None:
         self._disk.make_directory(self._folder)
         self._disk.lock(self._folder / LOCK_NAME)
-        self.health.torn_bytes = self._segments.recover()
         self._index = Index(self._folder / INDEX_NAME)
         through = self._index.through()
+        # A segment is indexed only as far as it was synced.
+        names = self._segments.names()
+        self.health.torn_bytes = self._segments.recover(through.get(names[-1], 0) if names else 0)
         for segment in self._segments.names():
             size = self._segments.size(segment)
             if size < through.get(segment, 0):

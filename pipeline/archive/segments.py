@@ -20,6 +20,7 @@ from pipeline.journal.framing import (
     FILE_HEADER_BYTES,
     FRAME_HEADER_BYTES,
     Damage,
+    Entry,
     file_header,
     frame,
     parse,
@@ -69,6 +70,17 @@ def unpack(payload: bytes | memoryview) -> Content:
     return Content(Origin(lab, gateway), bytes(payload[start:]))
 
 
+def _end_of_promised(entries: list[Entry], damages: list[Damage], synced_to: int, size: int) -> int:
+    """Tell where the torn tail begins: at damage up to the end, or that nothing says to have been synced."""
+    synced = max((entry.durable_seq for entry in entries), default=-1)
+    end = max((entry.end for entry in entries), default=0)
+    torn = [
+        one.offset for one in damages
+        if one.offset >= end or (one.seq > synced and one.offset >= synced_to)
+    ]  # fmt: skip
+    return max(FILE_HEADER_BYTES, min(torn, default=size))
+
+
 class Segments:
     """The segment files of one folder; the last one grows.
 
@@ -109,8 +121,15 @@ class Segments:
             for e in entries
         ], damages
 
-    def recover(self) -> int:
-        """Find where to go on, set a torn tail aside in a file of its own, and return its size in bytes."""
+    def recover(self, synced_to: int = 0) -> int:
+        """Find where to go on, set a torn tail aside in a file of its own, and return its size in bytes.
+
+        Sectors reach the medium in any order, so that whole frames may lie behind a lost one: what is whole
+        of the tail is written again.
+
+        Args:
+            synced_to: bytes of the last segment that are known to have been synced.
+        """
         names = self.names()
         if not names:
             return 0
@@ -122,14 +141,18 @@ class Segments:
             self._next = last + (len(data) if len(data) > FILE_HEADER_BYTES else 0)
             return 0
         entries, damages = scan(data, last)
-        self._next = entries[-1].seq + 1 if entries else last
-        end = entries[-1].end if entries else FILE_HEADER_BYTES
-        torn = len(data) - end if damages else 0
+        end = _end_of_promised(entries, damages, synced_to, len(data))
+        kept = [entry for entry in entries if entry.end <= end]
+        self._next = max([entry.seq + 1 for entry in kept], default=last)
+        torn = len(data) - end
         if torn:
             write_whole(self._disk, self._folder / f"{last:016d}-{end}.torn", data[end:])
             self._disk.truncate(self.path(last), end)
             self._disk.sync(self.path(last))
         self._open, self._end = last, end
+        whole = [unpack(data[e.offset + FRAME_HEADER_BYTES : e.end]) for e in entries if e.offset >= end]
+        if whole:
+            self.append(whole)
         return torn
 
     def append(self, contents: list[Content]) -> list[Place]:

@@ -157,6 +157,8 @@ class Fold:
 
     def _gap(self, record: Record) -> list[Draft]:
         gap = from_body(Gap, record.body)
+        if gap.cause == "shed":
+            return []  # its rows were seen and judged before they were given up
         for task in self._tasks_reading(gap.instrument):
             if observe_gap(task, gap, record.seq):
                 self._touch(task)

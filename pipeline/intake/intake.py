@@ -24,7 +24,7 @@ from pipeline.records.events import event_body, told
 from pipeline.records.frame import decode_flags, decode_frame, encode_flags, encode_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pipeline.intake.state import Sink
     from pipeline.qc import QcEngine, QcResult
@@ -132,10 +132,8 @@ class Intake:
             text = f"{type(error).__name__}: {error}"
             if text != state.qc_error:
                 state.qc_error = text
-                self._tell(
-                    event_body("qc-failed", instrument=block.instrument, n=state.n_next, error=text),
-                    block.instrument,
-                )
+                body = event_body("qc-failed", instrument=block.instrument, n=state.n_next, error=text)
+                self._tell(body, block.instrument)
             return unjudged(block)
         state.qc_error = ""
         return result
@@ -307,7 +305,7 @@ class Intake:
                 state.see_rows(frame.block)
                 state.see_recorded(frame.block, frame.n_first)
                 state.cause = record.seq, 0
-            case "gap":
+            case "gap" if record.body.get("cause") != "shed":  # its rows were judged long ago
                 gap = Gap(**record.body)
                 state = self._of(gap.instrument)
                 if state.gap is None or state.gap.from_run_ns != gap.from_run_ns:
@@ -322,6 +320,11 @@ class Intake:
                 state.cause = state.cause[0], state.cause[1] + 1
             case "event" if record.body.get("code") == "daemon-start":
                 self._vouched = record.body["args"].get("downtime_s") != "unknown"
+
+    def go_on_from(self, ordinals: Mapping[str, int]) -> None:
+        """Give no ordinal again: the journal remembers the next one of rows that are long gone."""
+        for instrument, n_next in ordinals.items():
+            self._of(instrument).go_on_from(n_next)
 
     def known(self) -> set[str]:
         """Instruments that were ever heard of, in this configuration or an earlier one."""

@@ -70,6 +70,11 @@ class InstrumentState:
         """Note rows whose record was appended."""
         self.recorded = n_first + len(block), int(block.t_utc_ns[-1])
 
+    def go_on_from(self, n_next: int) -> None:
+        """Give no ordinal below this one."""
+        if n_next > self.n_next:
+            self.n_next, self.recorded = n_next, (n_next, self.recorded[1])
+
     def see_gap(self, gap: Gap) -> None:
         """Note a gap that has begun or ended."""
         self.gap = None if gap.ended else gap

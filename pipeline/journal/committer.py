@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pipeline.journal.errors import CommitFailedError, JournalFullError
 from pipeline.journal.settings import JournalSettings
+from pipeline.journal.space import FULL_ERRORS, Space
 from pipeline.journal.writer import Writer, Written
 from pipeline.records import Clock, Record
 
@@ -20,6 +21,8 @@ BATCH_BYTES_MAX = 16 * 2**20
 _RETRY_FIRST_S = 0.2
 _RETRY_MAX_S = 5.0
 _DURATIONS_KEPT = 512
+LEDGER_SHARE = 8
+"""The ledger may wait in memory for one part in this many beyond the limit of bulk."""
 
 
 @dataclass(slots=True)
@@ -36,12 +39,13 @@ class Committer:
     """Takes records in order and makes them durable, in batches.
 
     A commit starts at most `commit_delay_ms` after the oldest record that is waiting, or when the commit
-    before it ends. Queue: `uncommitted_bytes_max`; full policy: refuse (JournalFullError). A failed commit is
+    before it ends. Queue: `uncommitted_bytes_max`, for the ledger an eighth more; full policy: refuse
+    (JournalFullError). A failed commit is
     tried again with the same records, for ever, after 0.2 s doubling to 5 s. Thread-safe: no.
     """
 
     def __init__(
-        self, writer: Writer, executor: Executor, settings: JournalSettings, clock: Clock, *,
+        self, writer: Writer, space: Space, executor: Executor, settings: JournalSettings, clock: Clock, *,
         durable_seq: int,
         committed: Callable[[Written], None], report: Callable[..., None],
     ) -> None:  # fmt: skip
@@ -50,6 +54,7 @@ class Committer:
         self.trouble: Trouble | None = None
         self.durations_s: deque[float] = deque(maxlen=_DURATIONS_KEPT)
         self._writer = writer
+        self._space = space
         self._executor = executor
         self._settings = settings
         self._clock = clock
@@ -63,9 +68,19 @@ class Committer:
         self._task = self._loop.create_task(self._run(), name="journal commits")
         self._task.add_done_callback(self._ended)
 
-    def check_room(self, size: int) -> None:
-        """Raise JournalFullError when `size` more bytes cannot wait in memory."""
-        if self.uncommitted_bytes + size > self._settings.uncommitted_bytes_max:
+    def check_room(self, size: int, *, bulk: bool) -> None:
+        """Raise JournalFullError when `size` more bytes cannot wait in memory, or bulk finds the disk full.
+
+        An eighth more is left to the ledger, which must be able to say that bulk found no room; and so is the
+        reserve on a full disk.
+        """
+        if bulk and self._space.reserve == "used":
+            raise JournalFullError(
+                "the disk is full",
+                hint="free space on it; rows that cannot be recorded meanwhile are counted as a gap",
+            )
+        limit = self._settings.uncommitted_bytes_max
+        if self.uncommitted_bytes + size > (limit if bulk else limit + limit // LEDGER_SHARE):
             raise JournalFullError(
                 f"{self.uncommitted_bytes} bytes of records wait for the disk",
                 hint="check the disk; what cannot be recorded meanwhile is counted as a gap",
@@ -90,7 +105,7 @@ class Committer:
 
     def _next_batch(self) -> list[Record]:
         batch: list[Record] = []
-        size, size_max = 0, min(BATCH_BYTES_MAX, self._settings.segment_bytes)
+        size, size_max = 0, min(BATCH_BYTES_MAX, self._settings.file_bytes)
         for _, record in self._waiting:
             size += len(record.data)
             if batch and (size > size_max or len(batch) >= self._settings.segment_records):
@@ -107,6 +122,8 @@ class Committer:
                 written = await self._loop.run_in_executor(self._executor, self._writer.commit, batch)
             except OSError as error:
                 self._failed(error)
+                if error.errno in FULL_ERRORS and await self._use_reserve():
+                    continue
             else:
                 self._succeeded(batch, written, self._loop.time() - began_s)
                 return True
@@ -114,6 +131,14 @@ class Committer:
                 return False
             await self._pause(delay_s)
             delay_s = min(2 * delay_s, _RETRY_MAX_S)
+
+    async def _use_reserve(self) -> bool:
+        """Free the reserve, so that what led to it can be recorded; false when it is gone already."""
+        if self._space.reserve == "used":
+            return False
+        held = await self._loop.run_in_executor(self._executor, self._space.use_reserve)
+        self._report("disk-full", path=self._writer.directory.name)
+        return held
 
     async def _pause(self, delay_s: float) -> None:
         """Sleep, unless closing is asked for."""

@@ -51,6 +51,14 @@ class Disk(Protocol):
         """Cut a file to `size` bytes."""
         ...
 
+    def allocate(self, path: Path, size: int) -> None:
+        """Make a file `size` bytes long, the new ones zeros, with room on the medium for all of them."""
+        ...
+
+    def free_bytes(self, directory: Path) -> int:
+        """Return how much more can be written to the file system of a directory."""
+        ...
+
     def replace(self, source: Path, target: Path) -> None:
         """Rename a file over another one."""
         ...
@@ -144,6 +152,15 @@ class RealDisk:
     def truncate(self, path: Path, size: int) -> None:
         """Cut a file."""
         os.ftruncate(self._descriptor(path), size)
+
+    def allocate(self, path: Path, size: int) -> None:
+        """Call posix_fallocate(3): where the file system cannot reserve, the C library writes zeros."""
+        os.posix_fallocate(self._descriptor(path), 0, size)
+
+    def free_bytes(self, directory: Path) -> int:
+        """Ask statvfs(3) for what an ordinary process may use."""
+        found = os.statvfs(directory)
+        return found.f_bavail * found.f_frsize
 
     def replace(self, source: Path, target: Path) -> None:
         """Rename a file over another one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,12 @@ from pipeline.records.ranges import RangeSet
 
 if TYPE_CHECKING:
     from pipeline.records import Record
+    from pipeline.records.envelope import Body
+
+SHED_CAUSE = "shed"
+"""Cause of the gaps that explain rows which were given up for room."""
+SHED_EVENT = "bulk-shed"
+"""Code of the event that says which records are given up; their gaps come before it."""
 
 
 @dataclass(slots=True)
@@ -33,6 +40,12 @@ class Fold:
     """The last checkpoint record; -1 when there is none."""
     checkpoint_size: int = 0
     """How many leaves it signs."""
+    ordinals: dict[str, int] = field(default_factory=dict)
+    """The ordinal that the next row of each instrument gets."""
+    shed: RangeSet = field(default_factory=RangeSet)
+    """Seqs whose bulk was given up for room, receipts or not."""
+    shedding: set[tuple[str, int]] = field(default_factory=set)
+    """Gaps that were recorded for bulk that is about to be given up: (instrument, from_run_ns)."""
 
     @property
     def next_seq(self) -> int:
@@ -46,34 +59,46 @@ class Fold:
         while self.tree.size < seq:
             self.tree.append_hash(UNKNOWN_LEAF)
 
-    def take(self, record: Record) -> None:
-        """Go forward over one record."""
-        self._take_leaf(record.seq, record.data)
+    def take(self, record: Record) -> bytes:
+        """Go forward over one record; returns its leaf hash."""
+        leaf = self._take_leaf(record.seq, record.data)
         if record.epoch != self.epoch:
             self.stored.last.clear()
         self.epoch, self.boot = record.epoch, record.boot
         self.t_utc_ns, self.t_run_ns = record.t_utc_ns, max(self.t_run_ns, record.t_run_ns)
         self.synchronised = record.clock.synchronised
-        if record.kind == "checkpoint":
-            self.checkpoint_seq, self.checkpoint_size = record.seq, int(record.body["size"])
         claim = claim_of(record)
         if claim is not None:
             self.stored.claim(*claim)
+        with suppress(KeyError, TypeError, ValueError):  # a body of another shape (a newer writer's)
+            self._take_body(record.kind, record.seq, record.body)
+        return leaf
 
-    def _take_leaf(self, seq: int, data: bytes) -> None:
+    def _take_body(self, kind: str, seq: int, body: Body) -> None:
+        match kind:
+            case "data":
+                self.ordinals[str(body["instrument"])] = int(body["n"]) + int(body["rows"])
+            case "checkpoint":
+                self.checkpoint_seq, self.checkpoint_size = seq, int(body["size"])
+            case "gap" if body["cause"] == SHED_CAUSE:
+                self.shedding.add((body["instrument"], body["from_run_ns"]))
+            case "event" if body["code"] == SHED_EVENT:
+                self.shed.update((first, last) for first, last in body["args"]["ranges"])
+                self.shedding.clear()
+            case _:
+                pass
+
+    def _take_leaf(self, seq: int, data: bytes) -> bytes:
         self.skip_to(seq)
-        self.tree.append(data)
+        return self.tree.append(data)
 
-    def take_bytes(self, seq: int, data: bytes) -> str:
-        """Go forward over a record read back; return its kind, "" when only its bytes can be kept."""
+    def take_bytes(self, seq: int, data: bytes) -> tuple[Record | None, bytes]:
+        """Go forward over a record read back; returns it (None: only bytes can be kept) and its leaf hash."""
         try:
             record = decode(data)
-            self.take(record)
-        except (MalformedRecord, KeyError, TypeError, ValueError):
-            if self.tree.size <= seq:
-                self._take_leaf(seq, data)
-            return ""
-        return record.kind
+        except MalformedRecord:
+            return None, self._take_leaf(seq, data)
+        return record, self.take(record)
 
     def copy(self) -> Fold:
         """Return a state that goes on by itself."""
@@ -84,7 +109,7 @@ class Fold:
         return {
             "size": self.tree.size,
             "frontier": list(self.tree.frontier),
-            "stored": self.stored.last,
+            "stored": dict(self.stored.last),
             "holes": [list(pair) for pair in self.holes],
             "epoch": self.epoch,
             "boot": self.boot,
@@ -93,6 +118,9 @@ class Fold:
             "synchronised": self.synchronised,
             "checkpoint_seq": self.checkpoint_seq,
             "checkpoint_size": self.checkpoint_size,
+            "ordinals": dict(self.ordinals),
+            "shed": [list(pair) for pair in self.shed],
+            "shedding": [list(pair) for pair in self.shedding],
         }
 
 
@@ -109,4 +137,7 @@ def unpack(packed: dict[str, Any]) -> Fold:
         synchronised=packed["synchronised"],
         checkpoint_seq=packed["checkpoint_seq"],
         checkpoint_size=packed["checkpoint_size"],
+        ordinals=packed.get("ordinals", {}),
+        shed=RangeSet((first, last) for first, last in packed.get("shed", ())),
+        shedding={(instrument, from_ns) for instrument, from_ns in packed.get("shedding", ())},
     )

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,19 +13,21 @@ from pipeline.journal.committer import Committer
 from pipeline.journal.disk import Disk, RealDisk
 from pipeline.journal.errors import CommitFailedError
 from pipeline.journal.framing import RECORD_BYTES_MAX, Entry
+from pipeline.journal.merkle import Tree, consistency_proof, inclusion_proof
 from pipeline.journal.note import Checkpoint, checked_name, checkpoint_text, sign
 from pipeline.journal.opening import LOCK_NAME, Opened, open_directory
 from pipeline.journal.receipts import RECEIPTS_NAME, Receipts
-from pipeline.journal.retirement import DAY_NS, retire_segment
 from pipeline.journal.segments import Segment
 from pipeline.journal.shelf import Shelf, Tail
 from pipeline.journal.snapshots import Snapshot, SnapshotWriter, load_snapshot
+from pipeline.journal.space import Space
 from pipeline.journal.stamps import StampClock
 from pipeline.journal.start import Downtime, last_difference_ns
-from pipeline.journal.stats import JournalStats, gather
+from pipeline.journal.stats import Facts, JournalStats, Stamps, gather
+from pipeline.journal.upkeep import Parts, Upkeep, unsettled
 from pipeline.journal.writer import Writer, Written
 from pipeline.records.clock import Clock, OffsetClock, SystemClock
-from pipeline.records.envelope import LEDGER_KINDS, Body, By, Purpose, Record, Source, encode
+from pipeline.records.envelope import BULK_KINDS, Body, By, Purpose, Record, Source, encode
 from pipeline.records.ranges import RangeSet
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pipeline.journal.merkle import Tree
+    from pipeline.journal.merkle import Nodes
+    from pipeline.journal.recovery import Recovery
     from pipeline.journal.settings import JournalSettings
 
 LOG = logging.getLogger(__name__)
 _NOTICES_KEPT = 256
 _OWN_CLOCK: frozenset[Source] = frozenset({"live", "simulated"})
 """Sources whose stamps were read from this gateway's clock."""
-_SEGMENTS_LOOKED_AT = 4096
 _SIMULATED: frozenset[Source] = frozenset({"simulated", "replayed"})
 
 
@@ -94,18 +95,34 @@ class Journal:
         self._checkpoint = (fold.checkpoint_seq, fold.checkpoint_size)
         self._notices: deque[Notice] = deque(maxlen=_NOTICES_KEPT)
         self._tail = Tail(settings.tail_bytes)
-        self._shelf = Shelf(disk, self._background, opened.found, self._found_unreadable)
-        self._writer = Writer(disk, directory, self.id, settings, fold, opened.found.open)
-        self._committer = Committer(
-            self._writer, self._writing, settings, self.clock,
-            durable_seq=self.head_seq - 1, committed=self._committed, report=self._report,
+        self._space = Space(disk, directory, settings)
+        self._shelf = Shelf(
+            disk, self._background, opened.found, settings.file_bytes, self._found_unreadable
         )  # fmt: skip
         self.receipts = Receipts(disk, directory / RECEIPTS_NAME, self._background, lambda: self.durable_seq)
         self.receipts.done.update(opened.receipted)
         self._snapshots = SnapshotWriter(disk, directory, self._background, self._wait_through)
-        self._backlog_since: tuple[int, int | None] = (-1, None)
-        self._lookup: asyncio.Task[None] | None = None
+        self._since = Stamps(self._tail.get, lambda seq: self.read(seq, bytes_max=1))
+        self.ordinals: dict[str, int] = dict(fold.ordinals)
+        """The ordinal that the next row of each instrument gets, as of the start; never given twice."""
         self._closed = False
+        self._begin(opened.found)
+
+    def _begin(self, found: Recovery) -> None:
+        """Start what runs as long as the journal is open: commits and upkeep."""
+        disk, directory, settings = self._disk, self._directory, self._settings
+        self._writer = Writer(disk, directory, self.id, settings, found.fold, found.open, self._space)
+        self._committer = Committer(
+            self._writer, self._space, self._writing, settings, self.clock,
+            durable_seq=self.head_seq - 1, committed=self._committed, report=self._report,
+        )  # fmt: skip
+        parts = Parts(
+            disk, directory, self.id, settings, self.clock, self._shelf, self._space, self._background,
+            lambda: self.receipts.done, self.holes, self._report, self._wait_through, self._found_unreadable,
+        )  # fmt: skip
+        self.upkeep = Upkeep(parts, found.unfinished, RangeSet(found.fold.shed), found.fold.shedding)
+        """Retirement, shedding, verification: what the daemon does every few seconds."""
+        self.upkeep.sealed(())
 
     @classmethod
     async def open(
@@ -204,7 +221,7 @@ class Journal:
         )  # fmt: skip
         if len(record.data) > RECORD_BYTES_MAX:
             raise ValueError(f"a record of {len(record.data)} bytes is above the limit of {RECORD_BYTES_MAX}")
-        self._committer.check_room(len(record.data))
+        self._committer.check_room(len(record.data), bulk=kind in BULK_KINDS)
         self.head_seq += 1
         self._tail.add(record)
         self._committer.add(record)
@@ -260,10 +277,6 @@ class Journal:
         recent = self._tail.run(kept[0][0], through, bytes_max)
         return recent or await self._shelf.read(kept[0][0], bytes_max)
 
-    async def read_ledger(self, from_seq: int, *, bytes_max: int) -> list[Record]:
-        """Return durable records of the ledger kinds from `from_seq` on, of retired segments too."""
-        return await self._shelf.read(from_seq, bytes_max, LEDGER_KINDS)
-
     def save_snapshot(self, name: str, seq: int, state: bytes, version: int) -> None:
         """Take a consumer's state after it had taken every record up to `seq`.
 
@@ -278,47 +291,53 @@ class Journal:
         found = load_snapshot(self._disk, self._directory, name, version, self.durable_seq)
         return None if found is None else (found.seq, found.state)
 
-    def checkpoint(self) -> Record | None:
-        """Append a signed checkpoint over all durable records; None when only the last one came since."""
+    def checkpoint(self, *, stop: bool = False) -> Record | None:
+        """Append a signed checkpoint; None when only the last one came since.
+
+        It covers all durable records; or, where their number has passed a multiple of 256 since the last one,
+        that many: between such sizes consistency can be proven for ever. So it can between clean stops, and
+        the last one before a stop (`stop`) covers everything.
+        """
         seq, size = self._checkpoint
         grown = self._tree.size - size
         if grown == 0 or (grown == 1 and seq == size) or seq >= self._tree.size:
             return None
-        root = self._tree.root()
-        note = sign(checkpoint_text(Checkpoint(self.origin, self._tree.size, root)), self.origin, self.key)
-        body: Body = {"note": note, "size": self._tree.size, "root": root}
+        aligned = self._tree.aligned()
+        tree = aligned if aligned.size > size and not stop else self._tree
+        root = tree.root()
+        note = sign(checkpoint_text(Checkpoint(self.origin, tree.size, root)), self.origin, self.key)
+        body: Body = {"note": note, "size": tree.size, "root": root}
+        if stop:
+            body["stop"] = True
         record = self.append("checkpoint", body, source=self._own_source)
-        self._checkpoint = (record.seq, self._tree.size)
+        self._checkpoint = (record.seq, tree.size)
         return record
 
     @property
     def _own_source(self) -> Source:
         return "live" if self.purpose == "production" else "simulated"
 
-    async def retire(self, now_utc_ns: int | None = None, *, segments_max: int = 64) -> int:
-        """Let go of the bulk of segments that are receipted and older than `keep_days`. Returns how many."""
-        now_utc_ns = self.clock.utc_ns() if now_utc_ns is None else now_utc_ns
-        limit_ns = now_utc_ns - int(self._settings.keep_days * DAY_NS)
-        retired = 0
-        done, oldest = RangeSet(self.receipts.done), self._shelf.segments[:_SEGMENTS_LOOKED_AT]
-        for segment in [one for one in oldest if self._receipted(one)][:segments_max]:
-            try:
-                ledger = await asyncio.get_running_loop().run_in_executor(
-                    self._background, retire_segment, self._disk, self.id, segment, done, limit_ns
-                )
-            except OSError as error:
-                LOG.warning("%s was not retired, trying again later: %s", segment.path.name, error)
-                break
-            if ledger is None:
-                break  # the later ones are younger
-            self._shelf.retired(segment, ledger)
-            retired += 1
-        return retired
+    async def consistency_proof(self, old_size: int, size: int) -> list[bytes]:
+        """Prove that the tree of `size` records begins with that of `old_size`; RFC 6962, section 2.1.2.
 
-    def _receipted(self, segment: Segment) -> bool:
-        last = self._shelf.last_seq(segment)
-        missing = self.receipts.done.missing(segment.first_seq, last)
-        return all(self.holes.covers(*pair) for pair in missing)
+        Raises:
+            ValueError: there are not so many durable records.
+            HashGoneError: the old tree ends inside a tile of records that are gone; see `merkle`.
+            OSError: a hash cannot be read.
+        """
+        return await self._prove(consistency_proof, old_size, size)
+
+    async def inclusion_proof(self, seq: int, size: int) -> list[bytes]:
+        """Prove that a record is in the tree of `size` records; raises as `consistency_proof` does."""
+        return await self._prove(inclusion_proof, seq, size)
+
+    async def _prove(
+        self, make: Callable[[Nodes, int, int], list[bytes]], first: int, size: int
+    ) -> list[bytes]:
+        if size > self._tree.size:
+            raise ValueError(f"{size} records are not durable yet")
+        hashes = self._shelf.hashes(self._directory, self._tree.size)
+        return await asyncio.get_running_loop().run_in_executor(self._background, make, hashes, first, size)
 
     def take_notices(self) -> list[Notice]:
         """Return what happened since the last call and belongs into events."""
@@ -336,40 +355,24 @@ class Journal:
     def _committed(self, written: Written) -> None:
         records = (self._tail.get(entry.seq) for entry in written.entries)
         self._shelf.take(written, [record.kind for record in records if record is not None])
+        if written.sealed:
+            self.upkeep.sealed(written.sealed)
         self._tail.trim(written.durable_seq)
         self._tree = written.tree
 
     def stats(self) -> JournalStats:
         """Return the journal's figures; cheap enough for every second."""
-        settled = RangeSet([*self.receipts.done, *self.holes]) if len(self.holes) else self.receipts.done
-        missing = settled.missing(0, self.durable_seq) if self.durable_seq >= 0 else []
-        return gather(
-            self._shelf,
-            self._committer,
-            self._settings,
-            missing=missing,
+        missing = unsettled(self.receipts.done, (self.holes, self.upkeep.shed), self.durable_seq)
+        facts = Facts(
             head_seq=self.head_seq,
-            since_utc_ns=self._since(missing[0][0]) if missing else None,
+            since_utc_ns=self._since.of(missing[0][0]) if missing and not self._closed else None,
             epoch=self.epoch,
             boot=self.boot,
             holes=len(self.holes),
         )
-
-    def _since(self, seq: int) -> int | None:
-        """Stamp of a record; looked up in the background when it is no longer in memory."""
-        if self._backlog_since[0] != seq:
-            record = self._tail.get(seq)
-            if record is not None:
-                self._backlog_since = (seq, record.t_utc_ns)
-            elif (self._lookup is None or self._lookup.done()) and not self._closed:
-                self._lookup = asyncio.get_running_loop().create_task(
-                    self._look_up(seq), name="journal backlog"
-                )
-        return self._backlog_since[1] if self._backlog_since[0] == seq else None
-
-    async def _look_up(self, seq: int) -> None:
-        records = await self.read(seq, bytes_max=1)
-        self._backlog_since = (seq, records[0].t_utc_ns if records else None)
+        return gather(
+            self._shelf, self._committer, self._settings, self._space, self.upkeep.scrub, missing, facts
+        )
 
     async def close(self) -> None:
         """Commit everything, write receipts and snapshots, let go of the directory.
@@ -384,10 +387,8 @@ class Journal:
             whole = await self._committer.close()
             await self.receipts.close()
             await self._snapshots.close(written=whole)
-            if self._lookup is not None:
-                self._lookup.cancel()
-                with suppress(asyncio.CancelledError):
-                    await self._lookup
+            await self._since.close()
+            await self.upkeep.close()
         finally:
             for executor in (self._writing, self._background):
                 executor.shutdown(wait=True)

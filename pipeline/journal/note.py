@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _ED25519 = b"\x01"
 _DASH = "\u2014 "
+_KEY_HASH_BYTES = 4
+_SIGNATURES_MAX = 100
+"""As many as the reference implementation takes (golang.org/x/mod/sumdb/note)."""
 
 
 class MalformedNote(ValueError):  # noqa: N818 - a noun that says what it is
@@ -59,23 +62,37 @@ def verify(note: str, name: str, public: bytes) -> str:
     Raises:
         MalformedNote: no note, or not signed by this key.
     """
-    text, separator, signatures = note.rpartition("\n\n")
-    if not separator or not signatures.endswith("\n"):
+    text, signatures = split_note(note)
+    ours = [one for signer, one in signatures if signer == name and one[:4] == key_hash(name, public)]
+    if not ours:
+        raise MalformedNote(f"the note is not signed by {name}")
+    if not verify_signature(public, ours[0][4:], text.encode()):
+        raise MalformedNote(f"the signature of {name} is not valid")
+    return text
+
+
+def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """Split a note into text and signatures (key name, key hash and signature), none of them checked.
+
+    Raises:
+        MalformedNote: no note, or more than 100 signatures.
+    """
+    text, separator, lines = note.rpartition("\n\n")
+    if not separator or not lines.endswith("\n"):
         raise MalformedNote("the note has no signature")
-    for line in signatures.removesuffix("\n").split("\n"):
-        if not line.startswith(_DASH):
-            raise MalformedNote("the note has a malformed signature line")
+    signatures: list[tuple[str, bytes]] = []
+    for line in lines.removesuffix("\n").split("\n"):
         signer, _, encoded = line.removeprefix(_DASH).partition(" ")
         try:
             signature = base64.b64decode(encoded, validate=True)
         except binascii.Error as error:
             raise MalformedNote("the note has a malformed signature line") from error
-        if signer != name or signature[:4] != key_hash(name, public):
-            continue
-        if not verify_signature(public, signature[4:], f"{text}\n".encode()):
-            raise MalformedNote(f"the signature of {name} is not valid")
-        return f"{text}\n"
-    raise MalformedNote(f"the note is not signed by {name}")
+        if not line.startswith(_DASH) or not signer or len(signature) <= _KEY_HASH_BYTES:
+            raise MalformedNote("the note has a malformed signature line")
+        signatures.append((signer, signature))
+    if len(signatures) > _SIGNATURES_MAX:
+        raise MalformedNote(f"the note has {len(signatures)} signatures, more than {_SIGNATURES_MAX}")
+    return f"{text}\n", signatures
 
 
 def checkpoint_text(checkpoint: Checkpoint) -> str:

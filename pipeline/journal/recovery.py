@@ -17,10 +17,12 @@ from pipeline.journal.framing import (
     read_file_header,
     scan,
 )
+from pipeline.journal.sealing import finish_segment
 from pipeline.journal.segments import (
     LEDGER_DIRECTORY,
     QUARANTINE_DIRECTORY,
     Index,
+    Sealed,
     Segment,
     list_segments,
     read_fold,
@@ -62,12 +64,16 @@ class Recovery:
     """Sealed, by first seq."""
     ledger: list[Segment] = field(default_factory=list)
     """Ledger files of segments that were retired."""
+    ledger_bytes: int = 0
+    """Size of all ledger files."""
     open: OpenSegment | None = None
     fold: Fold = field(default_factory=Fold)
     quarantined: list[Quarantined] = field(default_factory=list)
     """What this start found for the first time."""
+    unfinished: list[Sealed] = field(default_factory=list)
+    """Sealed segments whose index could not be written."""
     torn_bytes: int = 0
-    """Length of the tail that was cut: bytes that had never been promised."""
+    """Length of the tail that was cut: bytes that had never been promised, without zeros allocated ahead."""
 
 
 def recover(disk: Disk, directory: Path, journal: bytes, durable_floor: int) -> Recovery:
@@ -88,13 +94,16 @@ def recover(disk: Disk, directory: Path, journal: bytes, durable_floor: int) -> 
     found = Recovery()
     mains = list_segments(disk, directory)
     firsts = {segment.first_seq for segment in mains}
-    found.ledger = [s for s in list_segments(disk, directory / LEDGER_DIRECTORY) if s.first_seq not in firsts]
+    ledgers = list_segments(disk, directory / LEDGER_DIRECTORY)
+    found.ledger_bytes = sum(one.size for one in ledgers)
+    found.ledger = [one for one in ledgers if one.first_seq not in firsts]
     everything = sorted([*mains, *found.ledger], key=lambda segment: segment.first_seq)
     start = _last_known(disk, directory, everything, journal, found)
+    found.fold.tree.tiles = []
     found.segments = [segment for segment in everything[:start] if segment.first_seq in firsts]
     for position in range(start, len(everything)):
         following = everything[position + 1].first_seq if position + 1 < len(everything) else None
-        _read_back(disk, everything[position], following, durable_floor, found)
+        _read_back(disk, journal, everything[position], following, durable_floor, found)
     found.fold.skip_to(durable_floor + 1)
     return found
 
@@ -132,13 +141,13 @@ def _remove(disk: Disk, path: Path) -> None:
 
 
 def _read_back(
-    disk: Disk, segment: Segment, following: int | None, durable_floor: int, found: Recovery
+    disk: Disk, journal: bytes, segment: Segment, following: int | None, durable_floor: int, found: Recovery
 ) -> None:  # fmt: skip
     """Scan a segment without an index, and either seal it anew or leave it open as the last one."""
     data = read_damaged(disk, segment.path)
     header = read_file_header(data)
     retired = segment in found.ledger
-    entries, damages = scan(data, segment.first_seq)
+    entries, damages = _without_allocated(data, *scan(data, segment.first_seq))
     promised = max((entry.durable_seq for entry in entries), default=-1)
     if following is None:
         promised = max(promised, durable_floor)
@@ -155,13 +164,25 @@ def _read_back(
     index = _take(data, entries, found.fold)
     if retired:
         with suppress(OSError):
-            write_index(disk, segment, index, found.fold)
+            write_index(disk, segment, index, found.fold.pack())
     elif following is not None:
         end = max([entry.end for entry in entries] + [damage.end for damage in damages], default=0)
-        _seal(disk, segment, index, end, found)
+        _seal(disk, journal, segment, index, end, found)
     else:
         found.fold.skip_to(promised + 1 if damages else 0)
-        _leave_open(disk, segment, data, cut, index, found)
+        end = max([FILE_HEADER_BYTES, *(one.end for one in entries), *(one.end for one in damages)])
+        _leave_open(disk, segment, data[: end if cut is None else None], cut, index, found)
+
+
+def _without_allocated(
+    data: bytes, entries: list[Entry], damages: list[Damage]
+) -> tuple[list[Entry], list[Damage]]:
+    """Tell zeros that were allocated ahead from bytes that are damaged: they end the file."""
+    if damages and damages[-1].end == len(data):
+        last = damages[-1]
+        used = last.offset + len(data[last.offset :].rstrip(b"\0"))
+        damages = [*damages[:-1], last._replace(end=used)]
+    return entries, damages
 
 
 def _settle(
@@ -181,24 +202,29 @@ def _settle(
 def _take(data: bytes, entries: list[Entry], fold: Fold) -> Index:
     index = Index()
     for entry in entries:
-        index.add(entry, fold.take_bytes(entry.seq, payload(data, entry)))
-        if len(index.entries) == 1:
-            index.t_utc_first_ns = fold.t_utc_ns
+        record, leaf = fold.take_bytes(entry.seq, payload(data, entry))
+        if record is None:
+            index.add(entry, "", leaf)
+        else:
+            index.add_record(entry, record, leaf)
     return index
 
 
-def _seal(disk: Disk, segment: Segment, index: Index, end: int, found: Recovery) -> None:
+def _seal(
+    disk: Disk, journal: bytes, segment: Segment, index: Index, end: int, found: Recovery
+) -> None:  # fmt: skip
     """Give a segment its index; records after `end` were never promised here and lie in the next segment."""
     if not index.entries:
         _remove(disk, segment.path)
         return
-    with suppress(OSError):  # without an index the segment is read whole again at the next start
-        if end < segment.size:
-            disk.truncate(segment.path, end)
-            disk.sync(segment.path)
-            disk.close(segment.path)
-            segment = Segment(segment.path, segment.first_seq, end)
-        write_index(disk, segment, index, found.fold)
+    segment = Segment(segment.path, segment.first_seq, end)
+    tiles, found.fold.tree.tiles = found.fold.tree.tiles or [], []
+    sealed = Sealed(segment, index, found.fold.pack(), tiles)
+    try:
+        finish_segment(disk, journal, sealed)
+    except OSError as error:
+        LOG.warning("%s is finished later: %s", segment.path.name, error)
+        found.unfinished.append(sealed)
     found.segments.append(segment)
 
 
@@ -207,14 +233,14 @@ def _leave_open(
 ) -> None:  # fmt: skip
     _remove(disk, segment.index_path)  # one that does not fit would mislead as soon as the sizes agreed
     end = len(data) if cut is None else cut
-    if cut is not None:
-        found.torn_bytes = len(data) - cut
+    found.torn_bytes = 0 if cut is None else len(data[cut:].rstrip(b"\0"))
+    if cut is not None and found.torn_bytes:
         _keep_torn(disk, segment, data, cut)
     if not index.entries:
         _remove(disk, segment.path)
         return
     try:
-        if cut is not None:
+        if cut is not None and found.torn_bytes:
             disk.truncate(segment.path, cut)
             disk.sync(segment.path)
     except OSError as error:
@@ -227,10 +253,9 @@ def _leave_open(
 
 def _keep_torn(disk: Disk, segment: Segment, data: bytes, cut: int) -> None:
     """Keep the last torn tail that was not only zeros: it says more than its length, should anybody ask."""
-    tail = data[cut:]
-    if tail.strip(b"\0"):
-        with suppress(OSError):
-            write_whole(disk, segment.path.parent / QUARANTINE_DIRECTORY / "last-torn-tail.bin", tail)
+    with suppress(OSError):
+        tail = data[cut:].rstrip(b"\0")
+        write_whole(disk, segment.path.parent / QUARANTINE_DIRECTORY / "last-torn-tail.bin", tail)
 
 
 def _set_aside(disk: Disk, segment: Segment, data: bytes, damage: Damage, found: Recovery) -> None:

@@ -15,7 +15,11 @@ from pipeline.journal.fold import Fold
 from pipeline.journal.framing import Entry, seal, unseal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from pipeline.journal.merkle import Node
+    from pipeline.records import Record
 
 LEDGER_DIRECTORY = "ledger"
 QUARANTINE_DIRECTORY = "quarantine"
@@ -40,16 +44,45 @@ class Segment:
 
 @dataclass(slots=True)
 class Index:
-    """Where each record of a segment lies, what kind it is, and what the journal knew after the last one."""
+    """Where each record of a segment lies, its kind and leaf hash, and what is worth knowing of all."""
 
     entries: list[Entry] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
+    leaves: bytearray = field(default_factory=bytearray)
+    """32 bytes a record."""
     t_utc_first_ns: int = 0
+    flagged: int = 0
+    """`data` records with a flag other than pass."""
+    stops: list[int] = field(default_factory=list)
+    """Tree sizes that were signed at clean stops."""
 
-    def add(self, entry: Entry, kind: str) -> None:
-        """Add the next record."""
+    def add(self, entry: Entry, kind: str, leaf: bytes) -> None:
+        """Add the next record by what is known without its body."""
         self.entries.append(entry)
         self.kinds.append(kind)
+        self.leaves += leaf
+
+    def add_record(self, entry: Entry, record: Record, leaf: bytes) -> None:
+        """Add the next record."""
+        self.add(entry, record.kind, leaf)
+        if len(self.entries) == 1:
+            self.t_utc_first_ns = record.t_utc_ns
+        if record.kind == "data":
+            self.flagged += record.body.get("flag") is not None
+        elif record.kind == "checkpoint" and record.body.get("stop"):
+            self.stops.append(record.body["size"])
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A segment that takes no more records, with all that is to be written about it."""
+
+    segment: Segment
+    index: Index
+    after: dict[str, Any]
+    """`Fold.pack` after its last record."""
+    tiles: Sequence[Node]
+    """Nodes of the Merkle tree that it completed."""
 
 
 def segment_name(first_seq: int) -> str:
@@ -76,8 +109,8 @@ def _numbers(data: bytes) -> list[int]:
     return numbers
 
 
-def write_index(disk: Disk, segment: Segment, index: Index, fold: Fold) -> None:
-    """Write the index of a sealed segment."""
+def write_index(disk: Disk, segment: Segment, index: Index, after: dict[str, Any]) -> None:
+    """Write the index of a sealed segment; `after` is `Fold.pack` after its last record."""
     names = sorted(set(index.kinds))
     codes = {name: code for code, name in enumerate(names)}
     content = {
@@ -88,8 +121,11 @@ def write_index(disk: Disk, segment: Segment, index: Index, fold: Fold) -> None:
         "ends": _column([entry.end for entry in index.entries]),
         "kinds": names,
         "codes": np.array([codes[kind] for kind in index.kinds], dtype="<u2").tobytes(),
+        "leaves": bytes(index.leaves),
         "t_utc_first_ns": index.t_utc_first_ns,
-        "after": fold.pack(),
+        "flagged": index.flagged,
+        "stops": index.stops,
+        "after": after,
     }
     write_whole(disk, segment.index_path, seal(_INDEX_MAGIC, msgpack.packb(content)))
 
@@ -103,7 +139,11 @@ def read_index(disk: Disk, segment: Segment) -> tuple[Index, Fold] | None:
     entries = [Entry(*numbers) for numbers in zip(*columns, strict=True)]
     names = content["kinds"]
     kinds = [names[code] for code in np.frombuffer(content["codes"], dtype="<u2").tolist()]
-    return Index(entries, kinds, content["t_utc_first_ns"]), folding.unpack(content["after"])
+    index = Index(
+        entries, kinds, bytearray(content["leaves"]), content["t_utc_first_ns"], content["flagged"],
+        content["stops"],
+    )  # fmt: skip
+    return index, folding.unpack(content["after"])
 
 
 def read_fold(disk: Disk, segment: Segment) -> Fold | None:
@@ -122,4 +162,5 @@ def _read_content(disk: Disk, segment: Segment) -> dict[str, Any] | None:
     if data is None:
         return None
     content: dict[str, Any] = msgpack.unpackb(data)
-    return content if content["bytes"] == segment.size else None
+    # An index of an older program has no leaf hashes: it is made anew, as when there is none.
+    return content if content["bytes"] == segment.size and "leaves" in content else None

@@ -27,7 +27,8 @@ class JournalSettings(Settings):
     """Bulk records (data, flags) stay at least this long after they were written, receipted or not."""
 
     size_max_bytes: Annotated[int, Field(ge=MIB)] = 20 * 1024 * MIB
-    """Size of the journal above which it reports that it is over its limit."""
+    """Size of the journal above which bulk goes before its time: first what is receipted, the oldest first;
+    then what is not, the oldest without a remark of the rules first. The ledger stays."""
 
     uncommitted_bytes_max: Annotated[int, Field(ge=MIB, le=1024 * MIB)] = 64 * MIB
     """Records that wait in memory for the disk; beyond it an append is refused."""
@@ -37,3 +38,11 @@ class JournalSettings(Settings):
 
     slow_commit_ms: Annotated[int, Field(ge=1, le=60_000)] = 200
     """A commit that takes longer is reported."""
+
+    verify_bytes_per_s: Annotated[int, Field(ge=0, le=1024 * MIB)] = 4 * MIB
+    """Speed at which sealed segments are read again in the background to find bytes that rot; 0 for never."""
+
+    @property
+    def file_bytes(self) -> int:
+        """Size that segment files have: a small journal consists of several all the same."""
+        return min(self.segment_bytes, max(64 * 1024, self.size_max_bytes // 8))

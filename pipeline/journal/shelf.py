@@ -8,10 +8,13 @@ from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
+from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.journal.disk import Disk, read_damaged
 from pipeline.journal.framing import Entry, parse, payload, scan
+from pipeline.journal.hashes import KeptHashes
+from pipeline.journal.merkle import HASH_BYTES, leaf_hash
 from pipeline.journal.recovery import OpenSegment, Recovery, set_aside
 from pipeline.journal.segments import Index, Segment, read_index
 from pipeline.journal.writer import Written
@@ -74,17 +77,21 @@ class Shelf:
     """
 
     def __init__(
-        self, disk: Disk, executor: Executor, recovery: Recovery, unreadable: Callable[[Segment, Entry], None]
+        self, disk: Disk, executor: Executor, recovery: Recovery, file_bytes: int,
+        unreadable: Callable[[Segment, Entry], None],
     ) -> None:  # fmt: skip
+        self._file_bytes = file_bytes
         self.segments = recovery.segments
         """Sealed, by first seq."""
         self.ledger = recovery.ledger
         """Of retired segments, by first seq."""
+        self._ledger_bytes = recovery.ledger_bytes
+        self._read_first = -1
         self.open: OpenSegment | None = recovery.open and OpenSegment(
             recovery.open.path,
             recovery.open.first_seq,
             recovery.open.size,
-            Index(list(recovery.open.index.entries), list(recovery.open.index.kinds)),
+            _part(recovery.open.index, recovery.open.first_seq),
         )
         self._disk = disk
         self._executor = executor
@@ -93,16 +100,17 @@ class Shelf:
 
     def take(self, written: Written, kinds: list[str]) -> None:
         """Note what a commit wrote."""
-        self.segments.extend(written.sealed)
+        self.segments.extend(sealed.segment for sealed in written.sealed)
         if self.open is None or self.open.path != written.path:
             self.open = OpenSegment(written.path, written.first_seq, 0, Index())
-        for entry, kind in zip(written.entries, kinds, strict=True):
-            self.open.index.add(entry, kind)
+        for entry, kind, leaf in zip(written.entries, kinds, written.leaves, strict=True):
+            self.open.index.add(entry, kind, leaf)
         self.open.size = written.entries[-1].end
 
-    async def read(self, seq: int, bytes_max: int, kinds: frozenset[str] | None = None) -> list[Record]:
-        """Return durable records from `seq` on, of these kinds, from the first file that has any."""
+    async def read(self, seq: int, bytes_max: int) -> list[Record]:
+        """Return durable records from `seq` on, from the first file that has any."""
         loop = asyncio.get_running_loop()
+        self._read_first = seq
         while True:
             plan = self._next_file(seq)
             if plan is None:
@@ -110,7 +118,7 @@ class Shelf:
             segment, index, following = plan
             try:
                 piece, last = await loop.run_in_executor(
-                    self._executor, self._read_file, segment, index, seq, bytes_max, kinds
+                    self._executor, self._read_file, segment, index, seq, bytes_max
                 )
             except FileNotFoundError:
                 if segment in self.segments or segment in self.ledger:
@@ -127,6 +135,17 @@ class Shelf:
             else:
                 return []
 
+    def copied(self, ledger: Segment) -> None:
+        """Note a ledger file beside its segment."""
+        self._ledger_bytes += ledger.size
+
+    def in_use(self, segment: Segment) -> bool:
+        """Whether somebody who reads forward is in this segment, or has just left it."""
+        ends = self.last_seq(segment)
+        position = bisect_right(self.segments, segment.first_seq, key=lambda one: one.first_seq)
+        following = self.segments[position : position + 1]
+        return segment.first_seq <= self._read_first <= (self.last_seq(following[0]) if following else ends)
+
     def retired(self, segment: Segment, ledger: Segment) -> None:
         """Note that a ledger file has taken a segment's place."""
         self.segments.remove(segment)
@@ -142,6 +161,11 @@ class Shelf:
             later.append(self.open.first_seq)
         return min(later) - 1 if later else segment.first_seq
 
+    def hashes(self, directory: Path, size: int) -> KeptHashes:
+        """Return the tree's hashes as they are kept now, for use in another thread."""
+        opened = None if self.open is None else (self.open.first_seq, _part(self.open.index, 0))
+        return KeptHashes(self._disk, directory, list(self.segments), opened, size)
+
     def oldest_seq(self, head_seq: int) -> int:
         """First seq whose bulk is here; `head_seq` when there is none."""
         if self.segments:
@@ -149,9 +173,9 @@ class Shelf:
         return self.open.first_seq if self.open is not None else head_seq
 
     def size(self) -> int:
-        """Bytes of all files."""
-        opened = self.open.size if self.open is not None else 0
-        return opened + sum(one.size for one in self.segments) + sum(one.size for one in self.ledger)
+        """Bytes of all segment and ledger files, what is allocated of the open one included."""
+        opened = max(self.open.size, self._file_bytes) if self.open is not None else 0
+        return opened + sum(one.size for one in self.segments) + self._ledger_bytes
 
     def _next_file(self, seq: int) -> tuple[Segment, Index | None, int | None] | None:
         """Choose the first file that may have records from `seq` on, and say where the next begins."""
@@ -174,7 +198,7 @@ class Shelf:
         return None
 
     def _read_file(
-        self, segment: Segment, index: Index | None, seq: int, bytes_max: int, kinds: frozenset[str] | None
+        self, segment: Segment, index: Index | None, seq: int, bytes_max: int
     ) -> tuple[Piece, int | None]:  # fmt: skip
         """Read from one file, in the executor; with the last seq, or None when the file has no more."""
         if index is None:
@@ -184,8 +208,6 @@ class Shelf:
         size, last = 0, None
         for position in range(start, len(index.entries)):
             entry = index.entries[position]
-            if kinds is not None and index.kinds[position] not in kinds:
-                continue
             size += entry.end - entry.offset
             if wanted and size > bytes_max:
                 last = wanted[-1].seq
@@ -232,20 +254,19 @@ def load_index(disk: Disk, segment: Segment) -> Index:
     data = read_damaged(disk, segment.path)
     index = Index()
     for entry in scan(data, segment.first_seq)[0]:
+        content = payload(data, entry)
         try:
-            record = decode(payload(data, entry))
+            index.add_record(entry, decode(content), leaf_hash(content))
         except MalformedRecord:
-            index.add(entry, "")
-            continue
-        index.add(entry, record.kind)
-        index.t_utc_first_ns = index.t_utc_first_ns or record.t_utc_ns
+            index.add(entry, "", leaf_hash(content))
     return index
 
 
 def _part(index: Index, seq: int) -> Index:
     """Copy an index that still grows, from a seq on, for use in another thread."""
     start = bisect_left(index.entries, seq, key=lambda entry: entry.seq)
-    return Index(index.entries[start:], index.kinds[start:])
+    leaves = index.leaves[start * HASH_BYTES :]
+    return Index(index.entries[start:], index.kinds[start:], leaves)
 
 
 def _runs(entries: list[Entry]) -> list[list[Entry]]:

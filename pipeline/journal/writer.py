@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.journal.framing import FILE_HEADER_BYTES, Entry, file_header, frame, parse
 from pipeline.journal.merkle import Tree
 from pipeline.journal.recovery import OpenSegment
-from pipeline.journal.segments import Index, Segment, segment_name, write_index
+from pipeline.journal.segments import Index, Sealed, Segment, segment_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
     from pipeline.journal.disk import Disk
     from pipeline.journal.fold import Fold
     from pipeline.journal.settings import JournalSettings
+    from pipeline.journal.space import Space
     from pipeline.records import Record
-
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -35,8 +33,10 @@ class Written:
     """The segment file that took the records."""
     first_seq: int
     entries: list[Entry]
-    sealed: list[Segment] = field(default_factory=list)
-    """Segments that were sealed on the way."""
+    leaves: list[bytes]
+    """32-byte leaf hash of each."""
+    sealed: list[Sealed] = field(default_factory=list)
+    """Segments that were sealed on the way: still to be finished."""
 
 
 class Writer:
@@ -49,19 +49,22 @@ class Writer:
     Thread-safe: no; one call at a time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the journal's own parts
         self, disk: Disk, directory: Path, journal: bytes, settings: JournalSettings, fold: Fold,
-        opened: OpenSegment | None,
+        opened: OpenSegment | None, space: Space | None = None,
     ) -> None:  # fmt: skip
         """Go on in the segment that recovery left open, if any."""
         self._disk = disk
-        self._directory = directory
+        self.directory = directory
         self._journal = journal
         self._settings = settings
         self._fold = fold
         self._open = opened
+        self._space = space
         self._suspect = False
-        self._sealed: list[Segment] = []
+        self._sealed: list[Sealed] = []
+        if fold.tree.tiles is None:
+            fold.tree.tiles = []
 
     def commit(self, batch: Sequence[Record]) -> Written:
         """Write and sync a batch. Returns when it is durable.
@@ -75,7 +78,7 @@ class Writer:
         size = sum(map(len, frames))
         self._make_room(size)
         target = self._open or OpenSegment(
-            self._directory / segment_name(batch[0].seq), batch[0].seq, FILE_HEADER_BYTES, Index()
+            self.directory / segment_name(batch[0].seq), batch[0].seq, FILE_HEADER_BYTES, Index()
         )
         entries = _lay_out(frames, target.size)
         try:
@@ -88,59 +91,53 @@ class Writer:
             raise
         self._open = target
         target.size += size
-        self._account(batch, entries, target)
+        leaves = [self._fold.take(record) for record in batch]
+        for entry, record, leaf in zip(entries, batch, leaves, strict=True):
+            target.index.add_record(entry, record, leaf)
         sealed, self._sealed = self._sealed, []
         through = self._fold.next_seq - 1
-        return Written(through, self._fold.tree.copy(), target.path, target.first_seq, entries, sealed)
+        return Written(
+            through, self._fold.tree.copy(), target.path, target.first_seq, entries, leaves, sealed
+        )  # fmt: skip
 
     def _make_room(self, size: int) -> None:
         """Seal the open segment when it is suspect, or when `size` more bytes or any record are too much."""
         opened = self._open
         if opened is None:
             return
-        full = opened.size + size > self._settings.segment_bytes
+        full = opened.size + size > self._settings.file_bytes
         if not (self._suspect or full or len(opened.index.entries) >= self._settings.segment_records):
             return
-        if self._suspect:
-            with suppress(OSError):
-                self._disk.truncate(opened.path, opened.size)
-                self._disk.sync(opened.path)
-        self._sealed.append(self._seal(opened))
-
-    def _seal(self, opened: OpenSegment) -> Segment:
-        """End a segment: write its index, take no more."""
+        with suppress(OSError):  # a failed write is told by the next one; here it only lets go of the file
+            self._disk.close(opened.path)
         segment = Segment(opened.path, opened.first_seq, opened.size)
-        self._disk.close(opened.path)
+        tiles, self._fold.tree.tiles = self._fold.tree.tiles or [], []
+        self._sealed.append(Sealed(segment, opened.index, self._fold.pack(), tiles))
         self._open, self._suspect = None, False
-        try:
-            write_index(self._disk, segment, opened.index, self._fold)
-        except OSError as error:
-            LOG.warning("no index for %s, the next start reads it whole: %s", segment.path.name, error)
-        return segment
 
     def _write(self, target: OpenSegment, data: bytes) -> None:
         fresh = target.size == FILE_HEADER_BYTES
         if fresh:
-            self._disk.create(target.path)
+            if self._space is None or not self._space.claim(target.path):
+                self._disk.create(target.path)
             data, offset = file_header(self._journal, target.first_seq) + data, 0
         else:
             offset = target.size
         self._disk.write_at(target.path, offset, data)
         self._disk.sync(target.path)
         if fresh:
-            self._disk.sync_directory(self._directory)
-
-    def _account(self, batch: Sequence[Record], entries: list[Entry], target: OpenSegment) -> None:
-        for record, entry in zip(batch, entries, strict=True):
-            target.index.add(entry, record.kind)
-            self._fold.take(record)
-        if target.index.t_utc_first_ns == 0:
-            target.index.t_utc_first_ns = batch[0].t_utc_ns
+            self._disk.sync_directory(self.directory)
 
     def close(self) -> None:
-        """Close the open file; it stays the open segment of the next start."""
-        if self._open is not None:
-            self._disk.close(self._open.path)
+        """Close the open file, cut to what is in it; it stays the open segment of the next start."""
+        opened = self._open
+        if opened is None:
+            return
+        with suppress(OSError):  # zeros at its end are no harm
+            if self._disk.size(opened.path) > opened.size:
+                self._disk.truncate(opened.path, opened.size)
+                self._disk.sync(opened.path)
+        self._disk.close(opened.path)
 
 
 def _lay_out(frames: list[bytes], offset: int) -> list[Entry]:

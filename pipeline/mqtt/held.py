@@ -17,6 +17,10 @@ class Delivery:
     topic: str
     payload: bytes
     done: Callable[[], None]
+    reply_to: str = ""
+    """Topic at which its sender waits for an answer (MQTT 5 response topic)."""
+    correlation: bytes = b""
+    """What the answer must carry, so that its sender knows to what it belongs."""
 
 
 class Held:

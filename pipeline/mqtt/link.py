@@ -128,7 +128,10 @@ class Link:
         if ended.done() and not ended.cancelled():
             ended.exception()  # else the loop complains that nobody has asked
 
-    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    async def publish(
+        self, topic: str, payload: bytes, *, retain: bool = False, reply_to: str = "",
+        correlation: bytes = b"",
+    ) -> bool:  # fmt: skip
         """Publish at QoS 1 and wait for the acknowledgement. Returns False when nobody subscribes.
 
         Raises:
@@ -139,7 +142,8 @@ class Link:
         size = len(topic.encode()) + len(payload) + _HEADER_BYTES
         if size > self._packet_bytes_max:
             raise PublishTooLargeError(f"{topic}: {size} bytes, the broker takes {self._packet_bytes_max}")
-        info = self._paho.publish(topic, payload, qos=1, retain=retain)
+        properties = _request_properties(reply_to, correlation) if reply_to or correlation else None
+        info = self._paho.publish(topic, payload, qos=1, retain=retain, properties=properties)
         if info.rc:
             raise LinkLostError(f"not connected (paho says {info.rc})")
         waiting = self._acknowledged[info.mid] = asyncio.get_running_loop().create_future()
@@ -171,6 +175,18 @@ class Link:
         try:
             async for message in self._client.messages:
                 done = partial(self.held.done, message.mid)
-                yield Delivery(str(message.topic), bytes(message.payload or b""), done)
+                reply_to = str(getattr(message.properties, "ResponseTopic", ""))
+                correlation = bytes(getattr(message.properties, "CorrelationData", b""))
+                yield Delivery(str(message.topic), bytes(message.payload or b""), done, reply_to, correlation)
         except aiomqtt.MqttError as error:
             raise LinkLostError(str(error)) from error
+
+
+def _request_properties(reply_to: str, correlation: bytes) -> Properties:
+    """Properties of a request, or of its answer (MQTT 5 section 4.10)."""
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if reply_to:
+        properties.ResponseTopic = reply_to
+    if correlation:
+        properties.CorrelationData = correlation
+    return properties

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from pipeline.mqtt.filling import Source
+    from pipeline.mqtt.questions import Questions
     from pipeline.mqtt.settings import MqttSettings
     from pipeline.mqtt.topics import Topics
     from pipeline.records import Clock
@@ -73,12 +74,14 @@ class Publisher:
         trusted: pinned collector keys, id to 32 public bytes; asked at each receipt.
         status: JSON-able content of the retained status, without its `state`.
         retained: topic to payload of what is retained besides the status; asked once a second.
+        link: makes a connection; called as `Link` is.
     """
 
     def __init__(
         self, *, settings: MqttSettings, topics: Topics, source: Source, clock: Clock, random: Random,
         trusted: Callable[[], Mapping[str, bytes]], status: Callable[[], dict[str, Any]],
         retained: Callable[[], Mapping[str, bytes]], password: str | None = None,
+        link: Callable[..., Link] = Link,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._topics = topics
@@ -89,6 +92,9 @@ class Publisher:
         self._status = status
         self._retained = retained
         self._password = password
+        self._make_link = link
+        self.questions: Questions | None = None
+        """What others may ask this gateway; set before `run`."""
         self._topic_of = _Topics(topics)
         self._wake = asyncio.Event()
         self.health = PublisherHealth()
@@ -102,7 +108,8 @@ class Publisher:
 
     def _link(self) -> Link:
         will = (self._topics.status, self._status_payload("offline"))
-        return Link(self._settings, f"yaosu-{self._topics.lab}-{self._topics.gateway}", will, self._password)
+        name = f"yaosu-{self._topics.lab}-{self._topics.gateway}"
+        return self._make_link(self._settings, name, will, self._password)
 
     def _status_payload(self, state: str) -> bytes:
         return orjson.dumps({"state": state, **self._status()})
@@ -114,12 +121,16 @@ class Publisher:
     async def _work(self, link: Link) -> None:
         self._start_over()
         await link.subscribe(self._topics.receipt)
+        if self.questions is not None:
+            await self.questions.subscribe(link)
         try:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(self._take_receipts(link))
                 parts.create_task(self._publish_retained(link))
                 parts.create_task(self._wake_on_append())
                 parts.create_task(self._pump(link))
+                if self.questions is not None:
+                    parts.create_task(self.questions.run(link))
         except asyncio.CancelledError:
             await self._say_goodbye(link)
             raise
@@ -133,15 +144,17 @@ class Publisher:
 
     async def _take_receipts(self, link: Link) -> None:
         async for delivery in link.deliveries():
+            if self.questions is not None and delivery.topic == self.questions.topic:
+                self.questions.offer(delivery)
+                delivery.done()
+                continue
             try:
                 receipt = open_receipt(delivery.payload, self._trusted())
             except (
                 ValueError,
                 OSError,
             ) as error:  # of a receipt (ReceiptError), or of the file of pinned keys
-                self.health.receipts_refused += 1
-                self.health.receipt_error = str(error)
-                LOG.warning("receipt refused: %s", error)
+                self._refuse_receipt(str(error))
             else:
                 if receipt.journal == self._source.id:
                     self.health.receipts += 1
@@ -151,6 +164,13 @@ class Publisher:
                     self._outbox.receipted(self._stored, self._clock.run_ns())
                     self._wake.set()
             delivery.done()
+
+    def _refuse_receipt(self, error: str) -> None:
+        """Count it, and tell of it when it is news: a collector sends one every few seconds."""
+        if error != self.health.receipt_error:
+            LOG.warning("receipt refused: %s", error)
+        self.health.receipts_refused += 1
+        self.health.receipt_error = error
 
     def _plausible(self, ranges: Iterable[Range]) -> list[Range]:
         """Leave out what was never published: nobody can have stored it."""

@@ -42,6 +42,15 @@ class Topics:
         """To the gateway: what is durably stored."""
         return f"{self.base}/receipt"
 
+    @property
+    def witness(self) -> str:
+        """To the gateway: a witness asks for a proof, and brings its cosignature."""
+        return f"{self.base}/witness"
+
+    def witness_reply(self, key: str) -> str:
+        """To a witness, by the id of its key: proof and checkpoint."""
+        return f"{self.witness}/{key}"
+
     def record(self, kind: str, instrument: str | None) -> str:
         """Records of one kind, of one instrument where they belong to one that a topic can name."""
         nameable = instrument and not set(instrument) & _RESERVED

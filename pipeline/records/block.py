@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 Kind = Literal["f8", "i8", "u8", "text"]
 """Column types: float64, int64 (also enumeration codes and bits), uint64, text."""
 
-GapCause = Literal["late", "back-off", "line-busy", "disconnected", "service-state", "daemon-down"]
+GapCause = Literal["late", "back-off", "line-busy", "disconnected", "service-state", "daemon-down", "shed"]
+"""Why no poll was sent; `shed`: rows that were given up for room, counted by the journal when they went."""
 Severity = Literal["info", "warning", "alarm"]
 
 Column: TypeAlias = "NDArray[np.float64] | NDArray[np.int64] | NDArray[np.uint64] | tuple[str | None, ...]"

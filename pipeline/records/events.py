@@ -112,6 +112,25 @@ CATALOGUE: dict[str, EventKind] = {
     "storage-recovered": EventKind(
         "warning", "The journal is written again after {seconds} s", "记录写盘中断 {seconds} 秒后恢复"
     ),
+    "disk-full": EventKind(
+        "alarm",
+        "The disk is full: no more rows are taken until there is room; free space on {path}",
+        "磁盘已满：腾出空间前不再接收数据行；请清理 {path}",
+    ),
+    "disk-room": EventKind(
+        "warning", "The disk has room again, the reserve is kept anew", "磁盘空间已恢复，重新保留备用空间"
+    ),
+    "journal-filling": EventKind(
+        "warning",
+        "The journal has reached {percent} % of its limit of {limit} bytes; beyond it the oldest rows go",
+        "记录已达上限 {limit} 字节的 {percent}%；超过后将舍弃最早的数据行",
+    ),
+    "bulk-shed": EventKind(
+        "alarm",
+        "Given up for room: {rows} rows in {records} records that no collector has stored, seq {first_seq} "
+        "to {last_seq}",
+        "因空间不足舍弃采集端尚未保存的 {rows} 行数据（{records} 条记录，序号 {first_seq} 至 {last_seq}）",
+    ),
     "part-failed": EventKind(
         "alarm", "{part} failed and was started again: {error}", "{part} 故障，已重新启动：{error}"
     ),

@@ -202,6 +202,14 @@ def last_stored_ns(body: Body) -> int | None:
     return int(times.max()) if len(times) else None
 
 
+def span(body: Body) -> tuple[int, tuple[int, int], tuple[int, int]]:
+    """Rows of a `data` body and (first, last) of their gateway time and UTC, without decoding the rest."""
+    run_ns, utc_ns = _unpack_times(body["t_run"]), _unpack_times(body["t_utc"])
+    if not len(run_ns):
+        return 0, (0, 0), (0, 0)
+    return len(run_ns), (int(run_ns[0]), int(run_ns[-1])), (int(utc_ns[0]), int(utc_ns[-1]))
+
+
 def encode_flags(flags: FlagSet) -> Body:
     """Encode a flag set as the body of a `flags` record."""
     return {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.door.client import DoorClient
 from gateway.edge.daemon import EdgeDaemon
-from pipeline.journal import RealDisk
+from pipeline.journal.disk import RealDisk
 from pipeline.qc import QcEngine
 from pipeline.qc.memory import WARMING_BIT
 from pipeline.records import Flag

@@ -1,14 +1,17 @@
 """A disk that forgets and tears what was not synced, and a clock that is set by hand."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 from pipeline.records.clock import ClockState
 
 SECTOR_BYTES = 512
+STYLES = ("none", "all", "prefix", "sectors", "torn")
+"""What of the unsynced writes of a file reaches the medium."""
 
 
 class PowerCut(BaseException):
@@ -37,12 +40,64 @@ class ManualClock:
         self.run += ns
 
 
+class Write(NamedTuple):
+    """Bytes written since the last sync."""
+
+    offset: int
+    data: bytes
+
+
+class Resize(NamedTuple):
+    """A new size since the last sync: cut, or grown by zeros."""
+
+    size: int
+
+
+@dataclass
+class _Content:
+    """Bytes of a file; what was allocated and never written is not held."""
+
+    data: bytearray = field(default_factory=bytearray)
+    size: int = 0
+
+    def write(self, offset: int, data: bytes) -> None:
+        if len(self.data) < offset:
+            self.data.extend(bytes(offset - len(self.data)))
+        self.data[offset : offset + len(data)] = data
+        self.size = max(self.size, len(self.data))
+
+    def resize(self, size: int) -> None:
+        del self.data[size:]
+        self.size = size
+
+    def apply(self, change: Write | Resize) -> None:
+        if isinstance(change, Write):
+            self.write(*change)
+        else:
+            self.resize(change.size)
+
+    def read(self, offset: int, count: int | None) -> bytes:
+        end = self.size if count is None else min(self.size, offset + count)
+        return bytes(self.data[offset:end]).ljust(max(0, end - offset), b"\0")
+
+    def copy(self) -> "_Content":
+        return _Content(bytearray(self.data), self.size)
+
+
 @dataclass
 class _File:
-    durable: bytes = b""
-    data: bytearray = field(default_factory=bytearray)
-    pending: list[tuple[int, bytes | None]] = field(default_factory=list)
-    """(offset, bytes) of a write, (size, None) of a truncation, since the last sync."""
+    durable: _Content = field(default_factory=_Content)
+    now: _Content = field(default_factory=_Content)
+    pending: list[Write | Resize] = field(default_factory=list)
+
+    def change(self, change: Write | Resize) -> None:
+        self.pending.append(change)
+        self.now.apply(change)
+
+    def sync(self) -> None:
+        for change in self.pending:
+            self.durable.apply(change)
+        self.pending = []
 
 
 class ModelDisk:
@@ -58,6 +113,7 @@ class ModelDisk:
         self._name_log: list[tuple[Path, Callable[[dict[Path, _File]], object]]] = []
         self.operations_left: int | None = None
         """Cut the power when that many more changes have been made; None: never."""
+        self.room_bytes = 10**12
         self.failures: list[int] = []
         """errno of the next changing operations; 0 lets one pass."""
 
@@ -85,11 +141,10 @@ class ModelDisk:
         return sorted(path.name for path in self.files if path.parent == directory)
 
     def size(self, path: Path) -> int:
-        return len(self.files[path].data) if path in self.files else -1
+        return self.files[path].now.size if path in self.files else -1
 
     def read(self, path: Path, offset: int = 0, count: int | None = None) -> bytes:
-        data = self._existing(path).data
-        return bytes(data[offset:] if count is None else data[offset : offset + count])
+        return self._existing(path).now.read(offset, count)
 
     def create(self, path: Path) -> None:
         self._step()
@@ -97,23 +152,27 @@ class ModelDisk:
         self._rename_log(path.parent, lambda names: names.__setitem__(path, file))
 
     def write_at(self, path: Path, offset: int, data: bytes) -> None:
-        file = self._existing(path)
-        file.pending.append((offset, bytes(data)))
-        _write(file.data, offset, data)
+        self._existing(path).change(Write(offset, bytes(data)))
         self._step()
 
     def sync(self, path: Path) -> None:
         self._step()
-        file = self._existing(path)
-        file.durable, file.pending = bytes(file.data), []
+        self._existing(path).sync()
 
     def close(self, path: Path) -> None:
         pass
 
-    def truncate(self, path: Path, size: int) -> None:
+    def allocate(self, path: Path, size: int) -> None:
         file = self._existing(path)
-        file.pending.append((size, None))
-        del file.data[size:]
+        if size > file.now.size:
+            file.change(Resize(size))
+        self._step()
+
+    def free_bytes(self, directory: Path) -> int:
+        return self.room_bytes
+
+    def truncate(self, path: Path, size: int) -> None:
+        self._existing(path).change(Resize(size))
         self._step()
 
     def replace(self, source: Path, target: Path) -> None:
@@ -140,9 +199,8 @@ class ModelDisk:
 
     def flip(self, path: Path, offset: int, bit: int = 0) -> None:
         """Rot one bit of the medium."""
-        file = self.files[path]
-        file.data[offset] ^= 1 << bit
-        file.durable = bytes(file.data)
+        for content in (self.files[path].now, self.files[path].durable):
+            content.data[offset] ^= 1 << bit
 
     def after_power_cut(self, random: Random) -> "ModelDisk":
         """Return one of the disks that a power cut now could leave."""
@@ -156,50 +214,50 @@ class ModelDisk:
             if kept[directory] > 0:
                 kept[directory] -= 1
                 change(names)
-        style = random.choice(["none", "all", "prefix", "sectors", "torn"])
+        order = random.choice(["one", "each"])
+        style = random.choice(STYLES)
         for path, file in names.items():
-            data = _after_crash(file, style, random)
-            survivor.files[path] = _File(bytes(data), data)
+            if order == "each":  # the device writes the files' sectors back in an order of its own
+                style = random.choice(STYLES)
+            content = _after_crash(file, style, random)
+            survivor.files[path] = _File(content, content.copy())
         survivor._durable_names = dict(survivor.files)
         return survivor
 
 
-def _write(target: bytearray, offset: int, data: bytes) -> None:
-    if len(target) < offset:
-        target.extend(bytes(offset - len(target)))
-    target[offset : offset + len(data)] = data
-
-
-def _sectors(offset: int, data: bytes) -> list[tuple[int, bytes]]:
-    pieces = []
+def _sectors(offset: int, data: bytes) -> Iterator[tuple[int, bytes]]:
     position = 0
     while position < len(data):
         room = SECTOR_BYTES - (offset + position) % SECTOR_BYTES
-        pieces.append((offset + position, data[position : position + room]))
+        yield offset + position, data[position : position + room]
         position += room
-    return pieces
 
 
-def _after_crash(file: _File, style: str, random: Random) -> bytearray:
-    data = bytearray(file.durable)
-    if style == "none":
-        return data
+def _after_crash(file: _File, style: str, random: Random) -> _Content:
+    content = file.durable.copy()
+    if style == "none" or not file.pending:
+        return content
     share = random.random()
     cut = random.randint(0, len(file.pending))
-    for number, (offset, piece) in enumerate(file.pending):
-        if piece is None:
-            if random.random() < 0.5:
-                del data[offset:]
-            continue
+    for number, change in enumerate(file.pending):
         if style == "prefix" and number >= cut:
             break
-        for at, sector in _sectors(offset, piece):
-            if style in {"all", "prefix"} or random.random() < share:
-                _write(data, at, sector)
-            elif style == "torn":
-                _write(data, at, sector[: random.randint(0, len(sector))])
-            elif random.random() < 0.5:  # the size reached the medium, the bytes did not
-                _write(
-                    data, at, bytes(len(sector)) if at >= len(data) else bytes(data[at : at + len(sector)])
-                )
-    return data
+        if style in {"all", "prefix"}:
+            content.apply(change)
+        elif isinstance(change, Resize):
+            if random.random() < 0.5:
+                content.resize(change.size)
+        else:
+            _write_some(content, change, share, torn=style == "torn", random=random)
+    return content
+
+
+def _write_some(content: _Content, change: Write, share: float, *, torn: bool, random: Random) -> None:
+    """Write each sector for itself: whole, torn, as zeros of which only the size arrived, or not at all."""
+    for at, sector in _sectors(*change):
+        if random.random() < share:
+            content.write(at, sector)
+        elif torn:
+            content.write(at, sector[: random.randint(0, len(sector))])
+        elif random.random() < 0.5 and at >= content.size:
+            content.resize(at + len(sector))

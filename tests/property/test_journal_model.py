@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from pipeline.journal import Journal, JournalSettings
 from pipeline.journal.offline import verify
+from pipeline.journal.readonly import JournalReader
 from pipeline.records import Record
+from pipeline.records.envelope import LEDGER_KINDS
 from tests.crash.models import ManualClock, ModelDisk
 
 STEPS = ("append", "burst", "wait", "read", "restart", "cut", "receipt", "snapshot", "checkpoint", "retire")
@@ -100,7 +102,7 @@ class Model:
 
     async def retire(self) -> None:
         self.clock.advance(10**9)
-        if await self.journal.retire():
+        if await self.journal.upkeep.retire():
             self.retired_bulk = True
 
     async def restart(self) -> None:
@@ -122,9 +124,7 @@ class Model:
 
     async def ledger(self) -> None:
         """Every ledger record is there at the end, retired or not."""
-        found: list[Record] = []
-        while more := await self.journal.read_ledger(found[-1].seq + 1 if found else 0, bytes_max=1500):
-            found += more
+        found = list(JournalReader(Path("/journal"), disk=self.disk).after(-1, LEDGER_KINDS))
         assert found == [
             record for record in self.records[: self.journal.durable_seq + 1] if record.kind != "data"
         ]  # fmt: skip

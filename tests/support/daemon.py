@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from gateway.door.client import DoorClient
 from gateway.edge.daemon import EdgeDaemon
+from gateway.edge.world import World
 from gateway.initialise import initialise
 from gateway.persons import Directory
 from gateway.site import load_site
-from pipeline.journal import RealDisk, verify
+from pipeline.journal import verify
+from pipeline.journal.disk import RealDisk
 from pipeline.journal.framing import payload, scan
 from pipeline.journal.segments import list_segments
 from pipeline.records import Record
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.site import LoadedSite
-    from pipeline.journal import Disk
+    from pipeline.journal.disk import Disk
 
 PASSWORD, PIN = "correct horse", "482913"
 ADMINISTRATOR = "p-0003"
@@ -91,7 +93,7 @@ async def running(folder: Path, disk: Disk | None = None) -> AsyncIterator[Loade
         for person in OPERATORS:
             await asyncio.to_thread(directory.add, person, person, ("operator",), PASSWORD, PIN)
         stop = asyncio.Event()
-        daemon = asyncio.create_task(EdgeDaemon(site, disk).run(stop))
+        daemon = asyncio.create_task(EdgeDaemon(site, World(disk=disk)).run(stop))
         try:
             async with DoorClient(site.state.socket("door")) as door:
                 await until(lambda: rows(door), "the instrument has given rows")

@@ -183,3 +183,24 @@ async def test_a_failed_sync_stores_nothing_and_the_next_call_does(tmp_path: Pat
     archive = await reopened(archive, tmp_path)
     assert [await archive.verify(), await archive.journals()] == [[], {JOURNAL: 3}]
     await archive.close()
+
+
+async def test_whole_frames_behind_a_lost_one_are_kept_and_leave_no_hole(tmp_path: Path) -> None:
+    archive = await Archive.open(tmp_path, WRITER)
+    await archive.append(items([make_record(0)]))
+    await archive.append(items([make_record(seq) for seq in range(1, 4)]))
+    places = [archive._require_index().find(JOURNAL, seq) for seq in (1, 2)]
+    await archive.close()
+    for index in files(tmp_path, "index*"):
+        index.unlink()  # so that nothing says that the second batch was synced
+    (segment,) = files(tmp_path, "*.segment")
+    data = bytearray(segment.read_bytes())
+    ((_, offset, end),) = places[0].values()
+    data[offset:end] = bytes(end - offset)
+    segment.write_bytes(data)
+    archive = await Archive.open(tmp_path, WRITER)
+    assert archive.health.torn_bytes
+    assert not archive.health.damaged
+    assert not await archive.verify()
+    assert [len(await archive.read(JOURNAL, seq)) for seq in range(4)] == [1, 0, 1, 1]
+    await archive.close()

@@ -96,7 +96,7 @@ async def test_what_comes_during_a_commit_goes_into_the_next_one(tmp_path: Path)
     await journal.close()
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("code", [errno.EIO, errno.EROFS, errno.ENOSPC])
 async def test_a_failing_disk_is_told_and_the_records_are_written_when_it_works(
     tmp_path: Path, code: int
 ) -> None:
@@ -119,7 +119,12 @@ async def test_a_failing_disk_is_told_and_the_records_are_written_when_it_works(
     await beyond
     await journal.wait_durable(2)
     assert journal.stats().trouble is None
-    assert [notice.code for notice in journal.take_notices()] == ["storage-trouble", "storage-recovered"]
+    told = {
+        errno.EIO: ["storage-trouble", "storage-recovered"],
+        errno.EROFS: ["storage-trouble", "storage-recovered"],
+        errno.ENOSPC: ["storage-trouble", "disk-full", "storage-recovered", "disk-room"],
+    }
+    assert [notice.code for notice in journal.take_notices()] == told[code]
     assert [record.body["n"] for record in await journal.read(0, bytes_max=10**6)] == [0, 1, 2]
     await journal.close()
     again = await bench.open(tmp_path)

@@ -15,6 +15,8 @@ from pipeline.journal import (
 )
 from pipeline.journal.note import read_checkpoint
 from pipeline.journal.note import verify as verify_note
+from pipeline.journal.readonly import JournalReader
+from pipeline.records.envelope import LEDGER_KINDS
 from tests.crash.models import ManualClock
 from tests.unit.journal.journals import SMALL, Opener, fill, read_all
 
@@ -143,8 +145,8 @@ async def test_the_backlog_says_since_when(open_journal: Opener, clock: ManualCl
     journal.receipts.acknowledge([(0, 9)])
     await journal.receipts.close()
     assert journal.stats().backlog_since_utc_ns is None
-    assert journal._lookup is not None
-    await journal._lookup
+    assert journal._since._lookup is not None
+    await journal._since._lookup
     assert journal.stats().backlog_since_utc_ns == records[10].t_utc_ns
     assert journal.stats().backlog_bytes > 20 * 3000
 
@@ -155,13 +157,13 @@ async def test_retirement_waits_for_receipts_and_age_and_keeps_the_ledger(
     journal = await open_journal(SMALL)
     records = await fill(journal, 120)
     journal.checkpoint()
-    assert await journal.retire() == 0
+    assert await journal.upkeep.retire() == 0
     clock.advance(2 * 86_400 * 10**9)
-    assert await journal.retire() == 0, "without receipts nothing may go"
+    assert await journal.upkeep.retire() == 0, "without receipts nothing may go"
     journal.receipts.acknowledge([(0, 60)])
     await journal.receipts.close()
     before = journal.stats()
-    assert await journal.retire() > 0
+    assert await journal.upkeep.retire() > 0
     after = journal.stats()
     assert after.oldest_seq <= 61
     assert after.bytes < before.bytes
@@ -169,8 +171,8 @@ async def test_retirement_waits_for_receipts_and_age_and_keeps_the_ledger(
     gone = [record for record in records if record not in found]
     assert gone
     assert all(record.kind == "data" and record.seq < after.oldest_seq for record in gone)
-    ledger = await journal.read_ledger(0, bytes_max=10**6)
-    assert ledger[0] == records[0]
+    ledger = JournalReader(tmp_path / "journal").after(-1, LEDGER_KINDS)
+    assert next(ledger) == records[0]
     await journal.close()
     result = verify(tmp_path / "journal")
     assert result.sound, result.problems
@@ -190,7 +192,7 @@ async def test_retirement_cut_short_after_the_copy_leaves_the_segment_in_charge(
     segment = journal._shelf.segments[0]
     kept = {path: path.read_bytes() for path in (segment.path, segment.index_path)}
     clock.advance(2 * 86_400 * 10**9)
-    assert await journal.retire() > 0
+    assert await journal.upkeep.retire() > 0
     await journal.close()
     for path, data in kept.items():
         path.write_bytes(data)
@@ -198,7 +200,7 @@ async def test_retirement_cut_short_after_the_copy_leaves_the_segment_in_charge(
     found = await read_all(again)
     assert [record.seq for record in found if record.seq <= 10] == list(range(11))
     assert found[0] == records[0]
-    assert await again.retire() == 1
+    assert await again.upkeep.retire() == 1
 
 
 async def test_a_snapshot_survives_and_a_damaged_newest_falls_back(

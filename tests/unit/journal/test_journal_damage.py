@@ -3,7 +3,8 @@
 import errno
 from pathlib import Path
 
-from pipeline.journal import RealDisk, stat, verify
+from pipeline.journal import stat, verify
+from pipeline.journal.disk import RealDisk
 from pipeline.journal.framing import file_header, frame, scan
 from tests.unit.journal.journals import SMALL, Opener, fill, read_all
 
@@ -101,7 +102,7 @@ async def test_a_torn_tail_is_cut_and_a_foreign_segment_set_aside(
     await journal.close()
     directory = tmp_path / "journal"
     segment = directory / "00000000000000000000.seg"
-    segment.write_bytes(segment.read_bytes() + b"torn" + bytes(100))
+    segment.write_bytes(segment.read_bytes() + b"torn" + bytes(99) + b"!" + bytes(500))
     (directory / "00000000000000000500.seg").write_bytes(file_header(bytes(range(16)), 500) + bytes(10))
     again = await open_journal()
     assert again.recovery.torn_bytes == 104

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.journal import RealDisk
+from pipeline.journal.disk import RealDisk
 from pipeline.journal.readonly import JournalReader
 from pipeline.records import Record
 from tests.crash.models import ManualClock
@@ -22,6 +22,7 @@ def numbers(records: list[Record], kind: str) -> list[int]:
 async def test_every_record_is_found_while_the_journal_is_open(open_journal: Opener, tmp_path: Path) -> None:
     journal = await open_journal(SMALL)
     records = await fill(journal, 80)
+    await journal.upkeep.finish()
     assert journal.stats().segments > 2
     before = contents(tmp_path / "journal")
     reader = JournalReader(tmp_path / "journal")
@@ -49,7 +50,7 @@ async def test_retired_data_are_gone_and_the_ledger_stays(
     journal.receipts.acknowledge([(0, records[-1].seq)])
     await journal.receipts.close()
     clock.advance(3 * 86_400 * 10**9)
-    assert await journal.retire() > 0
+    assert await journal.upkeep.retire() > 0
     for reader in (listed_before, JournalReader(tmp_path / "journal")):
         assert reader.record(records[1].seq) is None
         assert reader.record(records[0].seq) == records[0]

@@ -1,6 +1,8 @@
-"""Signed notes against the known example of the format, and what must not verify.
+"""Signed notes against the vectors of golang.org/x/mod/sumdb/note, and what must not verify.
 
-The example was written down from memory; that its signature verifies says that it was written down right.
+The keys, the text, both signatures and the malformed notes are those of `TestSign` and `TestOpen` in
+`sumdb/note/note_test.go` of github.com/golang/mod at commit 02c991387e35f9e4c0a9b7ce137717055f8d716d
+(BSD-3-Clause), the package from which C2SP's signed-note format comes.
 """
 
 import base64
@@ -21,8 +23,13 @@ from pipeline.journal.note import (
 )
 from pipeline.records.signing import SigningKey
 
-# The example in the documentation of golang.org/x/mod/sumdb/note, from which the C2SP format comes.
 EXAMPLE_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+EXAMPLE_PRIVATE_KEY = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
+OTHER_KEY = "EnochRoot+af0cfe78+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop"
+OTHER_SIGNATURE = (
+    "\u2014 EnochRoot rwz+eBzmZa0SO3NbfRGzPCpDckykFXSdeX+MNtCOXm2/5n2tiOHp+vAF1aGrQ5ovTG01oOTGwnWLox33WWd1"
+    "RvMc+QQ=\n"
+)
 EXAMPLE_TEXT = (
     "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
 )
@@ -44,6 +51,38 @@ def test_the_known_example_verifies() -> None:
     assert key_hash(name, public).hex() == digest
     assert verifier_key(name, public) == EXAMPLE_KEY
     assert verify(EXAMPLE_NOTE, name, public) == EXAMPLE_TEXT
+
+
+def test_the_known_signature_comes_out(tmp_path: Path) -> None:
+    path = tmp_path / "known"
+    path.write_bytes(base64.b64decode(EXAMPLE_PRIVATE_KEY.split("+", 4)[4])[1:])
+    path.chmod(0o600)
+    assert sign(EXAMPLE_TEXT, "PeterNeumann", SigningKey.load_or_create(path)) == EXAMPLE_NOTE
+
+
+def test_a_known_note_of_two_keys_verifies_with_each() -> None:
+    for verifier in (EXAMPLE_KEY, OTHER_KEY):
+        name, _, encoded = verifier.split("+", 2)
+        assert verify(EXAMPLE_NOTE + OTHER_SIGNATURE, name, base64.b64decode(encoded)[1:]) == EXAMPLE_TEXT
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        EXAMPLE_TEXT,
+        EXAMPLE_TEXT + "\n",
+        EXAMPLE_NOTE[:-1],
+        "\x01" + EXAMPLE_NOTE,
+        EXAMPLE_NOTE.replace("\u2014 PeterNeumann", "\u2014 Bad Name"),
+        EXAMPLE_NOTE + "Unexpected line.\n",
+        EXAMPLE_NOTE.replace("x08go", "xxxxo"),
+        EXAMPLE_NOTE + OTHER_SIGNATURE * 100,
+    ],
+)
+def test_the_known_malformed_notes_are_refused(note: str) -> None:
+    name, _, encoded = EXAMPLE_KEY.split("+", 2)
+    with pytest.raises(MalformedNote):
+        verify(note, name, base64.b64decode(encoded)[1:])
 
 
 def test_a_signed_checkpoint_reads_back(key: SigningKey) -> None:

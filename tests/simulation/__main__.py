@@ -1,0 +1,46 @@
+"""Run the simulation: one seed again, or fresh ones for a time.
+
+python -m tests.simulation --seed 17
+python -m tests.simulation --seconds 300
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+import time
+
+from tests.simulation.run import simulate
+
+
+def main() -> int:
+    """Run; 1 when a seed has findings."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, help="run this one and tell what happened")
+    parser.add_argument("--seconds", type=float, default=60.0, help="run fresh seeds for so long")
+    options = parser.parse_args()
+    if options.seed is not None:
+        outcome = simulate(options.seed)
+        sys.stdout.write(outcome.report() + "\n")
+        return bool(outcome.findings)
+    end_s, total, failed = time.monotonic() + options.seconds, {"seeds": 0, "answers": 0, "crashes": 0}, 0
+    while time.monotonic() < end_s:
+        outcome = simulate(secrets.randbits(32))
+        total["seeds"] += 1
+        total["answers"] += outcome.answers
+        total["crashes"] += outcome.crashes
+        if outcome.findings:
+            failed += 1
+            sys.stdout.write(outcome.report() + "\n")
+        sys.stderr.write(f"\r{json.dumps(total)}")
+    sys.stdout.write(f"\n{json.dumps({**total, 'failed': failed})}\n")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

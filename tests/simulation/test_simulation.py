@@ -1,0 +1,52 @@
+"""The promise, held against the instruments' own log, whatever goes wrong: one test, many seeds.
+
+YAOSU_SIMULATION_SECONDS sets how long fresh seeds are tried (default 20 s); `make soak` goes on for
+YAOSU_SOAK_SECONDS (default an hour) and prints how far it has come. One seed again:
+`python -m tests.simulation --seed N`.
+"""
+
+import os
+import time
+from random import Random
+
+import pytest
+
+from tests.simulation.run import simulate
+
+FIXED = (1, 2, 3, 5, 8, 13, 21, 3613393144)
+FRESH_S = float(os.environ.get("YAOSU_SIMULATION_SECONDS", "20"))
+SOAK_S = float(os.environ.get("YAOSU_SOAK_SECONDS", "3600"))
+CRASHES_MIN = 10
+
+
+def test_fixed_seeds_keep_the_promise() -> None:
+    crashes = 0
+    for seed in FIXED:
+        outcome = simulate(seed)
+        assert not outcome.findings, outcome.report()
+        assert outcome.answers > 100, "too little happened to prove anything"
+        crashes += outcome.crashes
+    assert crashes > CRASHES_MIN
+
+
+def try_seeds(random: Random, seconds: float, say: pytest.TerminalReporter | None = None) -> None:
+    """Try fresh seeds for a time; each is whole, so that the last one may end later."""
+    end_s, seeds, answers, crashes = time.monotonic() + seconds, 0, 0, 0
+    while time.monotonic() < end_s:
+        outcome = simulate(random.getrandbits(32))
+        assert not outcome.findings, outcome.report()
+        seeds, answers, crashes = seeds + 1, answers + outcome.answers, crashes + outcome.crashes
+        if say is not None and seeds % 20 == 0:
+            say.write_line(f"simulation: {seeds} seeds, {crashes} crashes, {answers} answers, none lost")
+    assert seeds
+
+
+@pytest.mark.timeout(FRESH_S + 60)
+def test_fresh_seeds_keep_the_promise(pytestconfig: pytest.Config) -> None:
+    try_seeds(Random(str(pytestconfig.getoption("--hypothesis-seed"))), FRESH_S)
+
+
+@pytest.mark.soak
+def test_seeds_keep_the_promise_for_hours(pytestconfig: pytest.Config) -> None:
+    reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+    try_seeds(Random(str(pytestconfig.getoption("--hypothesis-seed"))), SOAK_S, reporter)
