@@ -11,6 +11,7 @@ from pipeline.elements.checks.finding import SECOND_NS
 from pipeline.elements.codec import MalformedBody, from_body, to_body
 from pipeline.elements.judge import judge, note_check
 from pipeline.elements.observe import observe_flags, observe_frame, observe_gap
+from pipeline.elements.parts import PARTS, View
 from pipeline.elements.registry import Registry
 from pipeline.elements.registry_shapes import RegistryRecord
 from pipeline.elements.settings import ElementsSettings
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from pipeline.records.envelope import Body, Record
 
-VERSION = 1
+VERSION = 2
 """Version of the fold, for `By` and for the names of snapshots."""
 _OUT_OF_WORK = frozenset({"calibration", "maintenance", "fault", "out-of-service"})
 
@@ -68,11 +69,17 @@ class Fold:
         handler = self._handlers.get(record.kind)
         if not state.journal:
             state.journal = record.journal.hex()
-        return [] if handler is None else self._guarded(record, handler)
+        drafts = [] if handler is None else self._guarded(record, handler)
+        view = View(state, self.registry, self.settings)
+        for part in PARTS:
+            drafts += self._guarded(record, part, view)
+        return drafts
 
-    def _guarded(self, record: Record, handler: Callable[[Record], list[Draft]]) -> list[Draft]:
+    def _guarded(
+        self, record: Record, handler: Callable[..., list[Draft]], *more: object
+    ) -> list[Draft]:  # fmt: skip
         try:
-            return handler(record)
+            return handler(record, *more)
         except (MalformedBody, AttributeError, KeyError, TypeError, ValueError) as error:
             # A record that cannot be read must stop neither acquisition nor the judging of the others.
             told = event_body(
