@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.elements import views
+from pipeline.elements.answers import answer_key
 from pipeline.elements.commands import COMMANDS, Planned, Request
-from pipeline.elements.engine import Fold, answer_key
+from pipeline.elements.engine import Fold
 from pipeline.elements.refusal import Refused
 from pipeline.elements.settings import ElementsSettings
 
@@ -83,21 +84,31 @@ class Elements:
         """Show one task in full; None when it is not known, or no longer kept here."""
         return views.task(self._fold, task_id)
 
+    def brief(self, task_id: str) -> dict[str, Any] | None:
+        """Show one task in brief; None when it is not kept here (any more)."""
+        return views.brief(self._fold, task_id)
+
+    def started_after(self, seq: int) -> list[dict[str, Any]]:
+        """List in brief the tasks whose start is a later record, newest first."""
+        return views.started_after(self._fold, seq)
+
     def holds(self) -> list[dict[str, Any]]:
         """List the tasks that wait for a disposition, oldest first."""
         return views.holds(self._fold)
 
     def registry(
-        self, entry_type: RegistryType, known_at_seq: int | None = None, at_utc_ns: int | None = None
-    ) -> list[dict[str, Any]]:
+        self, entry_type: RegistryType, known_at_seq: int | None = None, at_utc_ns: int | None = None,
+        entry_id: str | None = None,
+    ) -> list[dict[str, Any]]:  # fmt: skip
         """List the entries of a type as known at a seq (default: now).
 
         Args:
             entry_type: person, equipment, material, method or environment.
             known_at_seq: leaves out what became known later.
             at_utc_ns: takes the version that is valid then; default: the last that became known.
+            entry_id: lists this entry alone.
         """
-        return views.registry(self._fold, entry_type, known_at_seq, at_utc_ns)
+        return views.registry(self._fold, entry_type, known_at_seq, at_utc_ns, entry_id)
 
     def instrument_states(self) -> dict[str, dict[str, Any]]:
         """Show service state, identity and last check of every instrument that was heard of."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
+from pipeline.elements.answers import remember
 from pipeline.elements.apply import apply_action, apply_review, observe_state, read_action
 from pipeline.elements.checks.finding import SECOND_NS
 from pipeline.elements.codec import MalformedBody, from_body, to_body
@@ -16,7 +17,7 @@ from pipeline.elements.registry import Registry
 from pipeline.elements.registry_shapes import RegistryRecord
 from pipeline.elements.settings import ElementsSettings
 from pipeline.elements.shapes import Draft, Result, TaskStart, Verdict
-from pipeline.elements.state import Answer, Observed, State, TaskState
+from pipeline.elements.state import Observed, State, TaskState
 from pipeline.records.block import Gap
 from pipeline.records.events import event_body
 from pipeline.records.frame import decode_flags, decode_frame
@@ -24,7 +25,7 @@ from pipeline.records.frame import decode_flags, decode_frame
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.records.envelope import Body, Record
+    from pipeline.records.envelope import Record
 
 VERSION = 2
 """Version of the fold, for `By` and for the names of snapshots."""
@@ -94,7 +95,7 @@ class Fold:
         for task in list(self.state.tasks.values()):
             if task.end_run_ns is not None and record.t_run_ns >= task.end_run_ns + settle_ns:
                 task.settled = True
-            if not task.final or task.id in touched:
+            if not task.measured or task.id in touched:
                 drafts += self._judge(task, record, "tick")
         return drafts
 
@@ -114,10 +115,10 @@ class Fold:
 
     def _registry(self, record: Record) -> list[Draft]:
         added = self.registry.add(record.seq, record.body)
-        self._remember(record, "registry.import", {"imported": 1})
+        remember(self.state, self.settings, record, "registry.import", {"imported": 1})
         for task in self.state.tasks.values():
             if _mentions(task, added):
-                self._touch(task)
+                self.state.touch(task)
         return []
 
     def _task(self, record: Record) -> list[Draft]:
@@ -128,7 +129,7 @@ class Fold:
         result: dict[str, str | int] = {"task": task.id}
         if action.action == "start":
             result["attempt"] = action.attempt
-        self._remember(record, f"task.{action.action}", result)
+        remember(self.state, self.settings, record, f"task.{action.action}", result)
         self._bind(task)
         # Whoever starts or ends a task sees at once how it stands; a link changes no fact.
         return [] if action.action == "link" else self._judge(task, record, action.action)
@@ -159,14 +160,14 @@ class Fold:
             flags = decode_flags(record.body)
             for task in self._tasks_reading(flags.instrument):
                 if observe_flags(task, flags, record.seq):
-                    self._touch(task)
+                    self.state.touch(task)
         return []
 
     def _gap(self, record: Record) -> list[Draft]:
         gap = from_body(Gap, record.body)
         for task in self._tasks_reading(gap.instrument):
             if observe_gap(task, gap, record.seq):
-                self._touch(task)
+                self.state.touch(task)
         return []
 
     def _tasks_reading(self, instrument: str) -> list[TaskState]:
@@ -176,11 +177,6 @@ class Fold:
             for task in self.state.tasks.values()
             if any(facts.instrument == instrument for facts in task.channels)
         ]
-
-    def _touch(self, task: TaskState) -> None:
-        """Have a final task judged again at the next tick; others are judged there anyway."""
-        if task.final and task.id not in self.state.touched:
-            self.state.touched.append(task.id)
 
     def _event(self, record: Record) -> list[Draft]:
         name, args = record.body.get("instrument"), record.body.get("args") or {}
@@ -192,7 +188,13 @@ class Fold:
         else:
             observed = Observed(str(args["state"]), record.seq, record.t_run_ns)
             self._change_service(name, observed, str(args.get("reason", "")))
-            self._remember(record, "instrument.state", {"instrument": name, "state": observed.value})
+            remember(
+                self.state,
+                self.settings,
+                record,
+                "instrument.state",
+                {"instrument": name, "state": observed.value},
+            )
         for task in self.state.tasks.values():
             open_for = task.end_run_ns is None or record.t_run_ns < task.end_run_ns
             if open_for and name in task.start.instruments:
@@ -231,27 +233,14 @@ class Fold:
 
     def _review(self, record: Record) -> list[Draft]:
         apply_review(self.state, record)
-        self._remember(
-            record, "hold.release", {"task": record.body["task"], "disposition": record.body["disposition"]}
+        remember(
+            self.state,
+            self.settings,
+            record,
+            "hold.release",
+            {"task": record.body["task"], "disposition": record.body["disposition"]},
         )
         return []
-
-    def _remember(self, record: Record, command: str, result: dict[str, str | int]) -> None:
-        """Keep what a command with an idempotency key did, so that a repeat gets the same answer."""
-        actor: Body = record.body.get("actor") or {}
-        key = answer_key(str(actor.get("person", "")), str(actor.get("idempotency_key", "")))
-        if not actor.get("idempotency_key"):
-            return
-        answers = self.state.answers
-        known = answers.get(key)
-        if known is not None and known.command == command == "registry.import":
-            # One import is many records; they are appended in one go.
-            known.seqs = [known.seqs[0], record.seq]
-            known.result = {"imported": int(known.result["imported"]) + 1}
-        elif known is None:
-            answers[key] = Answer(command, [record.seq, record.seq], result)
-        while len(answers) > self.settings.recent_keys:
-            del answers[next(iter(answers))]
 
     def _bind(self, task: TaskState) -> None:
         for name in {facts.instrument for facts in task.channels}:
@@ -292,11 +281,6 @@ class Fold:
         self.state, self.registry, self._bound = state, known, {}
         for task in self.state.tasks.values():
             self._bind(task)
-
-
-def answer_key(person: str, key: str) -> str:
-    """Name a remembered command: one person's key is not another's."""
-    return f"{person}|{key}"
 
 
 def _mentions(task: TaskState, added: RegistryRecord) -> bool:

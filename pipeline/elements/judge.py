@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.elements.algorithms import ALGORITHMS, decide, used_readings
+from pipeline.elements.batches.state import waits_for_batch
 from pipeline.elements.checks import CHECKS, Case, check_under_way
 from pipeline.elements.checks.finding import SECOND_NS
 from pipeline.elements.codec import to_body
@@ -37,14 +38,15 @@ def judge(
     `cause` is the kind and the seq of the record that led to it.
     """
     drafts = []
-    closing = task.final or _closes(task, state, settings, now_run_ns)
+    closing = task.measured or _closes(task, state, settings, now_run_ns)
     case = Case(task, state, registry, settings, now_run_ns, closing)
-    if closing and not task.final:
-        task.final = True
+    if closing and not task.measured:
+        task.measured = True
         task.results = compute_results(case)
         drafts += [Draft("result", to_body(result)) for result in task.results]
     if closing:
         case = replace(case, results=tuple(task.results))
+    task.final = task.final or (task.measured and not waits_for_batch(task, state))
     for element in ELEMENTS:
         drafts += _judge_element(case, element, CHECKS[element](case), cause)
     return drafts
@@ -138,7 +140,7 @@ def _judge_element(case: Case, element: Element, finding: Finding, cause: tuple[
     if element == "measurement" and case.closing:
         for target, rule in undecided(task, case.state).items():
             finding.add("not_evaluated", "rows-undecided", target, rule=rule)
-    finality: Finality = "final" if case.closing else "provisional"
+    finality: Finality = "final" if task.final else "provisional"
     posted = task.verdicts.get(element)
     before = None if posted is None else posted.verdict
     reasons = tuple(finding.reasons)
@@ -211,7 +213,7 @@ def _hold_events(case: Case, before: Verdict | None, verdict: Verdict) -> list[D
 
 def note_check(task: TaskState, state: State, seq: int) -> None:
     """Remember the outcome of a finished check for the instruments that it checked."""
-    if task.start.purpose not in _CHECKING or task.phase != "stopped" or not task.final:
+    if task.start.purpose not in _CHECKING or task.phase != "stopped" or not task.measured:
         return
     statuses = [task.verdicts[element].verdict.status for element in ("measurement", "material")]
     outcome = CheckOutcome(task.id, task.end_run_ns or 0, max(statuses, key=STATUS_RANK.__getitem__), seq)

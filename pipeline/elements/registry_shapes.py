@@ -10,7 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.elements.vocabulary import Element, Excursion, Purpose, RegistryType, Role
+from pipeline.elements.vocabulary import (
+    Element,
+    Excursion,
+    Purpose,
+    QcKind,
+    RegistryType,
+    Role,
+    Rounding,
+    Score,
+)  # fmt: skip
 
 ANY = "*"
 """In an authorisation: every method, or every instrument."""
@@ -81,6 +90,8 @@ class Metrology:
     confirmed_at_ns: int | None = None
     due_ns: int | None = None
     channels: tuple[ChannelQualification, ...] = ()
+    withdrawn: bool = False
+    """The certificate was withdrawn: everything that rests on it is looked back at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +147,7 @@ class Custody:
 class Material:
     """A sample, reagent, reference material or check weight."""
 
-    kind: Literal["sample", "reagent", "reference-material", "check-weight"]
+    kind: Literal["sample", "reagent", "reference-material", "check-weight", "qc-sample"]
     received_at_ns: int | None = None
     hold_limit_s: float | None = None
     """Longest time from receipt to the start of the test."""
@@ -148,6 +159,10 @@ class Material:
     certificate: str | None = None
     certified: tuple[CertifiedValue, ...] = ()
     custody: tuple[Custody, ...] = ()
+    level: str = ""
+    """Level of a QC sample, such as "low" or "2"."""
+    withdrawn: bool = False
+    """The certificate was withdrawn: everything that rests on it is looked back at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +193,59 @@ class DecisionRule:
     low: float | None = None
     high: float | None = None
     guard_band: float = 0.0
+    """w, in the unit of the result."""
+    guard_factor: float | None = None
+    """r of w = r U (ILAC-G8:09/2019, 4.2); takes the place of `guard_band`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormulaInput:
+    """A name in a formula: the readings of a channel, or a certified value of the bound reference."""
+
+    name: str
+    channel: str | None = None
+    unit: str | None = None
+    """Unit in which it is expected; None: as it comes, without a check at the import."""
+    certified: str | None = None
+    """Quantity that the reference certifies; `*`: its first one."""
+    stable_only: bool = False
+    """Readings that the instrument calls stable only."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormulaConstant:
+    """A fixed value in a formula, with its standard uncertainty."""
+
+    name: str
+    value: float
+    unit: str = ""
+    u: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ResultSpec:
-    """A result that tasks of these purposes yield, by an algorithm of the literal table."""
+    """A result that tasks of these purposes yield: by a declared formula, or by one that has a name."""
 
     quantity: str
-    algorithm: str
-    channel: str
+    algorithm: str = "formula"
+    """`formula`, or a name of `formulas.named.NAMED`."""
+    channel: str = ""
+    """Channel that a named formula reads."""
     purposes: tuple[Purpose, ...] = ("test",)
     decision: DecisionRule | None = None
+    formula: str = ""
+    inputs: tuple[FormulaInput, ...] = ()
+    constants: tuple[FormulaConstant, ...] = ()
+    unit: str = ""
+    """Unit of the result; "": that of the first input from a channel."""
+    decimals: int | None = None
+    """Digits after the point on reports; None: those of the instrument."""
+    rounding: Rounding = "half-even"
+    """For display only; a value in a record is never rounded."""
+    coverage_factor: float = 2.0
+    """k of U = k u."""
+    correlation: float = 0.0
+    """r between two readings of one channel, as far as the certificate's uncertainty goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +259,35 @@ class Step:
     rate_max_per_s: float | None = None
     duration_min_s: float | None = None
     duration_max_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QcItem:
+    """One line of a method's QC plan: which control, how often, and what it is judged by."""
+
+    kind: QcKind
+    quantity: str | None = None
+    """Result that it is about; None: every one."""
+    per_batch: int | None = None
+    """At least so many in each batch."""
+    every: int | None = None
+    """At most so many samples of a batch between two of them."""
+    interval_s: float | None = None
+    """At most this long between two of them by the method on the instrument, batches or not."""
+    opening: bool = False
+    """The first sample of a batch comes after one."""
+    closing: bool = False
+    """The last sample of a batch comes before one."""
+    score: Score | None = None
+    """What is judged; None: what is usual for the kind."""
+    low: float | None = None
+    high: float | None = None
+    """Limits of the figure, in the unit of the result or in %; None: what is usual for the kind."""
+    sigma: float | None = None
+    """Standard deviation for proficiency assessment, σ_pt, for z and z'."""
+    warn: tuple[str, ...] = ("1-2s",)
+    """Control rules after which a QC sample is marked; likewise `reject`."""
+    reject: tuple[str, ...] = ("1-3s", "2-2s", "R-4s", "4-1s", "10x")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +315,8 @@ class Method:
     results: tuple[ResultSpec, ...] = ()
     replicates: int = 1
     steps: tuple[Step, ...] = ()
+    qc: tuple[QcItem, ...] = ()
+    """The method's QC plan."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pipeline.elements.batches.state import BatchesState
 from pipeline.elements.shapes import Binding, Result, Review, TaskLink, TaskStart, Verdict
-from pipeline.elements.vocabulary import DISPOSED, Element, Finality, Overall, Role, TaskPhase, VerdictStatus
+from pipeline.elements.vocabulary import Element, Finality, Overall, Role, TaskPhase, VerdictStatus, sum_up
 
 EVIDENCE_MAX = 16
 """Seqs of evidence kept for one fact: the first ones; counts go on."""
@@ -156,7 +157,10 @@ class TaskState:
     """Instruments that have delivered a row from after the end."""
     settled: bool = False
     """The window has closed and no row of it can still arrive."""
+    measured: bool = False
+    """All rows have arrived and are decided, the results are computed: what is missing now stays missing."""
     final: bool = False
+    """Measured, and the batch of the task is closed."""
 
     @property
     def id(self) -> str:
@@ -177,17 +181,8 @@ class TaskState:
 
     def overall(self) -> Overall:
         """Sum the task up in one word."""
-        if self.phase == "aborted":
-            return "aborted"
-        disposed = DISPOSED[self.reviews[-1].disposition] if self.reviews else None
-        if self.held:
-            return "released-under-look-back" if disposed in _RELEASED else "held"
-        if disposed is not None:
-            return disposed
-        return "clear" if self.final else "provisional"
-
-
-_RELEASED: frozenset[Overall | None] = frozenset({"released", "released-with-limitation", "amended"})
+        disposition = self.reviews[-1].disposition if self.reviews else None
+        return sum_up(self.phase, disposition, held=bool(self.held), final=self.final)
 
 
 @dataclass(slots=True)
@@ -238,8 +233,14 @@ class State:
     attempts: dict[str, int] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
     touched: list[str] = field(default_factory=list)
-    """Final tasks that a registry record has touched and the next tick judges again."""
+    """Measured tasks that a record has touched and the next tick judges again."""
+    batches: BatchesState = field(default_factory=BatchesState)
 
     def instrument(self, name: str) -> InstrumentState:
         """Give the state of an instrument, new where nothing is known."""
         return self.instruments.setdefault(name, InstrumentState())
+
+    def touch(self, task: TaskState) -> None:
+        """Have a measured task judged again at the next tick; others are judged there anyway."""
+        if task.measured and task.id not in self.touched:
+            self.touched.append(task.id)

@@ -192,4 +192,4 @@ def check_under_way(task: TaskState, state: State) -> bool:
 
 def _is_answered(check: TaskState) -> bool:
     posted = check.verdicts.get("measurement")
-    return check.final and posted is not None and posted.seq is not None
+    return check.measured and posted is not None and posted.seq is not None
