@@ -59,7 +59,7 @@ class Services(Protocol):
         """Record that a command, or a login, was refused; `person` is an id on file or `actors.UNKNOWN`."""
         ...
 
-    def view(self, name: str, argument: str | None, query: dict[str, str]) -> Any:
+    async def view(self, name: str, argument: str | None, query: dict[str, str]) -> Any:
         """A reading view: tasks, holds, registry, instruments, elements.
 
         Raises:
@@ -214,7 +214,7 @@ class _Door:
     async def view(self, request: Request) -> Response:
         name, argument = request.path_params["name"], request.path_params.get("argument")
         try:
-            answer = _json(self._services.view(name, argument, dict(request.query_params)))
+            answer = _json(await self._services.view(name, argument, dict(request.query_params)))
         except KeyError:
             return _refusal("not-found", f"there is no {name} {argument or ''}".strip(), "不存在", status=404)
         except ValueError as error:

@@ -20,6 +20,7 @@ from gateway.durable import write_durably
 from gateway.edge.acquisition import Acquisition
 from gateway.edge.commands import Commands
 from gateway.edge.config_history import ConfigHistory
+from gateway.edge.ledger import Ledger
 from gateway.edge.pulse import Pulse
 from gateway.edge.recorder import Recorder
 from gateway.edge.recovery import Recovery
@@ -130,13 +131,16 @@ class EdgeDaemon:
             lambda person: any(entry["id"] == person for entry in self.elements.registry("person")),
         )  # fmt: skip
         commands = Commands(self.recorder, directory, self.history)
+        self.ledger = Ledger(state.ledger_index, journal, self.elements)
         self.services = DaemonServices(
             self._site, elements=self.elements, intake=self.intake, counters=self.health,
             supervisor=supervisor, actors=actors, commands=commands, directory=directory, journal=journal,
+            ledger=self.ledger,
         )  # fmt: skip
         self.acquisition.start()
         self.rhythm.start(supervisor)
         supervisor.start("publisher", self.publisher.run)
+        supervisor.start("ledger", self.ledger.run)
 
     def _publisher(self, journal: Journal) -> Publisher:
         settings = self._settings
@@ -182,7 +186,8 @@ class EdgeDaemon:
                 while self._undelivered():  # noqa: ASYNC110 - receipts are the publisher's business, and rare
                     await asyncio.sleep(DRAIN_LOOK_S)
         await supervisor.stop("publisher")
-        await supervisor.stop("door")
+        await supervisor.stop("door", "ledger")
+        await self.ledger.close()
         try:
             write_durably(self._state.last_run, orjson.dumps(self._counted()), mode=0o640)
         except OSError as error:

@@ -41,6 +41,11 @@ class StateFolder:
         return self.root / "trusted-keys.json"
 
     @property
+    def ledger_index(self) -> Path:
+        """Index over the journal's ledger; may be deleted while the daemon is stopped."""
+        return self.root / "ledger.sqlite"
+
+    @property
     def archive(self) -> Path:
         """Folder of the collector's archive."""
         return self.root / "archive"
