@@ -10,6 +10,7 @@ from pipeline.elements.answers import remember
 from pipeline.elements.apply import apply_action, apply_review, observe_state, read_action
 from pipeline.elements.checks.finding import SECOND_NS
 from pipeline.elements.codec import MalformedBody, from_body, to_body
+from pipeline.elements.detectors.rows import observe_prints
 from pipeline.elements.judge import judge, note_check
 from pipeline.elements.observe import observe_flags, observe_frame, observe_gap
 from pipeline.elements.parts import PARTS, View
@@ -139,6 +140,7 @@ class Fold:
         last_ns = int(frame.block.t_run_ns[-1]) if len(frame.block) else -1
         for task in self._bound[frame.block.instrument]:
             observe_frame(task, frame, record.seq)
+            observe_prints(self.state.detectors, task, frame, self.settings.detectors)
         for task in list(self._bound[frame.block.instrument]):
             self._note_progress(task, frame.block.instrument, last_ns)
         return []

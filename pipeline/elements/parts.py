@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.elements.detectors.part import detect
+from pipeline.elements.risk.part import assess
+from pipeline.elements.triggers.part import trigger
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,7 +28,11 @@ class View:
     settings: ElementsSettings
 
 
-PARTS: tuple[Callable[[Record, View], list[Draft]], ...] = ()
+PARTS: tuple[Callable[[Record, View], list[Draft]], ...] = (
+    detect,
+    trigger,
+    assess,
+)
 """Called in this order for every record that is not `data`, after the fold's own handler of its kind.
 
 A part has no clock and no input or output; what it remembers is in its field of `State`. A record that it

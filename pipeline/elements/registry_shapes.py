@@ -121,6 +121,8 @@ class Equipment:
     """Id of the environment in which it stands."""
     metrology: Metrology | None = None
     check_plan: IntermediateCheckPlan | None = None
+    capacity_per_hour: int | None = None
+    """Most tasks that can be carried through with it in an hour; None: not stated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pipeline.elements.batches.state import BatchesState
+from pipeline.elements.detectors.state import DetectorState
+from pipeline.elements.risk.state import RiskState
 from pipeline.elements.shapes import Binding, Result, Review, TaskLink, TaskStart, Verdict
+from pipeline.elements.triggers.state import TriggerState
 from pipeline.elements.vocabulary import Element, Finality, Overall, Role, TaskPhase, VerdictStatus, sum_up
 
 EVIDENCE_MAX = 16
@@ -235,6 +238,9 @@ class State:
     touched: list[str] = field(default_factory=list)
     """Measured tasks that a record has touched and the next tick judges again."""
     batches: BatchesState = field(default_factory=BatchesState)
+    detectors: DetectorState = field(default_factory=DetectorState)
+    risk: RiskState = field(default_factory=RiskState)
+    triggers: TriggerState = field(default_factory=TriggerState)
 
     def instrument(self, name: str) -> InstrumentState:
         """Give the state of an instrument, new where nothing is known."""

@@ -1,5 +1,6 @@
 """A laboratory on paper: a journal without a disk, a clock that moves when told, and one weighing room."""
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -150,13 +151,17 @@ class Bench:
         self.elements = Elements(self.settings)
 
     def append(self, kind: str, body: Mapping[str, Any], by: By | None = None) -> list[Record]:
-        record = self.make(kind, body, by)
-        self.records.append(record)
-        # A mistake of ours must not pass for a strange record.
-        assert self.nonsense or body.get("code") != "record-not-understood", body
-        made = [record]
-        for index, draft in enumerate(self.elements.consume(record)):
-            made += self.append(draft.kind, draft.body, By("elements", 1, record.seq, index))
+        """Append a record, then what follows from it in the order of the recorder: cause by cause."""
+        made: list[Record] = []
+        owed: deque[tuple[str, Mapping[str, Any], By | None]] = deque([(kind, body, by)])
+        while owed:
+            record = self.make(*owed.popleft())
+            self.records.append(record)
+            made.append(record)
+            # A mistake of ours must not pass for a strange record.
+            assert self.nonsense or record.body.get("code") != "record-not-understood", record.body
+            for index, draft in enumerate(self.elements.consume(record)):
+                owed.append((draft.kind, draft.body, By("elements", 1, record.seq, index)))
         return made
 
     def make(self, kind: str, body: Mapping[str, Any], by: By | None = None) -> Record:
