@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.elements.algorithms import ALGORITHMS, decide, used_readings
+from pipeline.elements.batches.controls import judge_measured
 from pipeline.elements.batches.state import waits_for_batch
 from pipeline.elements.checks import CHECKS, Case, check_under_way
 from pipeline.elements.checks.finding import SECOND_NS
@@ -44,6 +45,7 @@ def judge(
         task.measured = True
         task.results = compute_results(case)
         drafts += [Draft("result", to_body(result)) for result in task.results]
+        drafts += judge_measured(task, state, registry)
     if closing:
         case = replace(case, results=tuple(task.results))
     task.final = task.final or (task.measured and not waits_for_batch(task, state))
@@ -215,6 +217,8 @@ def note_check(task: TaskState, state: State, seq: int) -> None:
     """Remember the outcome of a finished check for the instruments that it checked."""
     if task.start.purpose not in _CHECKING or task.phase != "stopped" or not task.measured:
         return
+    if task.start.control is not None:
+        return  # a blank or a duplicate says nothing of the instrument's calibration
     statuses = [task.verdicts[element].verdict.status for element in ("measurement", "material")]
     outcome = CheckOutcome(task.id, task.end_run_ns or 0, max(statuses, key=STATUS_RANK.__getitem__), seq)
     for name in task.start.instruments:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from config.model import ChannelName, Settings
 from pipeline.elements import registry_shapes as shapes
+from pipeline.elements.qc_settings import QcItemSettings
 from pipeline.elements.registry_base import EntrySettings, NotNegative, Positive, ShortText
 from pipeline.elements.vocabulary import Element, Excursion, Purpose, Role
 
@@ -116,6 +117,8 @@ class MethodSettings(EntrySettings):
     """What tasks yield."""
     replicates: Annotated[int, Field(ge=1, le=1000)] = 1
     """Replicate measurements."""
+    qc: tuple[QcItemSettings, ...] = ()
+    """QC plan."""
     steps: tuple[StepSettings, ...] = ()
     """Procedure."""
 
@@ -138,5 +141,6 @@ class MethodSettings(EntrySettings):
                 )
                 for r in self.results
             ),
+            qc=tuple(item.shape() for item in self.qc),
             replicates=self.replicates, steps=tuple(shapes.Step(**dict(step)) for step in self.steps),
         )  # fmt: skip

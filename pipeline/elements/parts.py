@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.elements.batches.part import batches_part
 from pipeline.elements.detectors.part import detect
 from pipeline.elements.risk.part import assess
 from pipeline.elements.triggers.part import trigger
@@ -29,6 +30,7 @@ class View:
 
 
 PARTS: tuple[Callable[[Record, View], list[Draft]], ...] = (
+    batches_part,
     detect,
     trigger,
     assess,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.elements.batches.texts import REASONS as OF_BATCHES
+
 REASONS: dict[str, tuple[str, str]] = {
     # people
     "operator-missing": ("no operator is bound to the task", "任务未绑定操作人员"),
@@ -196,5 +198,6 @@ REASONS: dict[str, tuple[str, str]] = {
         "the last check of {instrument} ({task}) failed",
         "{instrument} 最近一次核查（{task}）未通过",
     ),
+    **OF_BATCHES,
 }
 """Code to its templates, English and Chinese."""

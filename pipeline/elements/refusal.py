@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pipeline.elements.batches.texts import REFUSALS as OF_BATCHES
 from pipeline.elements.texts import fill
 
 
@@ -123,6 +124,7 @@ REFUSALS: dict[str, Refusal] = {
         "correct all of them and import again; nothing was taken in",
         "请全部改正后重新导入；本次未导入任何记录",
     ),
+    **{code: Refusal(*texts) for code, texts in OF_BATCHES.items()},
 }  # fmt: skip
 """Code to templates. Codes are answers of the command door: append, never rename."""
 

@@ -6,7 +6,9 @@ lab-side directory only.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from config.model import ChannelName, Identifier, Instant, Settings
 from pipeline.elements import registry_shapes as shapes
@@ -123,6 +125,8 @@ class MetrologySettings(Settings):
     """Set by the laboratory."""
     channels: tuple[ChannelQualificationSettings, ...] = ()
     """Figures of each channel."""
+    withdrawn: bool = False
+    """The certificate was withdrawn; what rests on it is looked back at."""
 
 
 class CheckPlanSettings(Settings):
@@ -157,6 +161,8 @@ class EquipmentSettings(EntrySettings):
     """Certificate and due date."""
     check_plan: CheckPlanSettings | None = None
     """Intermediate checks."""
+    capacity_per_hour: Annotated[int, Field(ge=1, le=3600)] | None = None
+    """Most tasks that can be carried through with it in an hour."""
 
     def shape(self) -> shapes.Equipment:
         """Give the record's data."""
@@ -166,9 +172,10 @@ class EquipmentSettings(EntrySettings):
             condition=self.condition, channels=self.channels, exclusive=self.exclusive, room=self.room,
             metrology=None if m is None else shapes.Metrology(
                 m.kind, m.certificate, m.laboratory, m.confirmed_by, to_ns(m.confirmed_at), to_ns(m.due),
-                tuple(shapes.ChannelQualification(**dict(channel)) for channel in m.channels),
+                tuple(shapes.ChannelQualification(**dict(channel)) for channel in m.channels), m.withdrawn,
             ),
             check_plan=None if plan is None else shapes.IntermediateCheckPlan(plan.method, plan.interval_s),
+            capacity_per_hour=self.capacity_per_hour,
         )  # fmt: skip
 
 
@@ -201,7 +208,7 @@ class CustodySettings(Settings):
 class MaterialSettings(EntrySettings):
     """A sample, reagent, reference material or check weight."""
 
-    kind: Literal["sample", "reagent", "reference-material", "check-weight"]
+    kind: Literal["sample", "reagent", "reference-material", "check-weight", "qc-sample"]
     """What it is."""
     received_at: Instant | None = None
     """When it reached the laboratory."""
@@ -223,6 +230,10 @@ class MaterialSettings(EntrySettings):
     """Certified values."""
     custody: tuple[CustodySettings, ...] = ()
     """Hand-overs so far."""
+    level: str = ""
+    """Level of a QC sample."""
+    withdrawn: bool = False
+    """The certificate was withdrawn; what rests on it is looked back at."""
 
     def shape(self) -> shapes.Material:
         """Give the record's data."""
@@ -233,6 +244,7 @@ class MaterialSettings(EntrySettings):
             certificate=self.certificate,
             certified=tuple(shapes.CertifiedValue(**dict(value)) for value in self.certified),
             custody=tuple(shapes.Custody(instant_ns(c.at), c.person, c.place) for c in self.custody),
+            level=self.level, withdrawn=self.withdrawn,
         )  # fmt: skip
 
 

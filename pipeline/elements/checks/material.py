@@ -22,7 +22,9 @@ def check_material(case: Case) -> Finding:
         _judge_sample(case, finding, case.task.start.sample)
     elif case.task.start.purpose in _OF_SAMPLES:
         finding.add("not_evaluated", "sample-missing", case.task.id, case.task.start_seq)
-    if case.task.start.purpose in _OF_REFERENCES and not case.task.bound("reference"):
+    control = case.task.start.control
+    compared = control is not None and control.kind != "qc-sample"
+    if case.task.start.purpose in _OF_REFERENCES and not compared and not case.task.bound("reference"):
         finding.add("not_evaluated", "reference-missing", case.task.id, case.task.start_seq)
     for role in ("reference", "reagent"):
         for binding in case.task.bound(role):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.elements.algorithms import ALGORITHMS, used_readings
+from pipeline.elements.batches.check import check_controls
 from pipeline.elements.checks.finding import SECOND_NS, Finding
 from pipeline.elements.state import EVIDENCE_MAX
 from pipeline.records.flags import Flag
@@ -38,6 +39,7 @@ def check_measurement(case: Case) -> Finding:
     _judge_results(case, finding)
     _judge_deviation(case, finding)
     _judge_check_weight(case, finding)
+    check_controls(case, finding)
     return finding
 
 
@@ -182,6 +184,7 @@ def check_under_way(task: TaskState, state: State) -> bool:
     """Tell whether a check of the task's instruments that ended before it began still has no answer."""
     return task.start.purpose in _CHECKED and any(
         other.start.purpose in _CHECKING
+        and other.start.control is None
         and other.phase == "stopped"
         and not _is_answered(other)
         and bool(set(task.start.instruments) & set(other.start.instruments))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.elements.batches.check import check_plan
 from pipeline.elements.checks.finding import Finding
 from pipeline.elements.registry_shapes import Method
 
@@ -37,6 +38,7 @@ def check_method(case: Case) -> Finding:
         _name_the_unjudged(case, finding, case.method)
         for requirement in case.method.requirements:
             _judge_requirement(case, finding, requirement)
+    check_plan(case, finding)
     return finding
 
 
