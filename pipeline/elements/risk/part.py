@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.elements.answers import remember
 from pipeline.elements.checks.finding import SECOND_NS
 from pipeline.elements.codec import from_body
 from pipeline.elements.risk.index import LAB, add_event, add_work, explain, index_of, level_of
@@ -147,13 +148,8 @@ def _count_reason(
 
 def _event(record: Record, view: View) -> None:
     code, args = str(record.body.get("code")), record.body.get("args") or {}
-    if code == "credit-class":
-        state = view.state.risk
-        state.classes = [*state.classes, _imported(record, args)][-CLASSES_MAX:]
-    elif code == "spot-check-table":
-        table = from_body(SpotCheckTable, args)
-        table.person, table.seq = str((record.body.get("actor") or {}).get("person", "")), record.seq
-        view.state.risk.spot_checks = table
+    if code in {"credit-class", "spot-check-table"}:
+        _import(record, code, args, view)
     weight = event_weight(code, view.settings.risk)
     task = view.state.tasks.get(str(args.get("task")))
     event = RiskEvent(code, record.seq, record.t_run_ns, weight, "" if task is None else task.id)
@@ -169,9 +165,18 @@ def _names_of_event(code: str, body: Body, args: dict[str, Any], task: TaskState
     return [name for name in _names(task) if code in _OF_OPERATORS or not name.startswith("person:")]
 
 
-def _imported(record: Record, args: dict[str, Any]) -> ImportedClass:
-    person = str((record.body.get("actor") or {}).get("person", ""))
-    return from_body(ImportedClass, {**args, "person": person, "seq": record.seq})
+def _import(record: Record, code: str, args: dict[str, Any], view: View) -> None:
+    """Take over what an authority decided, with who imported it."""
+    state = view.state.risk
+    whole = {**args, "person": str((record.body.get("actor") or {}).get("person", "")), "seq": record.seq}
+    if code == "credit-class":
+        imported = from_body(ImportedClass, whole)
+        state.classes = [*state.classes, imported][-CLASSES_MAX:]
+        done = "risk.class", {"credit_class": str(imported.credit_class)}
+    else:
+        state.spot_checks = from_body(SpotCheckTable, whole)
+        done = "risk.table", {"title": state.spot_checks.title}
+    remember(view.state, view.settings, record, done[0], {**done[1]})
 
 
 def _gap(record: Record, view: View) -> None:

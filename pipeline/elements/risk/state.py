@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 Level = Literal["ordinary", "attention", "action"]
 CreditClass = Literal["A", "B", "C", "D"]
+CREDIT_CLASSES: tuple[CreditClass, ...] = get_args(CreditClass)
 EVENTS_MAX = 128
 """Single events kept for one subject: the newest. Older ones are summed up by code, with their seqs."""
 CODES_MAX = 256

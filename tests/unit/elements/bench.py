@@ -144,6 +144,7 @@ class Bench:
     """Seconds·10⁹ since the beginning, of both clocks."""
     ordinals: dict[str, int] = field(default_factory=dict)
     keys: int = 0
+    epoch: int = 0
     nonsense: bool = False
     """Records that cannot be understood are meant."""
 
@@ -166,7 +167,7 @@ class Bench:
 
     def make(self, kind: str, body: Mapping[str, Any], by: By | None = None) -> Record:
         encoded = encode(
-            kind=kind, source="live", journal=JOURNAL, epoch=0, boot=1, seq=len(self.records),
+            kind=kind, source="live", journal=JOURNAL, epoch=self.epoch, boot=1, seq=len(self.records),
             t_utc_ns=UTC0 + self.now, t_run_ns=RUN0 + self.now,
             clock=ClockState(synchronised=True, error_ns=0),
             by=by, body=dict(body),
