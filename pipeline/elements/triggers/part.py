@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.elements.answers import remember
 from pipeline.elements.checks.finding import SECOND_NS
 from pipeline.elements.shapes import Draft
+from pipeline.elements.triggers.state import TASKS_MAX, TaskTriggers
 from pipeline.elements.vocabulary import RELEASING
 from pipeline.records.events import event_body
 
@@ -32,6 +34,7 @@ def trigger(record: Record, view: View) -> list[Draft]:
     elif record.kind == "review":
         found = _of_review(record, view)
     elif record.kind == "event":
+        _remember(record, view)
         found = _of_event(record)
     elif record.kind == "gap":
         found = _of_gap(record, view)
@@ -76,13 +79,26 @@ def _of_gap(record: Record, view: View) -> Iterator[Found]:
 def _is_new(found: Found, view: View) -> bool:
     kind, task, _seqs = found
     recorded = view.state.triggers.recorded
-    known = recorded.setdefault(task, [])
-    if kind in known:
+    known = recorded.setdefault(task, TaskTriggers())
+    if kind in known.seqs:
         return False
-    known.append(kind)
-    while len(recorded) > 2 * view.settings.retained_tasks + len(view.state.tasks):
+    known.seqs[kind] = -1
+    while len(recorded) > TASKS_MAX:
         del recorded[next(iter(recorded))]
     return True
+
+
+def _remember(record: Record, view: View) -> None:
+    """Keep the seq of a trigger's own record, and what a regulator's command did."""
+    code, args = record.body.get("code"), record.body.get("args") or {}
+    if code == "trigger":
+        known = view.state.triggers.recorded.setdefault(str(args["task"]), TaskTriggers())
+        known.seqs[str(args["trigger"])] = record.seq
+        known.margin_s = float(args["margin_s"])
+    elif code == "read-notice":
+        result = {"task": args["task"], "channel": args["channels"][0]}
+        kept = {name: args[name] for name in ("trigger_seq", "from_utc_ns", "to_utc_ns")}
+        remember(view.state, view.settings, record, "window.read", {**result, **kept})
 
 
 def _draft(found: Found, view: View) -> Draft:
