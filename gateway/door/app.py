@@ -55,7 +55,7 @@ class Services(Protocol):
         """Do a command once; the same key gives the same answer. Raises CommandRefusedError."""
         ...
 
-    async def refused(self, command: str, code: str, person: str) -> None:
+    async def refused(self, command: str, code: str, person: str, args: Json | None = None) -> None:
         """Record that a command, or a login, was refused; `person` is an id on file or `actors.UNKNOWN`."""
         ...
 
@@ -144,7 +144,7 @@ def _guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Req
         except CommandRefusedError as refused:
             return _refusal(refused.code, refused.en, refused.zh, refused.hint, refused.status)
         except RefusedActorError as refused:
-            return _refusal(refused.code, refused.en, refused.zh, status=401)
+            return _refusal(refused.code, refused.en, refused.zh, refused.hint, status=401)
         except ClientDisconnect:
             raise
         except Exception as error:
@@ -207,7 +207,7 @@ class _Door:
             actor["idempotency_key"] = key
             result = await self._services.execute(name, args, actor, key)
         except (RefusedActorError, CommandRefusedError) as refused:
-            await self._services.refused(name, refused.code, actors.claimed(claim, token))
+            await self._services.refused(name, refused.code, actors.claimed(claim, token), args)
             raise
         return _json({"ok": True, **result})
 

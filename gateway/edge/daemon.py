@@ -28,6 +28,8 @@ from gateway.edge.rhythm import Rhythm
 from gateway.edge.services import DaemonServices
 from gateway.edge.state import TrustedKeys
 from gateway.persons import Directory
+from gateway.remote import ServiceTokens
+from gateway.remote.doors import RemoteDoors
 from gateway.supervise import Supervisor
 from pipeline.elements import Elements
 from pipeline.intake import Intake
@@ -106,7 +108,7 @@ class EdgeDaemon:
         self._record_event("part-failed", part=part, error=error)
 
     async def _assemble(self, journal: Journal, supervisor: Supervisor) -> None:
-        settings, state = self._settings, self._state
+        settings = self._settings
         self.elements = Elements(settings.elements)
         self.recorder = Recorder(
             journal, self.elements, {i.id: i.source for i in settings.instrument},
@@ -124,23 +126,36 @@ class EdgeDaemon:
         self._drivers = open_drivers(settings.instrument, journal.clock, random.Random())  # noqa: S311 - jitter
         self.acquisition = Acquisition(self._drivers, self.intake, supervisor, pulse)
         self.publisher = self._publisher(journal)
+        await self._open_doors(journal, supervisor)
+        self.acquisition.start()
+        self.rhythm.start(supervisor)
+        supervisor.start("publisher", self.publisher.run)
+        supervisor.start("ledger", self.ledger.run)
+        for part, run in self.remote.parts().items():
+            supervisor.start(part, run)
+
+    async def _open_doors(self, journal: Journal, supervisor: Supervisor) -> None:
+        """Make what carries commands out, and the doors through which they come."""
+        state = self._state
         directory = await asyncio.to_thread(Directory, state.persons)
         actors = Actors(
             directory, journal.clock,
             lambda badge: self.elements.badge_owner(badge, journal.clock.utc_ns()),
-            lambda person: any(entry["id"] == person for entry in self.elements.registry("person")),
+            lambda person: bool(self.elements.registry("person", entry_id=person)),
+            ServiceTokens(state.service_tokens).find,
         )  # fmt: skip
-        commands = Commands(self.recorder, directory, self.history)
         self.ledger = Ledger(state.ledger_index, journal, self.elements)
+        commands = Commands(self.recorder, directory, self.history, self.ledger)
         self.services = DaemonServices(
             self._site, elements=self.elements, intake=self.intake, counters=self.health,
             supervisor=supervisor, actors=actors, commands=commands, directory=directory, journal=journal,
             ledger=self.ledger,
         )  # fmt: skip
-        self.acquisition.start()
-        self.rhythm.start(supervisor)
-        supervisor.start("publisher", self.publisher.run)
-        supervisor.start("ledger", self.ledger.run)
+        self.remote = RemoteDoors(
+            self._site, recorder=self.recorder, executor=commands, password=self._password,
+            problem=lambda text: self._record_event("command-file", problem=text),
+            damaged=self._keys_damaged,
+        )  # fmt: skip
 
     def _publisher(self, journal: Journal) -> Publisher:
         settings = self._settings
@@ -178,7 +193,7 @@ class EdgeDaemon:
     async def _wind_down(self, supervisor: Supervisor) -> None:
         """Drivers first, then what they left, then the seal, then a short chance for receipts."""
         await self.acquisition.stop()
-        await supervisor.stop(*self.rhythm.parts)
+        await supervisor.stop(*self.remote.parts(), *self.rhythm.parts)
         self._record_event("daemon-stop")
         await self.rhythm.last()
         with contextlib.suppress(TimeoutError):
@@ -212,4 +227,5 @@ class EdgeDaemon:
             "rows": self.intake.recorded_rows,
             "publisher": asdict(self.publisher.health),
             "kernels": "ready" if self.engine.ready else "warming",
+            **self.remote.health(),
         }

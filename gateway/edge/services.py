@@ -110,9 +110,9 @@ class DaemonServices:
         """Do a command once."""
         return await self._commands.execute(command, args, actor, idempotency_key)
 
-    async def refused(self, command: str, code: str, person: str) -> None:
+    async def refused(self, command: str, code: str, person: str, args: Json | None = None) -> None:
         """Record that a command was refused."""
-        await self._commands.refused(command, code, person)
+        await self._commands.refused(command, code, person, args)
 
     async def view(self, name: str, argument: str | None, query: dict[str, str]) -> Any:
         """Answer a reading view. Raises KeyError where there is none."""
@@ -132,6 +132,9 @@ class DaemonServices:
                 return self._instruments()
             case "elements", None:
                 return elements.element_status()
+            case "risk", None:
+                subject = query.get("subject")
+                return elements.risk() if subject is None else _found(elements.risk_of(subject), subject)
         raise KeyError(name)
 
     def names(self) -> dict[str, str]:

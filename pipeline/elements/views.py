@@ -36,6 +36,30 @@ def started_after(fold: Fold, seq: int) -> list[dict[str, Any]]:
     return [_brief(known) for known in newest]
 
 
+_TYPES_OF_ARGUMENTS: dict[str, RegistryType] = {
+    "sample": "material", "material": "material", "reference": "material", "method": "method",
+    "operator": "person", "equipment": "equipment", "environment": "environment",
+}  # fmt: skip
+
+
+def on_file(fold: Fold, args: dict[str, Any]) -> dict[str, str]:
+    """Keep of a command's arguments the ids that are known here."""
+    found = {
+        name: value
+        for name, entry_type in _TYPES_OF_ARGUMENTS.items()
+        if isinstance(value := args.get(name), str) and fold.registry.knows(entry_type, value)
+    }
+    task, instruments = args.get("task"), args.get("instruments") or [args.get("instrument")]
+    if isinstance(task, str) and task in fold.state.tasks:
+        found["task"] = task
+    known = [name for name in instruments if name in fold.state.instruments] if _plain(instruments) else []
+    return {**found, "instrument": ", ".join(known)} if known else found
+
+
+def _plain(values: Any) -> bool:
+    return isinstance(values, list) and len(values) <= 100 and all(isinstance(one, str) for one in values)
+
+
 def _brief(task: TaskState) -> dict[str, Any]:
     start = task.start
     return {

@@ -17,6 +17,10 @@ class Delivery:
     topic: str
     payload: bytes
     done: Callable[[], None]
+    response_topic: str | None = None
+    """Where the sender wants an answer (MQTT 5 section 3.3.2.3.5)."""
+    correlation: bytes | None = None
+    """What the answer is to carry, so that the sender knows which request it is for (3.3.2.3.6)."""
 
 
 class Held:

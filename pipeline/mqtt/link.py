@@ -128,8 +128,18 @@ class Link:
         if ended.done() and not ended.cancelled():
             ended.exception()  # else the loop complains that nobody has asked
 
-    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+    async def publish(
+        self, topic: str, payload: bytes, *, retain: bool = False, response_topic: str | None = None,
+        correlation: bytes | None = None,
+    ) -> bool:  # fmt: skip
         """Publish at QoS 1 and wait for the acknowledgement. Returns False when nobody subscribes.
+
+        Args:
+            topic: where to.
+            payload: the message.
+            retain: the broker keeps it for those who come later.
+            response_topic: where an answer is wanted.
+            correlation: what the answer is to carry; of an answer, what its request carried.
 
         Raises:
             PublishTooLargeError: the broker has announced that it does not take messages of this size.
@@ -137,9 +147,15 @@ class Link:
             LinkLostError: the connection ended, or no acknowledgement came in time.
         """
         size = len(topic.encode()) + len(payload) + _HEADER_BYTES
+        size += len((response_topic or "").encode()) + len(correlation or b"")
         if size > self._packet_bytes_max:
             raise PublishTooLargeError(f"{topic}: {size} bytes, the broker takes {self._packet_bytes_max}")
-        info = self._paho.publish(topic, payload, qos=1, retain=retain)
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if response_topic is not None:
+            properties.ResponseTopic = response_topic
+        if correlation is not None:
+            properties.CorrelationData = correlation
+        info = self._paho.publish(topic, payload, qos=1, retain=retain, properties=properties)
         if info.rc:
             raise LinkLostError(f"not connected (paho says {info.rc})")
         waiting = self._acknowledged[info.mid] = asyncio.get_running_loop().create_future()
@@ -171,6 +187,10 @@ class Link:
         try:
             async for message in self._client.messages:
                 done = partial(self.held.done, message.mid)
-                yield Delivery(str(message.topic), bytes(message.payload or b""), done)
+                answer = message.properties
+                yield Delivery(
+                    str(message.topic), bytes(message.payload or b""), done,
+                    getattr(answer, "ResponseTopic", None), getattr(answer, "CorrelationData", None),
+                )  # fmt: skip
         except aiomqtt.MqttError as error:
             raise LinkLostError(str(error)) from error

@@ -130,7 +130,12 @@ CATALOGUE: dict[str, EventKind] = {
         "记录 {of_seq}（类型 {of_kind}）无法解读：{error}",
     ),
     "command-refused": EventKind(
-        "warning", "{command} by {person} was refused: {reason}", "{person} 的命令 {command} 被拒绝：{reason}"
+        "warning",
+        "{command} by {person} was refused: {reason}{details}",
+        "{person} 的命令 {command} 被拒绝：{reason}{details}",
+    ),
+    "command-file": EventKind(
+        "warning", "A command file has a mistake: {problem}", "命令文件有误：{problem}"
     ),
     "person-changed": EventKind(
         "info", "{by} changed the access of {person}: {action}", "{by} 变更了 {person} 的访问权限：{action}"
@@ -266,6 +271,8 @@ def render_event(body: Body, language: Language) -> str:
         return f"{body['code']} {args}"
     if body["code"] == "identity":
         args.setdefault("identity", _identity(args))
+    elif body["code"] == "command-refused":
+        args.setdefault("details", _refusal_details(args, language))
     elif body["code"] == "daemon-start":
         args.setdefault("downtime", _downtime(args, language))
     return _filled(kind.en if language == "en" else kind.zh, args)
@@ -274,6 +281,20 @@ def render_event(body: Body, language: Language) -> str:
 def _identity(args: Body) -> str:
     """Join what the instrument told of itself; many state no vendor, some state nothing."""
     return " ".join(str(args[part]) for part in ("vendor", "model", "serial") if args.get(part)) or "–"
+
+
+def _refusal_details(args: Body, language: Language) -> str:
+    """Tell what a refused command was about, and how many refusals went before it unrecorded."""
+    about = args.get("about") or {}
+    parts = [f"{name} {value}" for name, value in about.items()] if isinstance(about, dict) else []
+    count = args.get("unrecorded") or 0
+    if count:
+        parts.append(
+            f"{count} more refusals not recorded" if language == "en" else f"另有 {count} 次拒绝未记录"
+        )
+    if not parts:
+        return ""
+    return f" ({', '.join(parts)})" if language == "en" else f"（{'，'.join(parts)}）"
 
 
 def _downtime(args: Body, language: Language) -> str:
