@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.elements.batches.figures import KINDS
 from pipeline.elements.batches.plan import batch_due, interval_due, is_sample, members, method_of
 from pipeline.elements.batches.state import history_key
 
@@ -68,9 +69,9 @@ def _judge_empty_controls(case: Case, finding: Finding, batch: BatchState) -> No
     """Controls of the batch whose work is done and that gave nothing to judge."""
     for member in members(batch, case.state):
         control = member.start.control
-        if control is None or not member.measured or case.state.batches.outcomes.get(member.id):
-            continue
-        finding.facts.setdefault("controls_without_outcome", []).append(member.id)
+        judged = control is None or case.state.batches.outcomes.get(member.id)
+        if control is not None and member.measured and not judged and not KINDS[control.kind].revealed:
+            finding.add("not_evaluated", "qc-without-outcome", member.id, member.start_seq)
 
 
 def _batch(case: Case) -> BatchState | None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 BATCHES_MAX = 1000
 """Closed batches kept; the oldest gives way. Open ones are always kept, and at most OPEN_MAX."""
+UNNAMED = "-"
+"""Lot or level of a control material of which the registry names none."""
 OPEN_MAX = 200
 MEMBERS_MAX = 500
 """Tasks of one batch."""
