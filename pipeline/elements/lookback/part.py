@@ -12,6 +12,7 @@ from pipeline.elements.lookback.state import LOOKBACKS_MAX, LookBackState
 from pipeline.elements.lookback.triggers import TRIGGERS
 from pipeline.elements.shapes import Draft
 from pipeline.elements.state import TaskState
+from pipeline.records.events import event_body
 
 if TYPE_CHECKING:
     from pipeline.elements.lookback.triggers import Trigger
@@ -33,11 +34,11 @@ def look_back(record: Record, view: View) -> list[Draft]:
         if trigger.key not in causes:
             causes.append(trigger.key)
             del causes[: max(0, len(causes) - CAUSES_MAX)]
-            drafts.append(_open(record, view, trigger, number))
+            drafts += _open(record, view, trigger, number)
     return drafts
 
 
-def _open(record: Record, view: View, trigger: Trigger, number: int) -> Draft:
+def _open(record: Record, view: View, trigger: Trigger, number: int) -> list[Draft]:
     lookback = f"LB-{record.seq}" + (f"-{number + 1}" if number else "")
     retired_ns = view.state.lookbacks.retired_run_ns
     older = retired_ns is not None and (trigger.from_run_ns is None or retired_ns > trigger.from_run_ns)
@@ -50,7 +51,11 @@ def _open(record: Record, view: View, trigger: Trigger, number: int) -> Draft:
     )  # fmt: skip
     # In force at once: what is judged before its record comes round must be held already.
     _put(view, opened)
-    return Draft("lookback", to_body(opened))
+    told = event_body(
+        "lookback-opened", lookback=lookback, cause=trigger.cause, subject=trigger.subject,
+        failed=trigger.failed, affected=len(opened.affected),
+    )  # fmt: skip
+    return [Draft("lookback", to_body(opened)), Draft("event", told)]
 
 
 def _put(view: View, opened: LookBackOpen) -> None:
