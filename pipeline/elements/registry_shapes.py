@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.elements.qc_shapes import QcItem
 from pipeline.elements.method_shapes import (
     DecisionRule,
     FormulaConstant,
@@ -18,19 +17,43 @@ from pipeline.elements.method_shapes import (
     Limit,
     Method,
     MetrologyRequirement,
-    QcItem,
     Redundant,
     Requirement,
     ResultSpec,
     Step,
 )  # fmt: skip
+from pipeline.elements.qc_shapes import QcItem
 from pipeline.elements.vocabulary import RegistryType
 
 __all__ = [
-    "ANY", "Authorisation", "CertifiedValue", "ChannelQualification", "Custody", "Data", "DecisionRule",
-    "Environment", "EnvironmentChannel", "Equipment", "Fingerprint", "FormulaConstant", "FormulaInput",
-    "Grant", "IntermediateCheckPlan", "Limit", "Material", "Method", "Metrology", "MetrologyRequirement",
-    "Person", "QcItem", "Redundant", "RegistryRecord", "Requirement", "ResultSpec", "SHAPES", "Step",
+    "ANY",
+    "SHAPES",
+    "Authorisation",
+    "CertifiedValue",
+    "ChannelQualification",
+    "Custody",
+    "Data",
+    "DecisionRule",
+    "Environment",
+    "EnvironmentChannel",
+    "Equipment",
+    "Fingerprint",
+    "FormulaConstant",
+    "FormulaInput",
+    "Grant",
+    "IntermediateCheckPlan",
+    "Limit",
+    "Material",
+    "Method",
+    "Metrology",
+    "MetrologyRequirement",
+    "Person",
+    "QcItem",
+    "Redundant",
+    "RegistryRecord",
+    "Requirement",
+    "ResultSpec",
+    "Step",
     "Training",
 ]  # fmt: skip
 
@@ -90,7 +113,7 @@ class ChannelQualification:
     correction: str | None = None
     """Id of the correction in force."""
     limited_low: float | None = None
-    """Of an instrument approved for limited use: the range that it may be used in; likewise `limited_high`."""
+    """Of an instrument approved for limited use: where it may be used; likewise `limited_high`."""
     limited_high: float | None = None
 
 

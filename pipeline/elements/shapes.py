@@ -147,6 +147,19 @@ class TaskAbort:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskStep:
+    """A person marks where a step of the procedure, or the next replicate, begins."""
+
+    task: str
+    name: str
+    """Step of the method; "" ends the step under way."""
+    at_run_ns: int
+    actor: Actor
+    mark: Literal["step", "replicate"] = "step"
+    action: Literal["step"] = "step"
+
+
+@dataclass(frozen=True, slots=True)
 class TaskLink:
     """An id of another system: order, report, LIMS."""
 
@@ -157,7 +170,7 @@ class TaskLink:
     action: Literal["link"] = "link"
 
 
-TaskAction = TaskStart | TaskBind | TaskHandover | TaskStop | TaskAbort | TaskLink
+TaskAction = TaskStart | TaskBind | TaskHandover | TaskStop | TaskAbort | TaskLink | TaskStep
 TASK_ACTIONS: dict[str, type[TaskAction]] = {
     "start": TaskStart,
     "bind": TaskBind,
@@ -165,6 +178,7 @@ TASK_ACTIONS: dict[str, type[TaskAction]] = {
     "stop": TaskStop,
     "abort": TaskAbort,
     "link": TaskLink,
+    "step": TaskStep,
 }
 
 

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
+from pipeline.elements.air import AirReading, AirState
+from pipeline.elements.alarms.state import AlarmsState
 from pipeline.elements.batches.state import BatchesState
 from pipeline.elements.detectors.state import DetectorState
+from pipeline.elements.formulas.progress import Calculation, Refusal
+from pipeline.elements.lookback.state import LookBacksState
 from pipeline.elements.risk.state import RiskState
 from pipeline.elements.shapes import Binding, Result, Review, TaskLink, TaskStart, Verdict
+from pipeline.elements.steps.state import Point, StepsState
 from pipeline.elements.triggers.state import TriggerState
-from pipeline.elements.vocabulary import Element, Finality, Overall, Role, TaskPhase, VerdictStatus, sum_up
+from pipeline.elements.vocabulary import (
+    Element,
+    Finality,
+    Overall,
+    Purpose,
+    Role,
+    TaskPhase,
+    VerdictStatus,
+    sum_up,
+)  # fmt: skip
 
 EVIDENCE_MAX = 16
 """Seqs of evidence kept for one fact: the first ones; counts go on."""
@@ -17,6 +32,24 @@ OBSERVED_MAX = 64
 """Identities or service states kept for one instrument of one task; the first ones, and always the last."""
 GAPS_MAX = 256
 """Gaps kept for one instrument of one task; the polls of further ones are added to the last."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """An environment's value against the limits that were known when it was bound."""
+
+    low: float | None
+    high: float | None
+    hysteresis: float = 0.0
+    rate_window_s: float = 0.0
+    """Time over which a rate is taken; 0: none is asked for."""
+    outside_since_ns: int | None = None
+    """Begin of the excursion under way."""
+    excursions: int = 0
+    longest_ns: int = 0
+    points: list[Point] = field(default_factory=list)
+    rate_max_per_s: float | None = None
+    rate_seq: int = -1
 
 
 @dataclass(slots=True)
@@ -63,6 +96,16 @@ class ChannelFacts:
     suspect_seqs: list[int] = field(default_factory=list)
     unit: str = ""
     decimals: int | None = None
+    unit_before: str | None = None
+    """Unit before the first change during the work; None: it never changed. Likewise `decimals_before`."""
+    unit_seq: int = -1
+    decimals_before: int | None = None
+    decimals_seq: int = -1
+    correction: str | None = None
+    """Id of the correction that the readings carried last."""
+    uncorrected: int = 0
+    """Readings without any correction."""
+    watch: Watch | None = None
 
     @property
     def target(self) -> str:
@@ -71,33 +114,15 @@ class ChannelFacts:
 
 
 @dataclass(slots=True)
-class UsedReading:
-    """A reading that a result rests on."""
+class Overlap:
+    """The same person, or the same sample, in two tasks at once."""
 
-    n: int
+    kind: Literal["person", "sample"]
+    subject: str
+    task: str
+    """The other task."""
     seq: int
-    value: float
-    flag: int
-    t_run_ns: int
-    flag_seq: int
-    """Record that says `flag`: the data record, or a later flags record."""
-
-
-@dataclass(slots=True)
-class Calculation:
-    """Progress of one result: which readings it would use if the task ended now."""
-
-    spec: int
-    """Position of the result in the method's list."""
-    algorithm: str
-    instrument: str
-    channel: str
-    min_load: float
-    readings: dict[str, UsedReading] = field(default_factory=dict)
-    """Single readings by the name that the algorithm gives them."""
-    series: list[UsedReading] = field(default_factory=list)
-    stability_told: bool = False
-    """The instrument says itself which readings are stable."""
+    """Record that brought them together."""
 
 
 @dataclass(slots=True)
@@ -148,6 +173,16 @@ class TaskState:
     return_checks_due: list[str] = field(default_factory=list)
     """Instruments that came back from repair or calibration and were not checked before this task."""
     gaps: dict[str, list[GapFacts]] = field(default_factory=dict)
+    sources: dict[str, list[Observed]] = field(default_factory=dict)
+    """Instrument to the sources of its records: live, simulated, replayed, ..."""
+    overlaps: list[Overlap] = field(default_factory=list)
+    air_at_start: list[AirReading] = field(default_factory=list)
+    """What the bound environments read last before the task began."""
+    warm: dict[str, int | None] = field(default_factory=dict)
+    """Instrument to the gateway time since which it was on when the task began; None: not known."""
+    steps: StepsState = field(default_factory=StepsState)
+    refusals: list[Refusal] = field(default_factory=list)
+    """Results that could not be computed."""
     links: list[TaskLink] = field(default_factory=list)
     verdicts: dict[str, Posted] = field(default_factory=dict)
     held: list[Element] = field(default_factory=list)
@@ -164,6 +199,8 @@ class TaskState:
     """All rows have arrived and are decided, the results are computed: what is missing now stays missing."""
     final: bool = False
     """Measured, and the batch of the task is closed."""
+    recalled: bool = False
+    """Brought back by a look-back after it had left memory: its verdicts stand as they are, but for that."""
 
     @property
     def id(self) -> str:
@@ -197,6 +234,8 @@ class CheckOutcome:
     status: VerdictStatus
     seq: int
     finality: Finality = "final"
+    purpose: Purpose = "qc"
+    method: str = ""
 
 
 @dataclass(slots=True)
@@ -211,6 +250,8 @@ class InstrumentState:
     decided: dict[str, int] = field(default_factory=dict)
     """Rule that needs the future to the last ordinal that it has decided."""
     return_check_due: bool = False
+    on_since_run_ns: int | None = None
+    """When it was heard of first, or again after it had been off, out of service or warming up."""
     checks: list[CheckOutcome] = field(default_factory=list)
 
 
@@ -237,7 +278,12 @@ class State:
     answers: dict[str, Answer] = field(default_factory=dict)
     touched: list[str] = field(default_factory=list)
     """Measured tasks that a record has touched and the next tick judges again."""
+    air: AirState = field(default_factory=AirState)
+    purpose: str = ""
+    """Purpose of the journal as the last configuration states it; "": not told yet."""
     batches: BatchesState = field(default_factory=BatchesState)
+    lookbacks: LookBacksState = field(default_factory=LookBacksState)
+    alarms: AlarmsState = field(default_factory=AlarmsState)
     detectors: DetectorState = field(default_factory=DetectorState)
     risk: RiskState = field(default_factory=RiskState)
     triggers: TriggerState = field(default_factory=TriggerState)
