@@ -6,6 +6,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from dashboard.language import messages
+from dashboard.verdicts import visible
 from pipeline.elements.refusal import REFUSALS
 from pipeline.elements.texts import fill, render_reason, say
 from pipeline.qc.table import BY_NAME
@@ -40,8 +41,8 @@ def event_rows(
             "severity": row.body.get("severity", "info"),
             "severity_text": text.word("severity", row.body.get("severity", "info")),
             "instrument": row.body.get("instrument") or "",
-            "text": _rendered(row.body, names, text.language),
-            "other": _rendered(row.body, names, other),
+            "text": _rendered(row.body, names, text.language, role),
+            "other": _rendered(row.body, names, other, role),
             "other_language": other,
         }
         for row in rows
@@ -49,12 +50,13 @@ def event_rows(
     ]
 
 
-def _rendered(body: dict[str, Any], names: Mapping[str, str], language: Language) -> str:
+def _rendered(body: dict[str, Any], names: Mapping[str, str], language: Language, role: Role) -> str:
     """Write an event out; what it says in codes of elements and rules is put into words first."""
     named = _named(body, names)
     args = dict(named["args"])
     if body.get("code") == "element-held" and isinstance(args.get("details"), dict):
-        args["reason"] = render_reason(args["reason"], args["subject"], args["details"], language)
+        details = visible(args["details"], role, language)
+        args["reason"] = render_reason(args["reason"], args["subject"], details, language)
         args["element"] = say("element", args["element"], language)
     elif body.get("code") == "qc-onset" and args.get("rule") in BY_NAME:
         args["rule"] = BY_NAME[args["rule"]].title[0 if language == "en" else 1]

@@ -65,7 +65,7 @@ def build_overview(
         "rehearsal": view.rehearsal,
         "store_error": view.store_error and text("trust.store_away"),
         "trust": trust_items(view, text),
-        "elements": element_tiles(tasks, text),
+        "elements": element_tiles(tasks, role, text),
         "instruments": [_instrument(name, view, role, text) for name in instrument_names(view)],
         "events": event_rows(view.ledger.get("event", ()), role, text, names)[:EVENTS_SHOWN],
         "tasks": _task_counts(tasks),
@@ -77,12 +77,13 @@ def instrument_names(view: View) -> list[str]:
     return sorted({*view.site.instruments, *view.latest})
 
 
-def element_tiles(tasks: Mapping[str, TaskView], text: Messages) -> list[Json]:
+def element_tiles(tasks: Mapping[str, TaskView], role: Role, text: Messages) -> list[Json]:
     """Sum up each element over the tasks that are open: the worst verdict, and why."""
-    return [_tile(element, [task for task in tasks.values() if task.open], text) for element in ELEMENTS]
+    opened = [task for task in tasks.values() if task.open]
+    return [_tile(element, opened, role, text) for element in ELEMENTS]
 
 
-def _tile(element: Any, tasks: list[TaskView], text: Messages) -> Json:
+def _tile(element: Any, tasks: list[TaskView], role: Role, text: Messages) -> Json:
     judged = [(task, task.in_force()[element]) for task in tasks if element in task.in_force()]
     if not judged:
         return {"element": element, "status": "none", "tasks": [], "reasons": [], "at_ms": None}
@@ -90,7 +91,7 @@ def _tile(element: Any, tasks: list[TaskView], text: Messages) -> Json:
     status = judged[0][1].verdict.status
     worst_ones = [(task, posted) for task, posted in judged if posted.verdict.status == status]
     reasons = [
-        {"task": task.id, "text": reason_text(reason, text.language)}
+        {"task": task.id, "text": reason_text(reason, text.language, role)}
         for task, posted in worst_ones
         for reason in posted.verdict.reasons
         if reason.status == status

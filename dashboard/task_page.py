@@ -12,6 +12,8 @@ from dashboard import language as lang
 from dashboard.context import read_form, refusal_page, render
 from dashboard.tasks import fold_tasks
 from dashboard.verdicts import binding_rows, element_cards, result_rows, signature_of
+from pipeline.elements.registry_shapes import Environment
+from pipeline.elements.triggers.vocabulary import TRIGGER_TEXTS
 from pipeline.elements.vocabulary import ELEMENTS, Disposition
 from pipeline.store.door import StoreError
 
@@ -64,13 +66,16 @@ async def _page(
     return render(context, request, viewer, "task.html", view, {
         "task": found,
         "names": names,
-        "cards": element_cards(found, text, names),
+        "cards": element_cards(found, text, names, viewer.role),
         "bindings": binding_rows(found, names),
         "results": result_rows(found, viewer.role),
         "signed": signed,
         "signed_hash": signed_hash,
         "held_words": ", ".join(text.word("element", name) for name in ELEMENTS if name in found.held),
         "dispositions": DISPOSITIONS,
+        "triggers": await _triggers(context, found.id),
+        "channels": await _channels(context, found) if viewer.role == "regulator" else [],
+        "may_read": viewer.role == "regulator" and viewer.token is not None and context.door is not None,
         "may_sign": viewer.may_act and context.door is not None and found.final and found.phase != "aborted",
         "entered": entered or {},
         "refusal": refusal,
@@ -78,6 +83,36 @@ async def _page(
         "already_shown": any(str(seq) == recorded for seq, _, _ in found.reviews),
         "key": secrets.token_hex(16),
     })  # fmt: skip
+
+
+async def _triggers(context: Context, task_id: str) -> list[dict[str, Any]]:
+    """List the triggers recorded for a task, newest first; none while the store is away."""
+    watcher = context.watcher
+    try:
+        rows = await watcher.store.ledger(watcher.origin, "event", key="", limit=RECORDS_LIMIT)
+    except StoreError:
+        return []
+    found = []
+    for row in rows:
+        args = row.body.get("args") or {}
+        if row.body.get("code") == "trigger" and args.get("task") == task_id:
+            texts = TRIGGER_TEXTS.get(args["trigger"], (args["trigger"],) * 2)
+            found.append({"seq": row.seq, "t_utc_ns": row.t_utc_ns, "en": texts[0], "zh": texts[1], **args})
+    return found
+
+
+async def _channels(context: Context, found: TaskView) -> list[str]:
+    """List the channels of a task: what it measured, and the channels of its places as registered then."""
+    targets = {binding.target for binding in found.bindings if binding.role == "measurand"}
+    try:
+        registry = await context.registry()
+    except StoreError:
+        return sorted(targets)
+    for binding in found.bindings:
+        if binding.role in {"environment", "storage"}:
+            place = registry.at(Environment, binding.target, found.start.at_utc_ns)
+            targets.update(channel.target for channel in (() if place is None else place[0].channels))
+    return sorted(targets)
 
 
 async def dispose(context: Context, request: Request, viewer: Viewer) -> Response:

@@ -21,16 +21,41 @@ if TYPE_CHECKING:
     from pipeline.records.events import Language
 
 Json = dict[str, Any]
+_OPEN_NUMBERS = frozenset({"low", "high", "limit", "tolerance", "share", "count", "completeness_min"})
+"""Arguments that are limits of the method or shares of the record, never a reading."""
+_OPEN_ENDINGS = ("_s", "_ns", "_days", "_max", "_min")
+"""Endings of durations, instants and limits."""
 
 
-def reason_text(reason: Reason, language: Language, names: Mapping[str, str] | None = None) -> str:
-    """Write a reason out for people, with names for opaque ids where the reader may know them."""
+def reason_text(
+    reason: Reason, language: Language, role: Role, names: Mapping[str, str] | None = None
+) -> str:
+    """Write a reason out for people, with names for opaque ids where the reader may know them.
+
+    For the role regulator, what was read or computed is left out.
+    """
     known = names or {}
     args = {
         key: known.get(value, value) if isinstance(value, str) else value
-        for key, value in reason.args.items()
+        for key, value in visible(reason.args, role, language).items()
     }
     return render_reason(reason.code, known.get(reason.subject, reason.subject), args, language)
+
+
+def visible(args: Mapping[str, Any], role: Role, language: Language) -> Json:
+    """Give the arguments of a reason that a role may see.
+
+    A regulator sees limits, times and counts. Any other real number may be a reading, whatever its name: a
+    new reason is closed until somebody lists its arguments.
+    """
+    if role == "lab":
+        return dict(args)
+    hidden = "[not shown]" if language == "en" else "[不显示]"
+    return {key: hidden if _may_be_read(key, value) else value for key, value in args.items()}
+
+
+def _may_be_read(key: str, value: object) -> bool:
+    return isinstance(value, float) and key not in _OPEN_NUMBERS and not key.endswith(_OPEN_ENDINGS)
 
 
 def signature_of(task: TaskView) -> tuple[Json, str]:
@@ -50,24 +75,25 @@ def signature_of(task: TaskView) -> tuple[Json, str]:
     return signed, signing_hash(state)
 
 
-def element_cards(task: TaskView, text: Messages, names: Mapping[str, str]) -> list[Json]:
+def element_cards(task: TaskView, text: Messages, names: Mapping[str, str], role: Role) -> list[Json]:
     """Show each element: the verdict in force with its evidence, and what it superseded, newest first."""
     return [
         {
             "element": element,
             "held": element in task.held,
-            "in_force": _verdict(task.verdicts[element][-1], text, names)
+            "in_force": _verdict(task.verdicts[element][-1], text, names, role)
             if element in task.verdicts
             else None,
             "history": [
-                _verdict(posted, text, names) for posted in reversed(task.verdicts.get(element, [])[:-1])
+                _verdict(posted, text, names, role)
+                for posted in reversed(task.verdicts.get(element, [])[:-1])
             ],
         }
         for element in ELEMENTS
     ]
 
 
-def _verdict(posted: Posted, text: Messages, names: Mapping[str, str]) -> Json:
+def _verdict(posted: Posted, text: Messages, names: Mapping[str, str], role: Role) -> Json:
     verdict = posted.verdict
     other: Language = "zh" if text.language == "en" else "en"
     return {
@@ -81,8 +107,8 @@ def _verdict(posted: Posted, text: Messages, names: Mapping[str, str]) -> Json:
         "reasons": [
             {
                 "status": reason.status,
-                "text": reason_text(reason, text.language, names),
-                "other": reason_text(reason, other, names),
+                "text": reason_text(reason, text.language, role, names),
+                "other": reason_text(reason, other, role, names),
                 "other_language": other,
                 "seqs": reason.seqs,
             }

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from gateway.persons import AuthenticationError
+from gateway.remote.tokens import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.persons import Directory, Person
+    from gateway.remote.tokens import Service
     from pipeline.records import Clock
 
-How = Literal["password", "pin", "badge", "asserted"]
+How = Literal["password", "pin", "badge", "asserted", "service"]
 SESSION_NS = 8 * 3600 * 1_000_000_000
 SESSIONS_MAX = 256
 FAILURES_MAX = 5
@@ -41,12 +43,30 @@ SIGNED_COMMANDS = frozenset({
 """Commands that ask for the person's secret again, together with the hash of what is signed."""
 
 
+HINTS = {
+    "locked": "wait 30 s; forgotten? an administrator sets a new one: yaosu person passwd PERSON",
+    "wrong-secret": "check the id and type the secret again; forgotten? yaosu person passwd PERSON",
+    "session-ended": "log in again: POST /v1/login with person and password",
+    "service-ended": "the service's token was revoked or replaced; issue a new one: yaosu keys token NAME",
+    "unknown-badge": "scan the badge again, or register it: yaosu registry import FILE",
+    "nobody": "add to the actor: badge, or person with pin or password; or send the header Authorization: "
+    "Bearer TOKEN",
+    "unknown-person": "use the id of the registry (yaosu registry show person), or enrol: yaosu person add",
+    "not-authenticated": "sign with the person's password or PIN; a service's token can never sign",
+    "signature": "read the task again, hash exactly what is sent, and give password or PIN with it",
+    "bad-claim": "shorten it, or leave it out",
+    "not-your-role": "leave the role out, or have an administrator give it: yaosu person add --role",
+}
+"""What to do after a refusal, by code."""
+
+
 class RefusedActorError(Exception):
     """The request's identity is not good enough; `code` and the texts say why."""
 
     def __init__(self, code: str, en: str, zh: str) -> None:
         super().__init__(en)
         self.code, self.en, self.zh = code, en, zh
+        self.hint = HINTS[code]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +104,8 @@ class Actors:
     """Person id of a badge code, from the registry."""
     registered: Callable[[str], bool]
     """Whether the registry knows a person id."""
+    service: Callable[[str], Service | None] = lambda _token: None
+    """Whose token it is, when it is a service's."""
     _sessions: dict[str, Session] = field(default_factory=dict)
     _failures: dict[int, _Failures] = field(default_factory=dict)
     _slot_key: bytes = field(default_factory=lambda: secrets.token_bytes(16))
@@ -126,6 +148,9 @@ class Actors:
         session = None if token is None else self.session(token)
         if session is not None:
             return session.person.id
+        service = None if token is None else self.service(token)
+        if service is not None:
+            return service.name
         person = claim.get("person") or self.badge_owner(str(claim.get("badge") or "")) or ""
         return person if isinstance(person, str) and self.known(person) else UNKNOWN
 
@@ -165,6 +190,8 @@ class Actors:
         """
         _check_texts(claim)
         person, how, roles = await self._who(claim, token)
+        if how == "service":
+            claim = {name: value for name, value in claim.items() if name != "role"}
         if command in SIGNED_COMMANDS:
             await self._check_signature(command, args, claim, person, how)
         return {
@@ -177,14 +204,24 @@ class Actors:
             "signed_at_ns": self.clock.utc_ns(),
         }
 
+    def _of_token(self, token: str) -> tuple[str, How, tuple[str, ...]]:
+        service = self.service(token)
+        if service is not None:
+            return service.name, "service", (service.role,)
+        if token.startswith(PREFIX):
+            raise RefusedActorError(
+                "service-ended", "this service's token is not valid (any more)", "该服务令牌无效或已失效"
+            )
+        session = self.session(token)
+        if session is None:
+            raise RefusedActorError(
+                "session-ended", "the login has ended; log in again", "登录已失效,请重新登录"
+            )
+        return session.person.id, "password", session.person.roles
+
     async def _who(self, claim: dict[str, Any], token: str | None) -> tuple[str, How, tuple[str, ...]]:
         if token is not None:
-            session = self.session(token)
-            if session is None:
-                raise RefusedActorError(
-                    "session-ended", "the login has ended; log in again", "登录已失效,请重新登录"
-                )
-            return session.person.id, "password", session.person.roles
+            return self._of_token(token)
         if claim.get("badge"):
             owner = self.badge_owner(claim["badge"])
             if owner is None:

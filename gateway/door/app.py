@@ -55,11 +55,11 @@ class Services(Protocol):
         """Do a command once; the same key gives the same answer. Raises CommandRefusedError."""
         ...
 
-    async def refused(self, command: str, code: str, person: str) -> None:
+    async def refused(self, command: str, code: str, person: str, args: Json | None = None) -> None:
         """Record that a command, or a login, was refused; `person` is an id on file or `actors.UNKNOWN`."""
         ...
 
-    def view(self, name: str, argument: str | None, query: dict[str, str]) -> Any:
+    async def view(self, name: str, argument: str | None, query: dict[str, str]) -> Any:
         """A reading view: tasks, holds, registry, instruments, elements.
 
         Raises:
@@ -144,7 +144,7 @@ def _guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Req
         except CommandRefusedError as refused:
             return _refusal(refused.code, refused.en, refused.zh, refused.hint, refused.status)
         except RefusedActorError as refused:
-            return _refusal(refused.code, refused.en, refused.zh, status=401)
+            return _refusal(refused.code, refused.en, refused.zh, refused.hint, status=401)
         except ClientDisconnect:
             raise
         except Exception as error:
@@ -207,14 +207,14 @@ class _Door:
             actor["idempotency_key"] = key
             result = await self._services.execute(name, args, actor, key)
         except (RefusedActorError, CommandRefusedError) as refused:
-            await self._services.refused(name, refused.code, actors.claimed(claim, token))
+            await self._services.refused(name, refused.code, actors.claimed(claim, token), args)
             raise
         return _json({"ok": True, **result})
 
     async def view(self, request: Request) -> Response:
         name, argument = request.path_params["name"], request.path_params.get("argument")
         try:
-            answer = _json(self._services.view(name, argument, dict(request.query_params)))
+            answer = _json(await self._services.view(name, argument, dict(request.query_params)))
         except KeyError:
             return _refusal("not-found", f"there is no {name} {argument or ''}".strip(), "不存在", status=404)
         except ValueError as error:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.door.app import CommandRefusedError
 from gateway.persons import PersonsError
+from gateway.remote.rate import RateLimit
+from gateway.remote.roles import may_command
 from pipeline.elements import Actor, Refused
 from pipeline.journal import CommitFailedError, JournalFullError
 from pipeline.records.events import event_body
@@ -19,13 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.edge.config_history import ConfigHistory
+    from gateway.edge.ledger import Ledger
     from gateway.edge.recorder import Recorder
     from gateway.persons import Directory
+    from pipeline.elements.state import TaskState
 
 Json = dict[str, Any]
 DURABLE_S = 8.0
 """A caller waits this long for the disk; less than the client's own patience."""
 TEXT_MAX = 1024
+REFUSALS_PER_S, REFUSALS_BURST = 0.1, 20
+"""Refusals of one person for one reason that are recorded one by one."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMAND = re.compile(r"[a-z]{1,20}(\.[a-z]{1,20})?")
 ANSWERS_MAX = 1024
@@ -35,8 +41,13 @@ ANSWERS_MAX = 1024
 class Commands:
     """Executes commands. An answer waits until its records are durable: what is answered cannot be lost."""
 
-    def __init__(self, recorder: Recorder, directory: Directory, history: ConfigHistory) -> None:
+    def __init__(
+        self, recorder: Recorder, directory: Directory, history: ConfigHistory, ledger: Ledger
+    ) -> None:
         self._recorder = recorder
+        self._ledger = ledger
+        self._refusals = RateLimit(REFUSALS_PER_S, REFUSALS_BURST)
+        self._unrecorded = 0
         self._history = history
         self._directory = directory
         self._answers: OrderedDict[tuple[str, str, str, str], Json] = OrderedDict()
@@ -54,13 +65,18 @@ class Commands:
         Raises:
             CommandRefusedError: it will not be done; or the disk does not work, and the same key asks again.
         """
+        if actor["how"] == "service" and not may_command(actor["role"], command):
+            raise CommandRefusedError(
+                "not-permitted", f"a service of role {actor['role']} may not give {command}",
+                f"角色为 {actor['role']} 的服务无权执行 {command}",
+                "this is for a person, who logs in or signs with password or PIN", status=403,
+            )  # fmt: skip
         await self._within(self._recorder.room())
         async with self._lock:
             asked = (command, actor["person"], actor["how"], key)
             answer = self._answers.get(asked)
             if answer is None:
-                own = self._own.get(command)
-                answer = await own(args, actor) if own else self._plan(command, args, actor)
+                answer = await self._do(command, args, actor)
                 # Kept before it is durable: whoever asks again meanwhile must not have it done twice.
                 self._answers[asked] = answer
                 if len(self._answers) > ANSWERS_MAX:
@@ -82,13 +98,30 @@ class Commands:
                 "send it again with the same idempotency key once the disk works", status=503,
             ) from None  # fmt: skip
 
-    def _plan(self, command: str, args: Json, actor: Json) -> Json:
+    async def _do(self, command: str, args: Json, actor: Json) -> Json:
+        own = self._own.get(command)
+        if own is None:
+            return await self._plan(command, args, actor)
+        earlier = self._recorder.elements.answered(command, Actor(**actor))
+        if earlier is not None:
+            return {"seq": list(earlier.seqs), "result": earlier.result}
+        return await own(args, actor)
+
+    async def _retired(self, args: Json) -> TaskState | None:
+        """Look a task up that the elements have let go of; None when the command names none such."""
+        task = args.get("task")
+        if not isinstance(task, str) or self._recorder.elements.brief(task) is not None:
+            return None
+        return await self._ledger.rebuilt(task)
+
+    async def _plan(self, command: str, args: Json, actor: Json) -> Json:
+        retired = await self._retired(args)
         clock = self._recorder.journal.clock
         args = dict(args)
         names = _names(args.pop("directory", None)) if command == "registry.import" else {}
         try:
             planned = self._recorder.elements.plan(
-                command, args, Actor(**actor), clock.utc_ns(), clock.run_ns()
+                command, args, Actor(**actor), clock.utc_ns(), clock.run_ns(), retired
             )
         except Refused as refused:
             raise CommandRefusedError(refused.code, refused.en, refused.zh, refused.hint) from None
@@ -189,14 +222,25 @@ class Commands:
         record = self._recorder.append("event", body)
         return {"seq": [record.seq], "result": {"person": person}}
 
-    async def refused(self, command: str, code: str, person: str) -> None:
-        """Record a refusal: an attempt is evidence too. `person` is an id on file, or "unknown"."""
+    async def refused(self, command: str, code: str, person: str, args: Json | None = None) -> None:
+        """Record a refusal: an attempt is evidence too. `person` is an id on file, or "unknown".
+
+        Of what was asked only ids stand in the record that are on file: the rest may be anything. Somebody
+        who is refused again and again fills no journal: the next event counts what was left out.
+        """
+        if not self._refusals.allow(f"{person} {code}", self._recorder.journal.clock.run_ns()):
+            self._unrecorded += 1
+            return
         name = command if _COMMAND.fullmatch(command) else "unknown"
+        about = self._recorder.elements.on_file(args or {})
+        told = event_body(
+            "command-refused", command=name, reason=code, person=person, about=about,
+            unrecorded=self._unrecorded,
+        )  # fmt: skip
         # Where there is no room for readings, there is none for refusals.
         with contextlib.suppress(JournalFullError):
-            self._recorder.append(
-                "event", event_body("command-refused", command=name, reason=code, person=person)
-            )
+            self._recorder.append("event", told)
+            self._unrecorded = 0
 
 
 def _text(args: Json, name: str, *, required: bool = True) -> str:

@@ -18,6 +18,7 @@ from gateway.durable import write_durably
 from gateway.edge.acquisition import Acquisition
 from gateway.edge.commands import Commands
 from gateway.edge.config_history import ConfigHistory
+from gateway.edge.ledger import Ledger
 from gateway.edge.pulse import Pulse
 from gateway.edge.recorder import Recorder
 from gateway.edge.recovery import Recovery
@@ -28,6 +29,8 @@ from gateway.edge.trusted_witnesses import TrustedWitnesses
 from gateway.edge.witnessing import Witnessing
 from gateway.edge.world import World
 from gateway.persons import Directory
+from gateway.remote import ServiceTokens
+from gateway.remote.doors import RemoteDoors
 from gateway.supervise import Supervisor
 from pipeline.elements import Elements
 from pipeline.intake import Intake
@@ -113,7 +116,7 @@ class EdgeDaemon:
         self._record_event("part-failed", part=part, error=error)
 
     async def _assemble(self, journal: Journal, supervisor: Supervisor) -> None:
-        settings, state = self._settings, self._state
+        settings = self._settings
         self.elements = Elements(settings.elements)
         self.recorder = Recorder(
             journal, self.elements, {i.id: i.source for i in settings.instrument},
@@ -133,25 +136,41 @@ class EdgeDaemon:
         self.witnessing = Witnessing(
             self.recorder, lambda: self._durable(journal, self.rhythm.latest_checkpoint),
             journal.consistency_proof,
-            TrustedWitnesses(state.trusted_witnesses, self._keys_damaged).witnesses,
+            TrustedWitnesses(self._state.trusted_witnesses, self._keys_damaged).witnesses,
         )  # fmt: skip
         self.publisher = self._publisher(journal)
         own = Topics(settings.site.lab, settings.site.gateway)
         self.publisher.questions = Questions(own.witness, self.witnessing.answer)
+        await self._open_doors(journal, supervisor)
+        self.acquisition.start()
+        self.rhythm.start(supervisor)
+        supervisor.start("publisher", self.publisher.run)
+        supervisor.start("ledger", self.ledger.run)
+        for part, run in self.remote.parts().items():
+            supervisor.start(part, run)
+
+    async def _open_doors(self, journal: Journal, supervisor: Supervisor) -> None:
+        """Make what carries commands out, and the doors through which they come."""
+        state = self._state
         directory = await asyncio.to_thread(Directory, state.persons)
         actors = Actors(
             directory, journal.clock,
             lambda badge: self.elements.badge_owner(badge, journal.clock.utc_ns()),
-            lambda person: any(entry["id"] == person for entry in self.elements.registry("person")),
+            lambda person: bool(self.elements.registry("person", entry_id=person)),
+            ServiceTokens(state.service_tokens).find,
         )  # fmt: skip
-        commands = Commands(self.recorder, directory, self.history)
+        self.ledger = Ledger(state.ledger_index, journal, self.elements)
+        commands = Commands(self.recorder, directory, self.history, self.ledger)
         self.services = DaemonServices(
             self._site, elements=self.elements, intake=self.intake, counters=self.health,
             supervisor=supervisor, actors=actors, commands=commands, directory=directory, journal=journal,
+            ledger=self.ledger,
         )  # fmt: skip
-        self.acquisition.start()
-        self.rhythm.start(supervisor)
-        supervisor.start("publisher", self.publisher.run)
+        self.remote = RemoteDoors(
+            self._site, recorder=self.recorder, executor=commands, password=self._password,
+            problem=lambda text: self._record_event("command-file", problem=text),
+            damaged=self._keys_damaged,
+        )  # fmt: skip
 
     def _publisher(self, journal: Journal) -> Publisher:
         settings = self._settings
@@ -194,7 +213,7 @@ class EdgeDaemon:
     async def _wind_down(self, supervisor: Supervisor) -> None:
         """Drivers first, then what they left, then the seal, then a short chance for receipts."""
         await self.acquisition.stop()
-        await supervisor.stop(*self.rhythm.parts)
+        await supervisor.stop(*self.remote.parts(), *self.rhythm.parts)
         self._record_event("daemon-stop")
         await self.rhythm.last()
         with contextlib.suppress(TimeoutError):
@@ -202,7 +221,8 @@ class EdgeDaemon:
                 while self._undelivered():  # noqa: ASYNC110 - receipts are the publisher's business, and rare
                     await asyncio.sleep(DRAIN_LOOK_S)
         await supervisor.stop("publisher")
-        await supervisor.stop("door")
+        await supervisor.stop("door", "ledger")
+        await self.ledger.close()
         try:
             write_durably(self._state.last_run, orjson.dumps(self._counted()), mode=0o640)
         except OSError as error:
@@ -228,4 +248,5 @@ class EdgeDaemon:
             "publisher": asdict(self.publisher.health),
             "witnesses": {name: asdict(one) for name, one in self.witnessing.health.items()},
             "kernels": "ready" if self.engine.ready else "warming",
+            **self.remote.health(),
         }

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from pipeline.journal import CommitFailedError
+from pipeline.ledger import TaskFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.door.actors import Actors
     from gateway.edge.commands import Commands
+    from gateway.edge.ledger import Ledger
     from gateway.persons import Directory
     from gateway.site import LoadedSite
     from gateway.supervise import Supervisor
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 SETTLE_S = 2.0
+TASKS_MAX = 1000
+"""Tasks in one answer."""
 
 
 class DaemonServices:
@@ -32,6 +36,7 @@ class DaemonServices:
     def __init__(
         self, site: LoadedSite, *, elements: Elements, intake: Intake, counters: Callable[[], Json],
         supervisor: Supervisor, actors: Actors, commands: Commands, directory: Directory, journal: Journal,
+        ledger: Ledger,
     ) -> None:  # fmt: skip
         self.actors = actors
         self._site = site
@@ -42,6 +47,7 @@ class DaemonServices:
         self._commands = commands
         self._directory = directory
         self._journal = journal
+        self._ledger = ledger
         self._started_utc_ns = journal.clock.utc_ns()
 
     async def settled(self) -> bool:
@@ -104,32 +110,56 @@ class DaemonServices:
         """Do a command once."""
         return await self._commands.execute(command, args, actor, idempotency_key)
 
-    async def refused(self, command: str, code: str, person: str) -> None:
+    async def refused(self, command: str, code: str, person: str, args: Json | None = None) -> None:
         """Record that a command was refused."""
-        await self._commands.refused(command, code, person)
+        await self._commands.refused(command, code, person, args)
 
-    def view(self, name: str, argument: str | None, query: dict[str, str]) -> Any:
+    async def view(self, name: str, argument: str | None, query: dict[str, str]) -> Any:
         """Answer a reading view. Raises KeyError where there is none."""
         elements = self._elements
         match name, argument:
             case "tasks", None:
-                return elements.tasks(limit=int(query.get("limit", "100")))
+                return await self._ledger.tasks(_task_filter(query))
             case "tasks", str():
-                return _found(elements.task(argument), argument)
+                return _found(await self._ledger.task(argument, _integer(query, "known_at")), argument)
             case "holds", None:
                 return elements.holds()
             case "registry", ("person" | "equipment" | "material" | "method" | "environment"):
-                known_at = query.get("known_at")
-                return elements.registry(argument, known_at_seq=None if known_at is None else int(known_at))
+                return elements.registry(
+                    argument, _integer(query, "known_at"), _integer(query, "valid_at"), query.get("id")
+                )
             case "instruments", None:
                 return self._instruments()
             case "elements", None:
                 return elements.element_status()
+            case "risk", None:
+                subject = query.get("subject")
+                return elements.risk() if subject is None else _found(elements.risk_of(subject), subject)
         raise KeyError(name)
 
     def names(self) -> dict[str, str]:
         """Names behind opaque ids."""
         return self._directory.names()
+
+
+def _integer(query: dict[str, str], name: str) -> int | None:
+    return int(query[name]) if name in query else None
+
+
+def _task_filter(query: dict[str, str]) -> TaskFilter:
+    """Read which tasks a query wants.
+
+    Raises:
+        ValueError: it asks by something that tasks are not listed by.
+    """
+    known = {field.name for field in fields(TaskFilter)}
+    if unknown := sorted(set(query) - known):
+        raise ValueError(f"tasks are not listed by {unknown[0]}; known are {', '.join(sorted(known))}")
+    numbers = {name: int(query[name]) for name in ("from_utc_ns", "to_utc_ns", "limit") if name in query}
+    if not 0 < numbers.get("limit", 1) <= TASKS_MAX:
+        raise ValueError(f"limit is 1 to {TASKS_MAX}; ask for the next page with before=TASK")
+    texts = {name: value for name, value in query.items() if name not in numbers}
+    return TaskFilter(**texts, **numbers)  # type: ignore[arg-type]
 
 
 def _found(content: Json | None, name: str) -> Json:

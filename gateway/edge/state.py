@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import orjson
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 KEY_BYTES = 32
+KeyRole = Literal["collector", "lims", "regulator"]
+SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+"""Names of services stand in records where the ids of persons do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,21 @@ class StateFolder:
         return self.root / "dead-letters.jsonl"
 
     @property
+    def ledger_index(self) -> Path:
+        """Index over the journal's ledger; may be deleted while the daemon is stopped."""
+        return self.root / "ledger.sqlite"
+
+    @property
+    def service_tokens(self) -> Path:
+        """Hashes of the tokens of services."""
+        return self.root / "service-tokens.json"
+
+    @property
+    def command_counters(self) -> Path:
+        """Counters of keys whose signed commands were taken."""
+        return self.root / "command-counters.json"
+
+    @property
     def archive(self) -> Path:
         """Folder of the collector's archive."""
         return self.root / "archive"
@@ -85,12 +104,26 @@ class StateFolder:
         return self.root / f"{role}.sock"
 
 
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A public key that this gateway trusts for one thing."""
+
+    public: bytes
+    """32 bytes."""
+    role: KeyRole
+    name: str = ""
+    """Who holds it, as records name them; empty for collectors."""
+
+
 class TrustedKeysError(ValueError):
     """The file of pinned keys, or a key, does not do; the message says what to do."""
 
 
 class TrustedKeys:
-    """Collector keys whose receipts count: id to 32 public bytes, read again when the file changes.
+    """Keys of collectors, whose receipts count, and of others, whose signed commands are carried out.
+
+    The file is read again when it changes. In it a collector's key is its hexadecimal digits, any other key
+    a table {public, role, name}.
 
     Args:
         path: the file; a missing one pins no key.
@@ -102,10 +135,14 @@ class TrustedKeys:
         self._path = path
         self._damaged = damaged
         self._read_at: tuple[int, ...] = ()
-        self._keys: dict[str, bytes] = {}
+        self._keys: dict[str, Pinned] = {}
 
     def keys(self) -> dict[str, bytes]:
-        """All pinned keys; never raises."""
+        """Keys of collectors, by id; never raises."""
+        return {name: key.public for name, key in self.pinned().items() if key.role == "collector"}
+
+    def pinned(self) -> dict[str, Pinned]:
+        """All pinned keys, by id; never raises."""
         version: tuple[int, ...]
         try:
             status = self._path.stat()
@@ -126,33 +163,72 @@ class TrustedKeys:
         self._read_at = version
         return self._keys
 
-    def _read(self) -> dict[str, bytes]:
+    def _read(self) -> dict[str, Pinned]:
         try:
-            found = {name: bytes.fromhex(key) for name, key in orjson.loads(self._path.read_bytes()).items()}
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+            found = {name: _pinned(key) for name, key in orjson.loads(self._path.read_bytes()).items()}
+        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise TrustedKeysError(
                 f"{self._path} is damaged ({error}); move it away and pin the keys again: yaosu keys trust"
             ) from error
-        if any(len(key) != KEY_BYTES or key_id(key) != name for name, key in found.items()):
+        if any(len(key.public) != KEY_BYTES or key_id(key.public) != name for name, key in found.items()):
             raise TrustedKeysError(
                 f"{self._path} is damaged (a key does not fit its id); move it away and pin the keys again: "
                 "yaosu keys trust"
             )
         return found
 
-    def trust(self, public: bytes) -> str:
-        """Pin a key; returns its id.
+    def trust(self, public: bytes, role: KeyRole = "collector", name: str = "") -> str:
+        """Pin a key, with what it is trusted for; returns its id.
 
         Raises:
-            TrustedKeysError: the bytes are no Ed25519 key, or the file is damaged: nothing was changed.
+            TrustedKeysError: the bytes are no Ed25519 key, the key is pinned for something else, the name is
+                missing, or the file is damaged: nothing was changed.
         """
         if len(public) != KEY_BYTES:
+            raise TrustedKeysError("a public key is 64 hexadecimal digits; see: yaosu keys show -c FILE")
+        if role != "collector" and not SERVICE_NAME.fullmatch(name):
             raise TrustedKeysError(
-                "a collector's public key is 64 hexadecimal digits; see: yaosu keys show -c FILE"
+                f"say who holds a key of role {role}: a name of lower-case letters, digits and hyphens"
             )
-        name = key_id(public)
-        keys = {**(self._read() if self._path.exists() else {}), name: public}
+        identifier = key_id(public)
+        keys = self._read() if self._path.exists() else {}
+        known = keys.get(identifier)
+        if known is not None and known.role != role:
+            raise TrustedKeysError(
+                f"this key is pinned as {known.role} already; one key has one role: use another key, or let "
+                f"this one go first: yaosu keys distrust {identifier}"
+            )
+        self._write({**keys, identifier: Pinned(public, role, "" if role == "collector" else name)})
+        return identifier
+
+    def distrust(self, identifier: str) -> Pinned:
+        """Let a key go.
+
+        Raises:
+            TrustedKeysError: no such key is pinned, or the file is damaged: nothing was changed.
+        """
+        keys = self._read() if self._path.exists() else {}
+        known = keys.pop(identifier, None)
+        if known is None:
+            raise TrustedKeysError(f"no key {identifier} is pinned; see: yaosu keys show -c FILE")
+        self._write(keys)
+        return known
+
+    def _write(self, keys: dict[str, Pinned]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        content = orjson.dumps({n: k.hex() for n, k in keys.items()}, option=orjson.OPT_INDENT_2)
-        write_durably(self._path, content, mode=0o640)
-        return name
+        content = {
+            identifier: key.public.hex()
+            if key.role == "collector"
+            else {"public": key.public.hex(), "role": key.role, "name": key.name}
+            for identifier, key in keys.items()
+        }
+        write_durably(self._path, orjson.dumps(content, option=orjson.OPT_INDENT_2), mode=0o640)
+
+
+def _pinned(entry: str | dict[str, str]) -> Pinned:
+    if isinstance(entry, str):
+        return Pinned(bytes.fromhex(entry), "collector")
+    role = entry["role"]
+    if role not in get_args(KeyRole):
+        raise ValueError(f"unknown role {role}")
+    return Pinned(bytes.fromhex(entry["public"]), cast("KeyRole", role), str(entry["name"]))

@@ -10,6 +10,7 @@ from config.model import FilePath, Identifier, Settings
 from dashboard.settings import WebSettings
 from drivers.registry import AnyInstrument
 from gateway.collector.settings import CollectorSettings
+from gateway.remote.settings import CommandsSettings
 from gateway.witness.settings import WitnessSettings
 from pipeline.elements import ElementsSettings
 from pipeline.journal import JournalSettings
@@ -40,6 +41,8 @@ class SiteSettings(Settings):
     journal: JournalSettings = JournalSettings()
     elements: ElementsSettings = ElementsSettings()
     mqtt: MqttSettings = MqttSettings()
+    commands: CommandsSettings = CommandsSettings()
+    """Commands from other systems: over MQTT, as files in a folder."""
     instrument: Annotated[
         tuple[Annotated[AnyInstrument, Field(discriminator="driver")], ...], Field(max_length=1000)
     ] = ()

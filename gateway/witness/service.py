@@ -151,7 +151,7 @@ class WitnessService:
         last = self._witness.last(one.key)
         question = orjson.dumps({"key": vkey(self._own), "old": last.size, "new": health.heard_size})
         await link.publish(
-            one.topics.witness, question, reply_to=self._reply_topic(one), correlation=one.correlation
+            one.topics.witness, question, response_topic=self._reply_topic(one), correlation=one.correlation
         )
         try:
             async with asyncio.timeout(self._settings.answer_s):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from pipeline.elements.algorithms import ALGORITHMS
+from pipeline.elements.air import limit_of
 from pipeline.elements.codec import from_body
+from pipeline.elements.formulas.calculations import next_replicate
+from pipeline.elements.formulas.calculations import prepare as prepare_calculations
 from pipeline.elements.registry_shapes import Environment, Method
 from pipeline.elements.shapes import (
     TASK_ACTIONS,
@@ -17,17 +19,26 @@ from pipeline.elements.shapes import (
     TaskHandover,
     TaskLink,
     TaskStart,
+    TaskStep,
     TaskStop,
 )  # fmt: skip
-from pipeline.elements.state import OBSERVED_MAX, Calculation, ChannelFacts, Observed, TaskState
+from pipeline.elements.state import OBSERVED_MAX, ChannelFacts, Observed, Overlap, TaskState, Watch
+from pipeline.elements.steps.watching import mark
+from pipeline.elements.steps.watching import prepare as prepare_steps
 
 if TYPE_CHECKING:
     from pipeline.elements.registry import Registry
+    from pipeline.elements.registry_shapes import EnvironmentChannel
+    from pipeline.elements.shapes import Control
     from pipeline.elements.state import State
+    from pipeline.elements.vocabulary import Role
     from pipeline.records.envelope import Record
 
 ATTEMPTS_MAX = 20_000
 """Combinations of sample, item and method whose attempts are counted; the oldest gives way."""
+
+OVERLAPS_MAX = 64
+"""Overlaps kept for one task; the first ones."""
 
 
 def read_action(record: Record) -> TaskAction:
@@ -49,8 +60,12 @@ def apply_action(state: State, registry: Registry, record: Record, action: TaskA
         return None
     if isinstance(action, TaskBind):
         _bind(task, registry, action.binding, record.t_run_ns)
+        _note_overlaps(state, task, record.seq)
     elif isinstance(action, TaskHandover):
         _hand_over(task, action)
+        _note_overlaps(state, task, record.seq)
+    elif isinstance(action, TaskStep):
+        _step(task, registry, action, record.seq)
     elif isinstance(action, TaskLink):
         task.links.append(action)
     else:
@@ -58,27 +73,35 @@ def apply_action(state: State, registry: Registry, record: Record, action: TaskA
     return task
 
 
-def attempt_key(sample: str | None, item: str, method: str) -> str:
-    """Name what attempts are counted for."""
-    return "|".join((sample or "", item, method))
+def attempt_key(sample: str | None, item: str, method: str, control: Control | None) -> str:
+    """Name what attempts are counted for: a duplicate of a sample is no second attempt at it."""
+    parts = (sample or "", item, method) if control is None else (sample or "", item, method, control.kind)
+    return "|".join(parts)
 
 
 def _start(state: State, registry: Registry, record: Record, start: TaskStart) -> TaskState:
     task = TaskState(start, record.seq, record.journal.hex())
     state.tasks[start.task] = task
     state.tasks_started += 1
-    key = attempt_key(start.sample, start.item, start.method)
+    key = attempt_key(start.sample, start.item, start.method, start.control)
     state.attempts.pop(key, None)
     state.attempts[key] = start.attempt
     while len(state.attempts) > ATTEMPTS_MAX:
         del state.attempts[next(iter(state.attempts))]
     for binding in start.bindings:
         _bind(task, registry, binding, start.at_run_ns)
-    _prepare_calculations(task, registry)
+    prepare_calculations(task, registry, start.at_run_ns)
+    prepare_steps(task, registry)
+    _note_overlaps(state, task, record.seq)
+    for facts in task.channels:
+        air = state.air.channels.get(facts.target)
+        if air is not None and facts.role == "environment":
+            task.air_at_start.append(air.last)
     for name in start.instruments:
         known = state.instrument(name)
         if known.identity is not None:
             task.identities[name] = [known.identity]
+        task.warm[name] = known.on_since_run_ns
         task.services[name] = [Observed(known.service, known.service_seq, known.service_run_ns)]
         if known.return_check_due:
             task.return_checks_due.append(name)
@@ -87,35 +110,53 @@ def _start(state: State, registry: Registry, record: Record, start: TaskStart) -
 
 def _bind(task: TaskState, registry: Registry, binding: Binding, claimed_run_ns: int) -> None:
     task.bindings.append(binding)
-    targets = [binding.target] if binding.role == "measurand" else []
+    targets: dict[str, Watch | None] = {binding.target: None} if binding.role == "measurand" else {}
     if binding.role in {"environment", "storage"}:
         found = registry.at(Environment, binding.target, task.start.at_utc_ns)
-        targets = [] if found is None else [channel.target for channel in found[0].channels]
-    for target in targets:
+        method = registry.at(Method, task.start.method, task.start.at_utc_ns)
+        for each in () if found is None else found[0].channels:
+            targets[each.target] = _watch(None if method is None else method[0], each, binding.role)
+    for target, watch in targets.items():
         instrument, _, channel = target.partition(".")
         end_ns = binding.to_run_ns if binding.to_run_ns is not None else task.end_run_ns
         task.channels.append(
             ChannelFacts(
                 role=binding.role, owner=binding.target, instrument=instrument, channel=channel,
                 from_run_ns=max(binding.from_run_ns, claimed_run_ns) if binding.late else binding.from_run_ns,
-                to_run_ns=end_ns, late=binding.late,
+                to_run_ns=end_ns, late=binding.late, watch=watch,
             )
         )  # fmt: skip
 
 
-def _prepare_calculations(task: TaskState, registry: Registry) -> None:
-    found = registry.at(Method, task.start.method, task.start.at_utc_ns)
-    for position, spec in enumerate(() if found is None else found[0].results):
-        if task.start.purpose not in spec.purposes or spec.algorithm not in ALGORITHMS:
+def _watch(method: Method | None, channel: EnvironmentChannel, role: Role) -> Watch:
+    limit = limit_of(method, channel, storage=role == "storage")
+    window_s = 0.0 if limit.rate_max_per_h is None else limit.rate_window_s
+    return Watch(limit.low, limit.high, limit.hysteresis, window_s)
+
+
+def _step(task: TaskState, registry: Registry, action: TaskStep, seq: int) -> None:
+    if action.mark == "replicate":
+        next_replicate(task, registry, action.at_run_ns)
+    else:
+        mark(task, action.name, action.at_run_ns, seq)
+
+
+def _note_overlaps(state: State, task: TaskState, seq: int) -> None:
+    """Note the same person or sample in another running task, with both of them."""
+    people = {binding.target for binding in task.bound("operator") if binding.to_run_ns is None}
+    for other in state.tasks.values():
+        if other is task or other.phase != "running" or task.phase != "running":
             continue
-        measured = (
-            facts for facts in task.channels if facts.role == "measurand" and facts.channel == spec.channel
-        )
-        facts = next(measured, None)
-        if facts is not None and found is not None:
-            task.calculations.append(
-                Calculation(position, spec.algorithm, facts.instrument, facts.channel, found[0].min_load)
-            )
+        active = {binding.target for binding in other.bound("operator") if binding.to_run_ns is None}
+        found: list[tuple[Literal["person", "sample"], str]] = []
+        found += [("person", one) for one in sorted(people & active)]
+        if task.start.sample is not None and task.start.sample == other.start.sample:
+            found.append(("sample", task.start.sample))
+        for kind, subject in found:
+            for one, another in ((task, other), (other, task)):
+                met = {(known.kind, known.subject, known.task) for known in one.overlaps}
+                if (kind, subject, another.id) not in met and len(one.overlaps) < OVERLAPS_MAX:
+                    one.overlaps.append(Overlap(kind, subject, another.id, seq))
 
 
 def _hand_over(task: TaskState, action: TaskHandover) -> None:

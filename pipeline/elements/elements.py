@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.elements import views
+from pipeline.elements.answers import answer_key
 from pipeline.elements.commands import COMMANDS, Planned, Request
-from pipeline.elements.engine import Fold, answer_key
+from pipeline.elements.engine import Fold
 from pipeline.elements.refusal import Refused
+from pipeline.elements.risk import views as risk_views
 from pipeline.elements.settings import ElementsSettings
 
 if TYPE_CHECKING:
     from pipeline.elements.shapes import Actor, Draft
+    from pipeline.elements.state import TaskState
     from pipeline.elements.vocabulary import RegistryType, TaskPhase
     from pipeline.records.envelope import Record
 
@@ -42,10 +45,21 @@ class Elements:
         """Take a record in and give the drafts that follow from it. Never raises on a record's content."""
         return self._fold.consume(record)
 
-    def plan(self, command: str, args: dict[str, Any], actor: Actor, t_utc_ns: int, t_run_ns: int) -> Planned:
+    def plan(
+        self, command: str, args: dict[str, Any], actor: Actor, t_utc_ns: int, t_run_ns: int,
+        retired: TaskState | None = None,
+    ) -> Planned:  # fmt: skip
         """Check a person's command against the state.
 
         The same person and idempotency key get the earlier answer again, without drafts.
+
+        Args:
+            command: a key of `COMMANDS`.
+            args: its arguments.
+            actor: who gives it.
+            t_utc_ns: now, UTC.
+            t_run_ns: now, gateway time.
+            retired: the task that `args` names, built from its records, where the state no longer has it.
 
         Raises:
             Refused: the command is not carried out; its message says why and what to do.
@@ -55,13 +69,33 @@ class Elements:
             raise Refused("unknown-command", command=command)
         if not actor.idempotency_key:
             raise Refused("missing-argument", argument="idempotency_key")
-        answer = self._fold.state.answers.get(answer_key(actor.person, actor.idempotency_key))
-        if answer is not None:
-            if answer.command != command:
-                raise Refused("key-reused", earlier=answer.command)
-            return Planned((), dict(answer.result), tuple(dict.fromkeys(answer.seqs)))
         fold = self._fold
-        return handler(Request(command, args, actor, fold.state, fold.registry, t_utc_ns, t_run_ns))
+        request = Request(command, args, actor, fold.state, fold.registry, t_utc_ns, t_run_ns, retired)
+        earlier = self.answered(command, actor)
+        if earlier is None:
+            return handler(request)
+        if command == "registry.import":
+            # A power cut may have kept a part of an import: what is missing of it is added now.
+            rest = handler(request)
+            return rest if rest.drafts else earlier
+        return earlier
+
+    def answered(self, command: str, actor: Actor) -> Planned | None:
+        """Give the answer that a command of this person and idempotency key had; None for a new one.
+
+        Raises:
+            Refused: the key was used for another command.
+        """
+        answer = self._fold.state.answers.get(answer_key(actor.person, actor.idempotency_key))
+        if answer is None:
+            return None
+        if answer.command != command:
+            raise Refused("key-reused", earlier=answer.command)
+        return Planned((), dict(answer.result), tuple(dict.fromkeys(answer.seqs)))
+
+    def on_file(self, args: dict[str, Any]) -> dict[str, str]:
+        """Keep of a command's arguments the ids that are on file here: those may stand in a record."""
+        return views.on_file(self._fold, args)
 
     def snapshot(self) -> bytes:
         """Encode the whole state (msgpack)."""
@@ -83,21 +117,31 @@ class Elements:
         """Show one task in full; None when it is not known, or no longer kept here."""
         return views.task(self._fold, task_id)
 
+    def brief(self, task_id: str) -> dict[str, Any] | None:
+        """Show one task in brief; None when it is not kept here (any more)."""
+        return views.brief(self._fold, task_id)
+
+    def started_after(self, seq: int) -> list[dict[str, Any]]:
+        """List in brief the tasks whose start is a later record, newest first."""
+        return views.started_after(self._fold, seq)
+
     def holds(self) -> list[dict[str, Any]]:
         """List the tasks that wait for a disposition, oldest first."""
         return views.holds(self._fold)
 
     def registry(
-        self, entry_type: RegistryType, known_at_seq: int | None = None, at_utc_ns: int | None = None
-    ) -> list[dict[str, Any]]:
+        self, entry_type: RegistryType, known_at_seq: int | None = None, at_utc_ns: int | None = None,
+        entry_id: str | None = None,
+    ) -> list[dict[str, Any]]:  # fmt: skip
         """List the entries of a type as known at a seq (default: now).
 
         Args:
             entry_type: person, equipment, material, method or environment.
             known_at_seq: leaves out what became known later.
             at_utc_ns: takes the version that is valid then; default: the last that became known.
+            entry_id: lists this entry alone.
         """
-        return views.registry(self._fold, entry_type, known_at_seq, at_utc_ns)
+        return views.registry(self._fold, entry_type, known_at_seq, at_utc_ns, entry_id)
 
     def instrument_states(self) -> dict[str, dict[str, Any]]:
         """Show service state, identity and last check of every instrument that was heard of."""
@@ -111,6 +155,14 @@ class Elements:
         """Tell the service state of an instrument; one that was never set is in use."""
         known = self._fold.state.instruments.get(instrument)
         return "in-use" if known is None else known.service
+
+    def risk(self) -> dict[str, Any]:
+        """Show the operational risk index of every subject, the official class and the spot-check table."""
+        return risk_views.overview(self._fold.state.risk, self._fold.settings.risk)
+
+    def risk_of(self, subject: str) -> dict[str, Any] | None:
+        """Show what the index of one subject consists of; None for one that was never heard of."""
+        return risk_views.subject(self._fold.state.risk, subject, self._fold.settings.risk)
 
     def element_status(self) -> dict[str, dict[str, Any]]:
         """Show the worst status of each element over running and held tasks, with the reasons."""

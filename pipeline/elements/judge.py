@@ -5,22 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.elements.algorithms import ALGORITHMS, decide, used_readings
-from pipeline.elements.checks import CHECKS, Case, check_under_way
+from pipeline.elements.batches.controls import judge_measured
+from pipeline.elements.batches.state import waits_for_batch
+from pipeline.elements.checks import CHECKS, Case, Finding, check_under_way
 from pipeline.elements.checks.finding import SECOND_NS
 from pipeline.elements.codec import to_body
-from pipeline.elements.registry_shapes import Material
-from pipeline.elements.shapes import Draft, Reason, Result, Verdict
+from pipeline.elements.formulas.calculations import compute_results
+from pipeline.elements.lookback.check import check_look_backs
+from pipeline.elements.shapes import Draft, Reason, Verdict
 from pipeline.elements.state import CheckOutcome, Posted
+from pipeline.elements.steps.engine import advance, finish, fits
 from pipeline.elements.vocabulary import ELEMENTS, STATUS_RANK
 from pipeline.records.events import event_body
 
 if TYPE_CHECKING:
-    from pipeline.elements.checks import Finding
     from pipeline.elements.registry import Registry
-    from pipeline.elements.registry_shapes import ResultSpec
     from pipeline.elements.settings import ElementsSettings
-    from pipeline.elements.state import Calculation, State, TaskState
+    from pipeline.elements.state import State, TaskState
     from pipeline.elements.vocabulary import Element, Finality
 
 _CHECKING = frozenset({"qc", "intermediate-check"})
@@ -37,17 +38,35 @@ def judge(
     `cause` is the kind and the seq of the record that led to it.
     """
     drafts = []
-    closing = task.final or _closes(task, state, settings, now_run_ns)
+    closing = task.measured or _closes(task, state, settings, now_run_ns)
     case = Case(task, state, registry, settings, now_run_ns, closing)
-    if closing and not task.final:
-        task.final = True
-        task.results = compute_results(case)
+    if case.method is not None and fits(task.steps, case.method):
+        advance(task.steps, case.method, now_run_ns)
+        if closing:
+            finish(task.steps, case.method, case.end_run_ns)
+    if closing and not task.measured:
+        task.measured = True
+        task.results, task.refusals = compute_results(task, registry)
         drafts += [Draft("result", to_body(result)) for result in task.results]
+        drafts += judge_measured(task, state, registry)
     if closing:
         case = replace(case, results=tuple(task.results))
+    task.final = task.final or (task.measured and not waits_for_batch(task, state))
     for element in ELEMENTS:
-        drafts += _judge_element(case, element, CHECKS[element](case), cause)
+        finding = _standing(task, element) if task.recalled else CHECKS[element](case)
+        check_look_backs(case, element, finding)
+        drafts += _judge_element(case, element, finding, cause)
     return drafts
+
+
+def _standing(task: TaskState, element: Element) -> Finding:
+    """Give the verdict in force again: what a recalled task's readings were is no longer in memory."""
+    posted = task.verdicts.get(element)
+    if posted is None:
+        finding = Finding()
+        finding.add("not_evaluated", "task-recalled", task.id, task.start_seq)
+        return finding
+    return Finding(dict(posted.verdict.facts), list(posted.verdict.reasons))
 
 
 def _closes(task: TaskState, state: State, settings: ElementsSettings, now_run_ns: int) -> bool:
@@ -72,73 +91,12 @@ def undecided(task: TaskState, state: State) -> dict[str, str]:
     return waiting
 
 
-def compute_results(case: Case) -> list[Result]:
-    """Compute the results that the method promises for the task's purpose from the readings kept."""
-    method = case.method
-    if method is None or case.task.phase == "aborted":
-        return []
-    results = []
-    for progress in case.task.calculations:
-        if progress.spec < len(method.results):
-            result = _compute(case, progress, method.results[progress.spec])
-            if result is not None:
-                results.append(result)
-    return results
-
-
-def _compute(case: Case, progress: Calculation, spec: ResultSpec) -> Result | None:
-    algorithm = ALGORITHMS[progress.algorithm]
-    certified = _certified(case) if algorithm.needs_reference else None
-    computed = algorithm.compute(progress, certified)
-    if computed is None:
-        return None
-    uncertainty, k = _uncertainty(case, progress)
-    target = f"{progress.instrument}.{progress.channel}"
-    facts = next((known for known in case.task.channels if known.target == target), None)
-    about = {"instrument": progress.instrument, "channel": progress.channel}
-    if algorithm.stable_only:
-        about["stability"] = "instrument" if progress.stability_told else "not-told"
-    return Result(
-        task=case.task.id,
-        quantity=spec.quantity,
-        value=computed.value,
-        unit="" if facts is None else facts.unit,
-        decimals=None if facts is None else facts.decimals,
-        uncertainty=uncertainty,
-        k=k,
-        conformity=decide(computed.value, spec.decision),
-        seqs=tuple(sorted({reading.seq for reading in used_readings(progress)})),
-        algorithm=progress.algorithm,
-        version=algorithm.version,
-        facts={**about, **computed.facts},
-    )
-
-
-def _certified(case: Case) -> float | None:
-    """Certified value of the first reference that states one."""
-    for binding in case.task.bound("reference"):
-        found = case.registry.at(Material, binding.target, case.from_utc_ns)
-        if found is not None and found[0].certified:
-            return found[0].certified[0].value
-    return None
-
-
-def _uncertainty(case: Case, progress: Calculation) -> tuple[float | None, float | None]:
-    found = case.registry.equipment_of(progress.instrument, case.from_utc_ns)
-    if found is None or found[1].metrology is None:
-        return None, None
-    for channel in found[1].metrology.channels:
-        if channel.channel == progress.channel:
-            return channel.uncertainty, channel.k
-    return None, None
-
-
 def _judge_element(case: Case, element: Element, finding: Finding, cause: tuple[str, int]) -> list[Draft]:
     task = case.task
     if element == "measurement" and case.closing:
         for target, rule in undecided(task, case.state).items():
             finding.add("not_evaluated", "rows-undecided", target, rule=rule)
-    finality: Finality = "final" if case.closing else "provisional"
+    finality: Finality = "final" if task.final else "provisional"
     posted = task.verdicts.get(element)
     before = None if posted is None else posted.verdict
     reasons = tuple(finding.reasons)
@@ -211,10 +169,15 @@ def _hold_events(case: Case, before: Verdict | None, verdict: Verdict) -> list[D
 
 def note_check(task: TaskState, state: State, seq: int) -> None:
     """Remember the outcome of a finished check for the instruments that it checked."""
-    if task.start.purpose not in _CHECKING or task.phase != "stopped" or not task.final:
+    if task.start.purpose not in _CHECKING or task.phase != "stopped" or not task.measured:
         return
+    if task.start.control is not None:
+        return  # a blank or a duplicate says nothing of the instrument's calibration
     statuses = [task.verdicts[element].verdict.status for element in ("measurement", "material")]
-    outcome = CheckOutcome(task.id, task.end_run_ns or 0, max(statuses, key=STATUS_RANK.__getitem__), seq)
+    outcome = CheckOutcome(
+        task.id, task.end_run_ns or 0, max(statuses, key=STATUS_RANK.__getitem__), seq,
+        purpose=task.start.purpose, method=task.start.method,
+    )  # fmt: skip
     for name in task.start.instruments:
         instrument = state.instrument(name)
         instrument.checks = [check for check in instrument.checks if check.task != task.id][-CHECKS_MAX + 1 :]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from config.errors import SettingError
 from config.model import ChannelName, Settings
 from pipeline.elements import registry_shapes as shapes
+from pipeline.elements.qc_settings import QcItemSettings
 from pipeline.elements.registry_base import EntrySettings, NotNegative, Positive, ShortText
-from pipeline.elements.vocabulary import Element, Excursion, Purpose, Role
+from pipeline.elements.result_settings import ResultSettings
+from pipeline.elements.step_settings import MetrologyRequirementSettings, RedundantSettings, StepSettings
+from pipeline.elements.vocabulary import Element, Excursion, Role
 
 
 class RequirementSettings(Settings):
@@ -34,53 +38,14 @@ class LimitSettings(Settings):
     """What an excursion makes of the element."""
     staleness_s: Positive | None = None
     """Longest time without a valid reading."""
-
-
-class DecisionSettings(Settings):
-    """Decision rule of a statement of conformity."""
-
-    rule: Literal["simple", "guard-band"]
-    """Accept up to the limit, or up to the limit minus the guard band."""
-    low: float | None = None
-    """Lower limit."""
-    high: float | None = None
-    """Upper limit."""
-    guard_band: NotNegative = 0.0
-    """w, in the unit of the result."""
-
-
-class ResultSettings(Settings):
-    """A result that tasks yield."""
-
-    quantity: ShortText
-    """What it is called."""
-    algorithm: Literal["net-weight", "check-weight", "pressure-drop"]
-    """How it is computed."""
-    channel: ChannelName
-    """From which channel."""
-    purposes: tuple[Purpose, ...] = ("test",)
-    """For tasks of which purposes."""
-    decision: DecisionSettings | None = None
-    """Statement of conformity."""
-
-
-class StepSettings(Settings):
-    """One step of the procedure."""
-
-    name: ShortText
-    """What it is called."""
-    quantity: ShortText
-    """What is held or ramped."""
-    low: float | None = None
-    """Lower limit."""
-    high: float | None = None
-    """Upper limit."""
-    rate_max_per_s: Positive | None = None
+    hysteresis: NotNegative = 0.0
+    """How far inside the limits an excursion must have come back to be over."""
+    grace_s: NotNegative = 0.0
+    """An excursion not longer than this is marked and does not hold."""
+    rate_max_per_h: Positive | None = None
     """Fastest change."""
-    duration_min_s: NotNegative | None = None
-    """Shortest duration."""
-    duration_max_s: Positive | None = None
-    """Longest duration."""
+    rate_window_s: Positive = 600.0
+    """Time over which a rate is taken."""
 
 
 class MethodSettings(EntrySettings):
@@ -116,8 +81,38 @@ class MethodSettings(EntrySettings):
     """What tasks yield."""
     replicates: Annotated[int, Field(ge=1, le=1000)] = 1
     """Replicate measurements."""
+    qc: tuple[QcItemSettings, ...] = ()
+    """QC plan."""
     steps: tuple[StepSettings, ...] = ()
     """Procedure."""
+    step_cycles: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """How many times the steps are gone through."""
+    redundant: tuple[RedundantSettings, ...] = ()
+    """Channels that measure the same."""
+    replicate_rsd_max_pct: Positive | None = None
+    """Largest relative standard deviation of three or more replicates, %."""
+    replicate_rpd_max_pct: Positive | None = None
+    """Largest relative difference of two replicates, %."""
+    metrology: tuple[MetrologyRequirementSettings, ...] = ()
+    """What is asked of certificates."""
+    training: tuple[ShortText, ...] = ()
+    """Trainings that an operator must have."""
+    start_outside: Literal["mark", "refuse"] = "mark"
+    """A start while the environment is outside its limits."""
+    custody_required: bool = False
+    """The hand-overs of a sample must reach its operator."""
+    fingerprint_required: bool = False
+    """The sample must be recognised by what was measured at receipt."""
+    unsettled_max: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """Largest share of answers that the instrument called unstable."""
+
+    @model_validator(mode="after")
+    def _check_steps(self) -> Self:
+        names = [step.name for step in self.steps]
+        if len(set(names)) != len(names):
+            hint = "give each step a name of its own; cycles are step_cycles"
+            raise SettingError("E021", "two steps have one name", key="steps", hint=hint)
+        return self
 
     def shape(self) -> shapes.Method:
         """Give the record's data."""
@@ -131,12 +126,14 @@ class MethodSettings(EntrySettings):
             hold_time_required=self.hold_time_required, weight_tolerance=self.weight_tolerance,
             min_load=self.min_load, check_max_age_s=None if age_h is None else age_h * 3600,
             completeness_min=self.completeness_min,
-            results=tuple(
-                shapes.ResultSpec(
-                    r.quantity, r.algorithm, r.channel, r.purposes,
-                    None if r.decision is None else shapes.DecisionRule(**dict(r.decision)),
-                )
-                for r in self.results
-            ),
+            results=tuple(result.shape() for result in self.results),
+            qc=tuple(item.shape() for item in self.qc),
+            step_cycles=self.step_cycles, training=self.training, start_outside=self.start_outside,
+            redundant=tuple(shapes.Redundant(**dict(one)) for one in self.redundant),
+            replicate_rsd_max_pct=self.replicate_rsd_max_pct,
+            replicate_rpd_max_pct=self.replicate_rpd_max_pct,
+            metrology=tuple(shapes.MetrologyRequirement(**dict(one)) for one in self.metrology),
+            custody_required=self.custody_required, fingerprint_required=self.fingerprint_required,
+            unsettled_max=self.unsettled_max,
             replicates=self.replicates, steps=tuple(shapes.Step(**dict(step)) for step in self.steps),
         )  # fmt: skip

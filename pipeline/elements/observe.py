@@ -1,4 +1,7 @@
-"""From rows to facts: what data frames, flags and gaps add to the tasks that bind their instrument."""
+"""From rows to facts: what data frames, flags and gaps add to the tasks that bind their instrument.
+
+The rows of an instrument come in batches; what is remembered does not depend on how they were cut.
+"""
 
 from __future__ import annotations
 
@@ -6,80 +9,152 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.elements.algorithms import ALGORITHMS, Rows
-from pipeline.elements.state import EVIDENCE_MAX, GAPS_MAX, ChannelFacts, GapFacts, TaskState
-from pipeline.records.flags import SEVERITY, Flag, Status
+from pipeline.elements.air import excess
+from pipeline.elements.formulas.series import Rows, feed
+from pipeline.elements.state import (
+    EVIDENCE_MAX,
+    GAPS_MAX,
+    OBSERVED_MAX,
+    ChannelFacts,
+    GapFacts,
+    Observed,
+    TaskState,
+)  # fmt: skip
+from pipeline.elements.steps.rates import note_rate
+from pipeline.elements.steps.state import Point
+from pipeline.elements.steps.watching import watch
+from pipeline.records.flags import SEVERITY, Flag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pipeline.elements.state import Calculation, UsedReading
+    from pipeline.elements.formulas.progress import Calculation, SeriesProgress, UsedReading
+    from pipeline.elements.rows import Batch
+    from pipeline.elements.state import Watch
     from pipeline.records.block import Gap
-    from pipeline.records.frame import FlagSet, Frame
+    from pipeline.records.frame import FlagSet
 
-_UNSETTLED = (Status.UNSTABLE, Status.BUSY)
 _STABLE = "stable"
 """Channel by which an instrument says 1 when its reading is stable."""
+_VALUE_MAX = 1e150
+"""A value beyond it is a device's way to say overload: its square is no number."""
 
 
-def observe_frame(task: TaskState, frame: Frame, seq: int) -> None:
-    """Add the rows of a data frame to every channel and calculation of a task that they belong to."""
+def observe_batch(task: TaskState, batch: Batch) -> None:
+    """Add rows to every channel, calculation and step of a task that they belong to."""
+    instrument = batch.frame.block.instrument
+    _note_source(task, instrument, batch)
     for facts in task.channels:
-        if facts.instrument == frame.block.instrument:
-            _observe_channel(facts, frame, seq)
+        if facts.instrument == instrument:
+            _observe_channel(task, facts, batch)
     for calculation in task.calculations:
-        if calculation.instrument == frame.block.instrument:
-            _feed(task, calculation, frame, seq)
+        for series in calculation.series:
+            if series.instrument == instrument:
+                _feed(task, calculation, series, batch)
 
 
-def _window(t_run_ns: NDArray[np.int64], from_run_ns: int, to_run_ns: int | None) -> NDArray[np.bool_]:
-    inside = t_run_ns >= from_run_ns
-    return inside if to_run_ns is None else inside & (t_run_ns < to_run_ns)
+def _note_source(task: TaskState, instrument: str, batch: Batch) -> None:
+    known = task.sources.setdefault(instrument, [])
+    if (not known or known[-1].value != batch.source) and len(known) < OBSERVED_MAX:
+        known.append(Observed(batch.source, int(batch.seq[0]), int(batch.t_run_ns[0])))
 
 
-def _values(frame: Frame, channel: str) -> tuple[int, NDArray[np.float64]] | None:
-    """Position and float64[n] of a numeric channel; None where the frame has no such one."""
-    position = frame.block.layout.index.get(channel)
-    if position is None or frame.block.layout.channels[position].kind == "text":
-        return None
-    column = frame.block.column(channel)
-    return position, np.asarray(column, dtype=np.float64)
-
-
-def _observe_channel(facts: ChannelFacts, frame: Frame, seq: int) -> None:
-    found = _values(frame, facts.channel)
-    inside = _window(frame.block.t_run_ns, facts.from_run_ns, facts.to_run_ns)
-    rows = np.flatnonzero(inside)
-    if found is None or len(rows) == 0:
+def _observe_channel(task: TaskState, facts: ChannelFacts, batch: Batch) -> None:
+    position = batch.position(facts.channel)
+    cut = batch.cut(facts.from_run_ns, facts.to_run_ns)
+    seqs = batch.seq[cut]
+    if position is None or len(seqs) == 0:
         return
-    position, values = found
-    values, t_run_ns = values[rows], frame.block.t_run_ns[rows]
-    status, flag = frame.block.status[position][rows], frame.flag[position][rows]
-    channel = frame.block.layout.channels[position]
-    facts.unit, facts.decimals = channel.unit, channel.decimals
+    _note_layout(facts, batch, position, int(seqs[0]), len(seqs))
+    n = batch.n[cut]
     if facts.n_first < 0:
-        facts.n_first, facts.seq_first = frame.n_first + int(rows[0]), seq
-    facts.n_last, facts.seq_last = frame.n_first + int(rows[-1]), seq
-    good = (status == Status.GOOD) & np.isfinite(values)
-    failed = good & (flag == Flag.FAIL)
-    suspect = good & (flag == Flag.SUSPECT)
-    facts.rows += len(rows)
-    facts.good += int(good.sum())
-    unsettled = int(np.isin(status, _UNSETTLED).sum())
+        facts.n_first, facts.seq_first = int(n[0]), int(seqs[0])
+    facts.n_last, facts.seq_last = int(n[-1]), int(seqs[-1])
+    good, failed = batch.good[position][cut], batch.failed[position][cut]
+    count_good, unsettled = int(good.sum()), int(batch.unsettled[position][cut].sum())
+    facts.rows += len(seqs)
+    facts.good += count_good
     facts.unsettled += unsettled
-    facts.missing += len(rows) - int(good.sum()) - unsettled
-    facts.failed += _count(failed, facts.failed_seqs, seq)
-    facts.suspect += _count(suspect, facts.suspect_seqs, seq)
-    _extend_range(facts, values[good & ~failed], seq)
-    _extend_failed_range(facts, values[failed])
-    _extend_silence(facts, t_run_ns[good & ~failed])
+    facts.missing += len(seqs) - count_good - unsettled
+    values = batch.values[position][cut]
+    if failed.any():
+        facts.failed += _count(failed, facts.failed_seqs, seqs)
+        _extend_failed_range(facts, values[failed])
+    suspect = batch.suspect[position][cut]
+    if suspect.any():
+        facts.suspect += _count(suspect, facts.suspect_seqs, seqs)
+    valid = good & ~failed
+    if not valid.all():
+        values, seqs, t_run_ns = values[valid], seqs[valid], batch.t_run_ns[cut][valid]
+    else:
+        t_run_ns = batch.t_run_ns[cut]
+    if len(values):
+        _observe_valid(task, facts, values, t_run_ns, seqs)
 
 
-def _count(mask: NDArray[np.bool_], seqs: list[int], seq: int) -> int:
-    count = int(mask.sum())
-    if count:
-        _cite(seqs, seq)
-    return count
+def _note_layout(facts: ChannelFacts, batch: Batch, position: int, seq: int, rows: int) -> None:
+    """Note unit, resolution and correction in force, and their first change during the work."""
+    channel = batch.frame.block.layout.channels[position]
+    if facts.rows and channel.unit != facts.unit and facts.unit_before is None:
+        facts.unit_before, facts.unit_seq = facts.unit, seq
+    if facts.rows and channel.decimals != facts.decimals and facts.decimals_seq < 0:
+        facts.decimals_before, facts.decimals_seq = facts.decimals, seq
+    facts.unit, facts.decimals = channel.unit, channel.decimals
+    corrected = batch.frame.corrected.get(facts.channel)
+    if corrected is None:
+        facts.uncorrected += rows
+    else:
+        facts.correction = corrected[0]
+
+
+def _observe_valid(
+    task: TaskState, facts: ChannelFacts, values: NDArray[np.float64], t_run_ns: NDArray[np.int64],
+    seqs: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Add readings that did not fail QC; at least one."""
+    lowest, highest = int(values.argmin()), int(values.argmax())
+    low, high = float(values[lowest]), float(values[highest])
+    if facts.minimum is None or low < facts.minimum:
+        facts.minimum, facts.minimum_seq = low, int(seqs[lowest])
+    if facts.maximum is None or high > facts.maximum:
+        facts.maximum, facts.maximum_seq = high, int(seqs[highest])
+    before_ns = facts.from_run_ns if facts.last_valid_run_ns is None else facts.last_valid_run_ns
+    silence_ns = int(t_run_ns[0]) - before_ns
+    if len(t_run_ns) > 1:
+        silence_ns = max(silence_ns, int((t_run_ns[1:] - t_run_ns[:-1]).max()))
+    facts.silence_max_ns = max(facts.silence_max_ns, silence_ns)
+    facts.last_valid_run_ns = int(t_run_ns[-1])
+    if facts.watch is not None:
+        for t, value, seq in zip(t_run_ns.tolist(), values.tolist(), seqs.tolist(), strict=True):
+            _watch(facts.watch, Point(t, value, seq))
+    if facts.target in task.steps.targets:
+        watch(task, facts.target, t_run_ns, values, seqs)
+
+
+def _watch(watched: Watch, point: Point) -> None:
+    """Follow excursions, with hysteresis on the way back, and the rate of change."""
+    if watched.rate_window_s:
+        rate = note_rate(watched.points, point, round(watched.rate_window_s * 1_000_000_000))
+        if rate is not None and (watched.rate_max_per_s is None or rate > watched.rate_max_per_s):
+            watched.rate_max_per_s, watched.rate_seq = rate, point.seq
+    if watched.outside_since_ns is None:
+        if excess(point.value, watched.low, watched.high) > 0:
+            watched.outside_since_ns = point.t_run_ns
+            watched.excursions += 1
+        return
+    watched.longest_ns = max(watched.longest_ns, point.t_run_ns - watched.outside_since_ns)
+    low = None if watched.low is None else watched.low + watched.hysteresis
+    high = None if watched.high is None else watched.high - watched.hysteresis
+    if excess(point.value, low, high) <= 0:
+        watched.outside_since_ns = None
+
+
+def _count(mask: NDArray[np.bool_], cited: list[int], seqs: NDArray[np.int64]) -> int:
+    for seq in seqs[mask].tolist():
+        _cite(cited, seq)
+        if len(cited) >= EVIDENCE_MAX:
+            break
+    return int(mask.sum())
 
 
 def _cite(seqs: list[int], seq: int) -> None:
@@ -87,57 +162,40 @@ def _cite(seqs: list[int], seq: int) -> None:
         seqs.append(seq)
 
 
-def _extend_range(facts: ChannelFacts, values: NDArray[np.float64], seq: int) -> None:
-    if len(values) == 0:
-        return
-    low, high = float(values.min()), float(values.max())
-    if facts.minimum is None or low < facts.minimum:
-        facts.minimum, facts.minimum_seq = low, seq
-    if facts.maximum is None or high > facts.maximum:
-        facts.maximum, facts.maximum_seq = high, seq
-
-
 def _extend_failed_range(facts: ChannelFacts, values: NDArray[np.float64]) -> None:
-    if len(values) == 0:
-        return
     low, high = float(values.min()), float(values.max())
     facts.failed_minimum = low if facts.failed_minimum is None else min(low, facts.failed_minimum)
     facts.failed_maximum = high if facts.failed_maximum is None else max(high, facts.failed_maximum)
 
 
-def _extend_silence(facts: ChannelFacts, t_run_ns: NDArray[np.int64]) -> None:
-    if len(t_run_ns) == 0:
+def _feed(task: TaskState, calculation: Calculation, series: SeriesProgress, batch: Batch) -> None:
+    """Give a calculation the readings that it may use: good, of its window, stable where that is asked."""
+    position = batch.position(series.channel)
+    if position is None:
         return
-    before_ns = facts.from_run_ns if facts.last_valid_run_ns is None else facts.last_valid_run_ns
-    steps = np.diff(t_run_ns, prepend=np.int64(before_ns))
-    facts.silence_max_ns = max(facts.silence_max_ns, int(steps.max()))
-    facts.last_valid_run_ns = int(t_run_ns[-1])
-
-
-def _feed(task: TaskState, calculation: Calculation, frame: Frame, seq: int) -> None:
-    found = _values(frame, calculation.channel)
-    if found is None:
-        return
-    position, values = found
-    usable = _window(frame.block.t_run_ns, task.start.at_run_ns, task.end_run_ns)
-    usable &= (frame.block.status[position] == Status.GOOD) & np.isfinite(values)
-    algorithm = ALGORITHMS[calculation.algorithm]
-    stable = _values(frame, _STABLE) if algorithm.stable_only else None
+    from_ns = max(task.start.at_run_ns, calculation.from_run_ns)
+    cut = batch.cut(from_ns, task.end_run_ns if calculation.to_run_ns is None else calculation.to_run_ns)
+    values = batch.values[position][cut]
+    usable = batch.good[position][cut] & (np.abs(values) <= _VALUE_MAX)
+    stable = batch.position(_STABLE) if series.stable_only else None
     if stable is not None:
-        calculation.stability_told = True
-        usable &= (frame.block.status[stable[0]] == Status.GOOD) & (stable[1] == 1)
-    rows = np.flatnonzero(usable)
-    if len(rows):
-        algorithm.feed(
-            calculation,
-            Rows(
-                n=frame.n_first + rows,
-                t_run_ns=frame.block.t_run_ns[rows],
-                values=values[rows],
-                flag=frame.flag[position][rows],
-                seq=seq,
-            ),
-        )
+        series.stability_told = True
+        usable &= batch.good[stable][cut] & (batch.values[stable][cut] == 1)
+    if not usable.any():
+        return
+    channel = batch.frame.block.layout.channels[position]
+    if channel.unit != series.unit or not series.units:
+        series.unit, series.units = channel.unit, series.units + 1
+    series.decimals = channel.decimals
+    corrected = batch.frame.corrected.get(series.channel)
+    if corrected is not None:
+        series.correction, values = corrected[0], corrected[1][cut]
+        usable &= np.isfinite(values)
+        if not usable.any():
+            return
+    n, t_run_ns, seqs = (column[cut][usable] for column in (batch.n, batch.t_run_ns, batch.seq))
+    rows = Rows(n, t_run_ns, values[usable], batch.frame.flag[position][cut][usable], seqs)
+    feed(series, rows, calculation.min_load)
 
 
 def observe_flags(task: TaskState, flags: FlagSet, seq: int) -> bool:
@@ -153,8 +211,9 @@ def observe_flags(task: TaskState, flags: FlagSet, seq: int) -> bool:
                 _observe_decision(facts, flag, seq)
                 spoke = True
         for calculation in task.calculations:
-            if calculation.instrument == flags.instrument and calculation.channel == channel:
-                _worsen(calculation, n, flag, seq)
+            for series in calculation.series:
+                if series.instrument == flags.instrument and series.channel == channel:
+                    _worsen(series, n, flag, seq)
     return spoke
 
 
@@ -167,8 +226,8 @@ def _observe_decision(facts: ChannelFacts, flag: int, seq: int) -> None:
         _cite(facts.suspect_seqs, seq)
 
 
-def _worsen(calculation: Calculation, n: int, flag: int, seq: int) -> None:
-    for reading in (*calculation.readings.values(), *calculation.series):
+def _worsen(series: SeriesProgress, n: int, flag: int, seq: int) -> None:
+    for reading in (*series.readings.values(), *series.loaded):
         if reading.n == n and _is_worse(flag, reading):
             reading.flag, reading.flag_seq = flag, seq
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pipeline.elements.batches.texts import REASONS as OF_BATCHES
+from pipeline.elements.checks.texts import REASONS as OF_CHECKS
+from pipeline.elements.lookback.texts import REASONS as OF_LOOKBACK
+
 REASONS: dict[str, tuple[str, str]] = {
     # people
     "operator-missing": ("no operator is bound to the task", "任务未绑定操作人员"),
@@ -85,6 +89,7 @@ REASONS: dict[str, tuple[str, str]] = {
         "the method asks for a binding of role {subject}",
         "方法要求绑定角色 {subject}",
     ),
+    # given by fold version 1 only
     "steps-not-judged": (
         "edition {edition} of {subject} prescribes steps ({count}); the gateway does not judge them",
         "{subject} 的 {edition} 版规定了操作步骤（{count} 步），网关不予判定",
@@ -196,5 +201,8 @@ REASONS: dict[str, tuple[str, str]] = {
         "the last check of {instrument} ({task}) failed",
         "{instrument} 最近一次核查（{task}）未通过",
     ),
+    **OF_CHECKS,
+    **OF_BATCHES,
+    **OF_LOOKBACK,
 }
 """Code to its templates, English and Chinese."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pipeline.elements.alarms.texts import REFUSALS as OF_ALARMS
+from pipeline.elements.batches.texts import REFUSALS as OF_BATCHES
+from pipeline.elements.lookback.texts import REFUSALS as OF_LOOKBACK
 from pipeline.elements.texts import fill
 
 
@@ -28,6 +31,16 @@ REFUSALS: dict[str, Refusal] = {
     "wrong-argument": Refusal(
         "{argument} is not acceptable: {problem}", "{argument} 不可接受：{problem}",
         "correct {argument} and try again", "请改正 {argument} 后重试",
+    ),
+    "unknown-step": Refusal(
+        "method {method} has no step '{step}'", "方法 {method} 没有步骤“{step}”",
+        "name one of: {known}", "请给出其中之一：{known}",
+    ),
+    "environment-outside": Refusal(
+        "{channel} reads {value}, outside the limits of the method",
+        "{channel} 读数 {value}，超出方法限值",
+        "wait until the environment is within its limits, then start again",
+        "请待环境恢复至限值之内后再开始",
     ),
     "unknown-argument": Refusal(
         "{command} takes no {argument}", "{command} 没有参数 {argument}",
@@ -118,11 +131,26 @@ REFUSALS: dict[str, Refusal] = {
         "what was signed is not what is in force for task {task}", "所签内容与任务 {task} 的现行内容不一致",
         "load the task again, read it and sign again", "请重新加载任务，阅读后再签名",
     ),
+    "not-regulator": Refusal(
+        "{person} is no regulator logged in here", "{person} 不是已登录的监管人员",
+        "windows under a trigger are read by a person whose only role is regulator",
+        "触发后的时段数据仅由监管角色人员调阅",
+    ),
+    "no-trigger": Refusal(
+        "no trigger is recorded for task {task}", "任务 {task} 没有已记录的触发",
+        "status, verdicts and seals are open; ask the laboratory for the raw data",
+        "状态、判定和封存信息可直接查看；原始数据请向实验室索取",
+    ),
+    "not-of-task": Refusal(
+        "{channel} is no channel of task {task}", "{channel} 不是任务 {task} 的通道",
+        "channels of the task: {known}", "该任务的通道：{known}",
+    ),
     "registry-invalid": Refusal(
         "the registry records cannot be taken in: {problems}", "登记记录无法导入：{problems}",
         "correct all of them and import again; nothing was taken in",
         "请全部改正后重新导入；本次未导入任何记录",
     ),
+    **{code: Refusal(*texts) for code, texts in {**OF_ALARMS, **OF_BATCHES, **OF_LOOKBACK}.items()},
 }  # fmt: skip
 """Code to templates. Codes are answers of the command door: append, never rename."""
 

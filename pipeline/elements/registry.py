@@ -12,6 +12,7 @@ from pipeline.elements.registry_shapes import (
     SHAPES,
     Data,
     Environment,
+    EnvironmentChannel,
     Equipment,
     Material,
     Method,
@@ -51,6 +52,8 @@ class Registry:
     _versions: dict[tuple[str, str], list[Version]] = field(default_factory=dict)
     _by_instrument: dict[str, list[str]] = field(default_factory=dict)
     _by_badge: dict[str, list[str]] = field(default_factory=dict)
+    _air: dict[str, dict[str, EnvironmentChannel]] = field(default_factory=dict)
+    _air_targets: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, seq: int, body: Body) -> RegistryRecord:
         """Take a record in.
@@ -63,6 +66,8 @@ class Registry:
         self._versions.setdefault((record.type, record.id), []).append(
             Version(seq, record, data, msgpack.packb(body, use_bin_type=True))
         )
+        if isinstance(data, Environment):
+            self._watch_air(record.id, data)
         if isinstance(data, Equipment):
             _note(self._by_instrument, data.instrument, record.id)
         elif isinstance(data, Person) and data.badge is not None:
@@ -108,6 +113,17 @@ class Registry:
             borders.update(self.instants("equipment", entry_id, from_utc_ns, to_utc_ns))
         return sorted(borders)
 
+    def _watch_air(self, environment: str, data: Environment) -> None:
+        for target in self._air_targets.get(environment, ()):
+            self._air.get(target.partition(".")[0], {}).pop(target, None)
+        self._air_targets[environment] = [channel.target for channel in data.channels]
+        for channel in data.channels:
+            self._air.setdefault(channel.target.partition(".")[0], {})[channel.target] = channel
+
+    def air_of(self, instrument: str) -> dict[str, EnvironmentChannel]:
+        """Give the environment channels that an instrument reads, with the limits known last."""
+        return self._air.get(instrument, _NOTHING)
+
     def person_of_badge(self, badge: str, t_utc_ns: int) -> str | None:
         """Find whose badge this is at an instant."""
         for entry_id in reversed(self._by_badge.get(badge, ())):
@@ -130,6 +146,7 @@ class Registry:
             yield from versions
 
 
+_NOTHING: dict[str, EnvironmentChannel] = {}
 _TYPES: dict[type[Data], RegistryType] = {shape: name for name, shape in SHAPES.items()}
 
 

@@ -6,7 +6,9 @@ lab-side directory only.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from config.model import ChannelName, Identifier, Instant, Settings
 from pipeline.elements import registry_shapes as shapes
@@ -104,6 +106,10 @@ class ChannelQualificationSettings(Settings):
     """Coverage factor of U."""
     correction: EntryId | None = None
     """Id of the correction in force."""
+    limited_low: float | None = None
+    """Lower end of the range of limited use (准用)."""
+    limited_high: float | None = None
+    """Upper end of the range of limited use."""
 
 
 class MetrologySettings(Settings):
@@ -123,6 +129,8 @@ class MetrologySettings(Settings):
     """Set by the laboratory."""
     channels: tuple[ChannelQualificationSettings, ...] = ()
     """Figures of each channel."""
+    withdrawn: bool = False
+    """The certificate was withdrawn; what rests on it is looked back at."""
 
 
 class CheckPlanSettings(Settings):
@@ -157,6 +165,10 @@ class EquipmentSettings(EntrySettings):
     """Certificate and due date."""
     check_plan: CheckPlanSettings | None = None
     """Intermediate checks."""
+    warm_up_s: Positive | None = None
+    """Time from switching on to the first use."""
+    capacity_per_hour: Annotated[int, Field(ge=1, le=3600)] | None = None
+    """Most tasks that can be carried through with it in an hour."""
 
     def shape(self) -> shapes.Equipment:
         """Give the record's data."""
@@ -166,9 +178,10 @@ class EquipmentSettings(EntrySettings):
             condition=self.condition, channels=self.channels, exclusive=self.exclusive, room=self.room,
             metrology=None if m is None else shapes.Metrology(
                 m.kind, m.certificate, m.laboratory, m.confirmed_by, to_ns(m.confirmed_at), to_ns(m.due),
-                tuple(shapes.ChannelQualification(**dict(channel)) for channel in m.channels),
+                tuple(shapes.ChannelQualification(**dict(channel)) for channel in m.channels), m.withdrawn,
             ),
             check_plan=None if plan is None else shapes.IntermediateCheckPlan(plan.method, plan.interval_s),
+            capacity_per_hour=self.capacity_per_hour, warm_up_s=self.warm_up_s,
         )  # fmt: skip
 
 
@@ -198,10 +211,21 @@ class CustodySettings(Settings):
     """Where to."""
 
 
+class FingerprintSettings(Settings):
+    """What was measured of a sample at receipt."""
+
+    quantity: ShortText
+    """Result of the method that must agree with it."""
+    value: float
+    """In the unit of that result."""
+    tolerance: NotNegative
+    """Largest deviation."""
+
+
 class MaterialSettings(EntrySettings):
     """A sample, reagent, reference material or check weight."""
 
-    kind: Literal["sample", "reagent", "reference-material", "check-weight"]
+    kind: Literal["sample", "reagent", "reference-material", "check-weight", "qc-sample"]
     """What it is."""
     received_at: Instant | None = None
     """When it reached the laboratory."""
@@ -223,6 +247,14 @@ class MaterialSettings(EntrySettings):
     """Certified values."""
     custody: tuple[CustodySettings, ...] = ()
     """Hand-overs so far."""
+    exposure_max_h: NotNegative | None = None
+    """Most that storage may have been outside its limits since receipt: unit of the channel times hours."""
+    fingerprints: tuple[FingerprintSettings, ...] = ()
+    """What it is recognised by."""
+    level: str = ""
+    """Level of a QC sample."""
+    withdrawn: bool = False
+    """The certificate was withdrawn; what rests on it is looked back at."""
 
     def shape(self) -> shapes.Material:
         """Give the record's data."""
@@ -233,6 +265,8 @@ class MaterialSettings(EntrySettings):
             certificate=self.certificate,
             certified=tuple(shapes.CertifiedValue(**dict(value)) for value in self.certified),
             custody=tuple(shapes.Custody(instant_ns(c.at), c.person, c.place) for c in self.custody),
+            level=self.level, withdrawn=self.withdrawn, exposure_max_h=self.exposure_max_h,
+            fingerprints=tuple(shapes.Fingerprint(**dict(one)) for one in self.fingerprints),
         )  # fmt: skip
 
 
@@ -249,6 +283,14 @@ class EnvironmentChannelSettings(Settings):
     """Upper limit; it passes itself."""
     staleness_s: Positive = 60.0
     """Longest time without a valid reading."""
+    hysteresis: NotNegative = 0.0
+    """How far inside the limits an excursion must have come back to be over."""
+    grace_s: NotNegative = 0.0
+    """An excursion not longer than this is marked and does not hold."""
+    rate_max_per_h: Positive | None = None
+    """Fastest change."""
+    rate_window_s: Positive = 600.0
+    """Time over which a rate is taken."""
 
 
 class EnvironmentSettings(EntrySettings):
@@ -258,11 +300,15 @@ class EnvironmentSettings(EntrySettings):
     """What it is."""
     channels: tuple[EnvironmentChannelSettings, ...] = ()
     """What is watched in it."""
+    near: tuple[EntryId, ...] = ()
+    """Environments near enough that one person can look after work in both."""
 
     def shape(self) -> shapes.Environment:
         """Give the record's data."""
         return shapes.Environment(
-            self.kind, tuple(shapes.EnvironmentChannel(**dict(channel)) for channel in self.channels)
+            self.kind,
+            tuple(shapes.EnvironmentChannel(**dict(channel)) for channel in self.channels),
+            self.near,
         )
 
 

@@ -10,7 +10,52 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.elements.vocabulary import Element, Excursion, Purpose, RegistryType, Role
+from pipeline.elements.method_shapes import (
+    DecisionRule,
+    FormulaConstant,
+    FormulaInput,
+    Limit,
+    Method,
+    MetrologyRequirement,
+    Redundant,
+    Requirement,
+    ResultSpec,
+    Step,
+)  # fmt: skip
+from pipeline.elements.qc_shapes import QcItem
+from pipeline.elements.vocabulary import RegistryType
+
+__all__ = [
+    "ANY",
+    "SHAPES",
+    "Authorisation",
+    "CertifiedValue",
+    "ChannelQualification",
+    "Custody",
+    "Data",
+    "DecisionRule",
+    "Environment",
+    "EnvironmentChannel",
+    "Equipment",
+    "Fingerprint",
+    "FormulaConstant",
+    "FormulaInput",
+    "Grant",
+    "IntermediateCheckPlan",
+    "Limit",
+    "Material",
+    "Method",
+    "Metrology",
+    "MetrologyRequirement",
+    "Person",
+    "QcItem",
+    "Redundant",
+    "RegistryRecord",
+    "Requirement",
+    "ResultSpec",
+    "Step",
+    "Training",
+]  # fmt: skip
 
 ANY = "*"
 """In an authorisation: every method, or every instrument."""
@@ -67,6 +112,9 @@ class ChannelQualification:
     k: float | None = None
     correction: str | None = None
     """Id of the correction in force."""
+    limited_low: float | None = None
+    """Of an instrument approved for limited use: where it may be used; likewise `limited_high`."""
+    limited_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +129,8 @@ class Metrology:
     confirmed_at_ns: int | None = None
     due_ns: int | None = None
     channels: tuple[ChannelQualification, ...] = ()
+    withdrawn: bool = False
+    """The certificate was withdrawn: everything that rests on it is looked back at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +160,10 @@ class Equipment:
     """Id of the environment in which it stands."""
     metrology: Metrology | None = None
     check_plan: IntermediateCheckPlan | None = None
+    warm_up_s: float | None = None
+    """Time from switching on to the first use; None: none is needed."""
+    capacity_per_hour: int | None = None
+    """Most tasks that can be carried through with it in an hour; None: not stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +187,21 @@ class Custody:
 
 
 @dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What was measured of a sample when it was received: a result of the test must agree with it."""
+
+    quantity: str
+    """Name of a result of the method."""
+    value: float
+    tolerance: float
+    """Largest deviation."""
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """A sample, reagent, reference material or check weight."""
 
-    kind: Literal["sample", "reagent", "reference-material", "check-weight"]
+    kind: Literal["sample", "reagent", "reference-material", "check-weight", "qc-sample"]
     received_at_ns: int | None = None
     hold_limit_s: float | None = None
     """Longest time from receipt to the start of the test."""
@@ -148,87 +213,13 @@ class Material:
     certificate: str | None = None
     certified: tuple[CertifiedValue, ...] = ()
     custody: tuple[Custody, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """A binding that a task by the method must have, and, where a channel is named, readings of it."""
-
-    role: Role
-    channel: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """Limits of one quantity of the environment, either side open; the limits themselves pass."""
-
-    quantity: str
-    low: float | None = None
-    high: float | None = None
-    on_excursion: Excursion = "hold"
-    staleness_s: float | None = None
-    """Longest time without a valid reading; None takes the environment's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRule:
-    """Statement of conformity: `simple` accepts up to the limit, `guard-band` up to limit - w (ILAC-G8)."""
-
-    rule: Literal["simple", "guard-band"]
-    low: float | None = None
-    high: float | None = None
-    guard_band: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ResultSpec:
-    """A result that tasks of these purposes yield, by an algorithm of the literal table."""
-
-    quantity: str
-    algorithm: str
-    channel: str
-    purposes: tuple[Purpose, ...] = ("test",)
-    decision: DecisionRule | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a procedure."""
-
-    name: str
-    quantity: str
-    low: float | None = None
-    high: float | None = None
-    rate_max_per_s: float | None = None
-    duration_min_s: float | None = None
-    duration_max_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """An edition of a method; a new edition is a new record of the same id."""
-
-    code: str
-    edition: str
-    in_scope: bool = True
-    """Covered by the laboratory's qualification."""
-    required_elements: tuple[Element, ...] = ()
-    requirements: tuple[Requirement, ...] = ()
-    measurands: tuple[str, ...] = ()
-    """Channels that a task measures on its instruments; none: all that they offer."""
-    environment_limits: tuple[Limit, ...] = ()
-    hold_time_required: bool = True
-    weight_tolerance: float | None = None
-    """Largest deviation of a check weight from its certified value, in the balance's unit."""
-    min_load: float = 0.0
-    """A pan reading above it is a load, one at or below it an empty pan; in the balance's unit."""
-    check_max_age_s: float | None = None
-    """A passed check weight not older than this at the start is required; None: no check is required."""
-    completeness_min: float = 0.95
-    """Smallest share of expected readings that were good."""
-    results: tuple[ResultSpec, ...] = ()
-    replicates: int = 1
-    steps: tuple[Step, ...] = ()
+    exposure_max_h: float | None = None
+    """Most that storage may have been outside its limits since receipt: excess times time, unit of it · h."""
+    fingerprints: tuple[Fingerprint, ...] = ()
+    level: str = ""
+    """Level of a QC sample, such as "low" or "2"."""
+    withdrawn: bool = False
+    """The certificate was withdrawn: everything that rests on it is looked back at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +232,10 @@ class EnvironmentChannel:
     low: float | None = None
     high: float | None = None
     staleness_s: float = 60.0
+    hysteresis: float = 0.0
+    grace_s: float = 0.0
+    rate_max_per_h: float | None = None
+    rate_window_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +244,8 @@ class Environment:
 
     kind: Literal["room", "fridge", "freezer", "chamber"]
     channels: tuple[EnvironmentChannel, ...] = ()
+    near: tuple[str, ...] = ()
+    """Ids of environments near enough that one person can look after work in both."""
 
 
 Data = Person | Equipment | Material | Method | Environment

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from config.model import Seconds, Settings
+from pipeline.elements.detectors.settings import DetectorSettings
+from pipeline.elements.risk.settings import RiskSettings
+from pipeline.elements.triggers.settings import TriggerSettings
 
 
 class ElementsSettings(Settings):
@@ -24,3 +27,12 @@ class ElementsSettings(Settings):
 
     recent_keys: int = Field(default=4096, ge=16, le=1_000_000)
     """Idempotency keys of commands that are remembered; the oldest gives way."""
+
+    detectors: DetectorSettings = DetectorSettings()
+    """Patterns in the records that are told of."""
+
+    triggers: TriggerSettings = TriggerSettings()
+    """What opens the raw window of a task to a regulator."""
+
+    risk: RiskSettings = RiskSettings()
+    """Weights and thresholds of the operational risk index."""

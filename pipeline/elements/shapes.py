@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.elements.registry_shapes import CertifiedValue
 from pipeline.elements.vocabulary import (
     Disposition,
     Element,
     Finality,
     How,
     Purpose,
+    QcKind,
     Role,
     VerdictStatus,
 )  # fmt: skip
@@ -58,6 +60,22 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """What makes a task a quality control, with the facts of its material as registered when it began."""
+
+    kind: QcKind
+    of: str | None = None
+    """The task whose result it is compared with: of a duplicate, spike, comparison or retained sample."""
+    added: float | None = None
+    """What was added to a matrix spike, in the unit of the result."""
+    material: str | None = None
+    lot: str = ""
+    level: str = ""
+    certified: tuple[CertifiedValue, ...] = ()
+    expiry_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TaskStart:
     """The work on one sample for one test item by one method clause begins."""
 
@@ -78,6 +96,10 @@ class TaskStart:
     at_run_ns: int = 0
     at_utc_ns: int = 0
     action: Literal["start"] = "start"
+    place: int | None = None
+    """Place in the batch, from 1; None outside of one."""
+    control: Control | None = None
+    """None: the task is no quality control of the method's plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +147,19 @@ class TaskAbort:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskStep:
+    """A person marks where a step of the procedure, or the next replicate, begins."""
+
+    task: str
+    name: str
+    """Step of the method; "" ends the step under way."""
+    at_run_ns: int
+    actor: Actor
+    mark: Literal["step", "replicate"] = "step"
+    action: Literal["step"] = "step"
+
+
+@dataclass(frozen=True, slots=True)
 class TaskLink:
     """An id of another system: order, report, LIMS."""
 
@@ -135,7 +170,7 @@ class TaskLink:
     action: Literal["link"] = "link"
 
 
-TaskAction = TaskStart | TaskBind | TaskHandover | TaskStop | TaskAbort | TaskLink
+TaskAction = TaskStart | TaskBind | TaskHandover | TaskStop | TaskAbort | TaskLink | TaskStep
 TASK_ACTIONS: dict[str, type[TaskAction]] = {
     "start": TaskStart,
     "bind": TaskBind,
@@ -143,6 +178,7 @@ TASK_ACTIONS: dict[str, type[TaskAction]] = {
     "stop": TaskStop,
     "abort": TaskAbort,
     "link": TaskLink,
+    "step": TaskStep,
 }
 
 

@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
+from pipeline.elements.air import AirReading, AirState
+from pipeline.elements.alarms.state import AlarmsState
+from pipeline.elements.batches.state import BatchesState
+from pipeline.elements.detectors.state import DetectorState
+from pipeline.elements.formulas.progress import Calculation, Refusal
+from pipeline.elements.lookback.state import LookBacksState
+from pipeline.elements.risk.state import RiskState
 from pipeline.elements.shapes import Binding, Result, Review, TaskLink, TaskStart, Verdict
-from pipeline.elements.vocabulary import DISPOSED, Element, Finality, Overall, Role, TaskPhase, VerdictStatus
+from pipeline.elements.steps.state import Point, StepsState
+from pipeline.elements.triggers.state import TriggerState
+from pipeline.elements.vocabulary import (
+    Element,
+    Finality,
+    Overall,
+    Purpose,
+    Role,
+    TaskPhase,
+    VerdictStatus,
+    sum_up,
+)  # fmt: skip
 
 EVIDENCE_MAX = 16
 """Seqs of evidence kept for one fact: the first ones; counts go on."""
@@ -13,6 +32,24 @@ OBSERVED_MAX = 64
 """Identities or service states kept for one instrument of one task; the first ones, and always the last."""
 GAPS_MAX = 256
 """Gaps kept for one instrument of one task; the polls of further ones are added to the last."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """An environment's value against the limits that were known when it was bound."""
+
+    low: float | None
+    high: float | None
+    hysteresis: float = 0.0
+    rate_window_s: float = 0.0
+    """Time over which a rate is taken; 0: none is asked for."""
+    outside_since_ns: int | None = None
+    """Begin of the excursion under way."""
+    excursions: int = 0
+    longest_ns: int = 0
+    points: list[Point] = field(default_factory=list)
+    rate_max_per_s: float | None = None
+    rate_seq: int = -1
 
 
 @dataclass(slots=True)
@@ -59,6 +96,16 @@ class ChannelFacts:
     suspect_seqs: list[int] = field(default_factory=list)
     unit: str = ""
     decimals: int | None = None
+    unit_before: str | None = None
+    """Unit before the first change during the work; None: it never changed. Likewise `decimals_before`."""
+    unit_seq: int = -1
+    decimals_before: int | None = None
+    decimals_seq: int = -1
+    correction: str | None = None
+    """Id of the correction that the readings carried last."""
+    uncorrected: int = 0
+    """Readings without any correction."""
+    watch: Watch | None = None
 
     @property
     def target(self) -> str:
@@ -67,33 +114,15 @@ class ChannelFacts:
 
 
 @dataclass(slots=True)
-class UsedReading:
-    """A reading that a result rests on."""
+class Overlap:
+    """The same person, or the same sample, in two tasks at once."""
 
-    n: int
+    kind: Literal["person", "sample"]
+    subject: str
+    task: str
+    """The other task."""
     seq: int
-    value: float
-    flag: int
-    t_run_ns: int
-    flag_seq: int
-    """Record that says `flag`: the data record, or a later flags record."""
-
-
-@dataclass(slots=True)
-class Calculation:
-    """Progress of one result: which readings it would use if the task ended now."""
-
-    spec: int
-    """Position of the result in the method's list."""
-    algorithm: str
-    instrument: str
-    channel: str
-    min_load: float
-    readings: dict[str, UsedReading] = field(default_factory=dict)
-    """Single readings by the name that the algorithm gives them."""
-    series: list[UsedReading] = field(default_factory=list)
-    stability_told: bool = False
-    """The instrument says itself which readings are stable."""
+    """Record that brought them together."""
 
 
 @dataclass(slots=True)
@@ -144,6 +173,16 @@ class TaskState:
     return_checks_due: list[str] = field(default_factory=list)
     """Instruments that came back from repair or calibration and were not checked before this task."""
     gaps: dict[str, list[GapFacts]] = field(default_factory=dict)
+    sources: dict[str, list[Observed]] = field(default_factory=dict)
+    """Instrument to the sources of its records: live, simulated, replayed, ..."""
+    overlaps: list[Overlap] = field(default_factory=list)
+    air_at_start: list[AirReading] = field(default_factory=list)
+    """What the bound environments read last before the task began."""
+    warm: dict[str, int | None] = field(default_factory=dict)
+    """Instrument to the gateway time since which it was on when the task began; None: not known."""
+    steps: StepsState = field(default_factory=StepsState)
+    refusals: list[Refusal] = field(default_factory=list)
+    """Results that could not be computed."""
     links: list[TaskLink] = field(default_factory=list)
     verdicts: dict[str, Posted] = field(default_factory=dict)
     held: list[Element] = field(default_factory=list)
@@ -156,7 +195,12 @@ class TaskState:
     """Instruments that have delivered a row from after the end."""
     settled: bool = False
     """The window has closed and no row of it can still arrive."""
+    measured: bool = False
+    """All rows have arrived and are decided, the results are computed: what is missing now stays missing."""
     final: bool = False
+    """Measured, and the batch of the task is closed."""
+    recalled: bool = False
+    """Brought back by a look-back after it had left memory: its verdicts stand as they are, but for that."""
 
     @property
     def id(self) -> str:
@@ -177,17 +221,8 @@ class TaskState:
 
     def overall(self) -> Overall:
         """Sum the task up in one word."""
-        if self.phase == "aborted":
-            return "aborted"
-        disposed = DISPOSED[self.reviews[-1].disposition] if self.reviews else None
-        if self.held:
-            return "released-under-look-back" if disposed in _RELEASED else "held"
-        if disposed is not None:
-            return disposed
-        return "clear" if self.final else "provisional"
-
-
-_RELEASED: frozenset[Overall | None] = frozenset({"released", "released-with-limitation", "amended"})
+        disposition = self.reviews[-1].disposition if self.reviews else None
+        return sum_up(self.phase, disposition, held=bool(self.held), final=self.final)
 
 
 @dataclass(slots=True)
@@ -199,6 +234,8 @@ class CheckOutcome:
     status: VerdictStatus
     seq: int
     finality: Finality = "final"
+    purpose: Purpose = "qc"
+    method: str = ""
 
 
 @dataclass(slots=True)
@@ -213,6 +250,8 @@ class InstrumentState:
     decided: dict[str, int] = field(default_factory=dict)
     """Rule that needs the future to the last ordinal that it has decided."""
     return_check_due: bool = False
+    on_since_run_ns: int | None = None
+    """When it was heard of first, or again after it had been off, out of service or warming up."""
     checks: list[CheckOutcome] = field(default_factory=list)
 
 
@@ -238,8 +277,22 @@ class State:
     attempts: dict[str, int] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
     touched: list[str] = field(default_factory=list)
-    """Final tasks that a registry record has touched and the next tick judges again."""
+    """Measured tasks that a record has touched and the next tick judges again."""
+    air: AirState = field(default_factory=AirState)
+    purpose: str = ""
+    """Purpose of the journal as the last configuration states it; "": not told yet."""
+    batches: BatchesState = field(default_factory=BatchesState)
+    lookbacks: LookBacksState = field(default_factory=LookBacksState)
+    alarms: AlarmsState = field(default_factory=AlarmsState)
+    detectors: DetectorState = field(default_factory=DetectorState)
+    risk: RiskState = field(default_factory=RiskState)
+    triggers: TriggerState = field(default_factory=TriggerState)
 
     def instrument(self, name: str) -> InstrumentState:
         """Give the state of an instrument, new where nothing is known."""
         return self.instruments.setdefault(name, InstrumentState())
+
+    def touch(self, task: TaskState) -> None:
+        """Have a measured task judged again at the next tick; others are judged there anyway."""
+        if task.measured and task.id not in self.touched:
+            self.touched.append(task.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pipeline.elements.codec import to_body
@@ -21,6 +22,42 @@ def tasks(fold: Fold, limit: int, phase: TaskPhase | None) -> list[dict[str, Any
     """List the newest tasks first."""
     newest = reversed(list(fold.state.tasks.values()))
     return [_brief(task) for task in newest if phase is None or task.phase == phase][:limit]
+
+
+def brief(fold: Fold, task_id: str) -> dict[str, Any] | None:
+    """Show one task in brief."""
+    known = fold.state.tasks.get(task_id)
+    return None if known is None else _brief(known)
+
+
+def started_after(fold: Fold, seq: int) -> list[dict[str, Any]]:
+    """List the tasks whose start is a later record, newest first."""
+    newest = takewhile(lambda known: known.start_seq > seq, reversed(list(fold.state.tasks.values())))
+    return [_brief(known) for known in newest]
+
+
+_TYPES_OF_ARGUMENTS: dict[str, RegistryType] = {
+    "sample": "material", "material": "material", "reference": "material", "method": "method",
+    "operator": "person", "equipment": "equipment", "environment": "environment",
+}  # fmt: skip
+
+
+def on_file(fold: Fold, args: dict[str, Any]) -> dict[str, str]:
+    """Keep of a command's arguments the ids that are known here."""
+    found = {
+        name: value
+        for name, entry_type in _TYPES_OF_ARGUMENTS.items()
+        if isinstance(value := args.get(name), str) and fold.registry.knows(entry_type, value)
+    }
+    task, instruments = args.get("task"), args.get("instruments") or [args.get("instrument")]
+    if isinstance(task, str) and task in fold.state.tasks:
+        found["task"] = task
+    known = [name for name in instruments if name in fold.state.instruments] if _plain(instruments) else []
+    return {**found, "instrument": ", ".join(known)} if known else found
+
+
+def _plain(values: Any) -> bool:
+    return isinstance(values, list) and len(values) <= 100 and all(isinstance(one, str) for one in values)
 
 
 def _brief(task: TaskState) -> dict[str, Any]:
@@ -53,8 +90,11 @@ def _brief(task: TaskState) -> dict[str, Any]:
 def task(fold: Fold, task_id: str) -> dict[str, Any] | None:
     """Show one task with its verdicts, results, reviews and the hash that a signatory signs."""
     known = fold.state.tasks.get(task_id)
-    if known is None:
-        return None
+    return None if known is None else show_task(known)
+
+
+def show_task(known: TaskState) -> dict[str, Any]:
+    """Show a task in full, whoever remembers it: the fold, or its records."""
     return {
         **_brief(known),
         "start_seq": known.start_seq,
@@ -118,11 +158,12 @@ def holds(fold: Fold) -> list[dict[str, Any]]:
 
 
 def registry(
-    fold: Fold, entry_type: RegistryType, known_at_seq: int | None, at_utc_ns: int | None
-) -> list[dict[str, Any]]:
-    """List, for every entry, the version that counts."""
+    fold: Fold, entry_type: RegistryType, known_at_seq: int | None, at_utc_ns: int | None,
+    only: str | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """List, for every entry or for one, the version that counts."""
     listed = []
-    for entry_id in fold.registry.ids(entry_type):
+    for entry_id in fold.registry.ids(entry_type) if only is None else (only,):
         version = _counting(fold.registry.history(entry_type, entry_id), known_at_seq, at_utc_ns)
         if version is not None:
             record = version.record
@@ -132,6 +173,7 @@ def registry(
                 "valid_from_ns": record.valid_from_ns,
                 "valid_to_ns": record.valid_to_ns,
                 "recorded_at_ns": record.recorded_at_ns,
+                "by": {name: record.actor.get(name) for name in ("person", "how", "reason")},
                 "data": to_body(version.data),
             })  # fmt: skip
     return listed

@@ -21,6 +21,13 @@ ServiceState = Literal[
 ]  # fmt: skip
 How = Literal["password", "pin", "badge", "asserted", "service", "demo"]
 Excursion = Literal["flag", "hold"]
+QcKind = Literal[
+    "blank", "duplicate", "matrix-spike", "qc-sample", "blind-sample", "retained-sample", "person-comparison",
+    "instrument-comparison", "proficiency",
+]  # fmt: skip
+ControlStatus = Literal["pass", "warn", "fail", "not-evaluated"]
+Score = Literal["limit", "difference", "recovery", "chart", "e-n", "z", "z-prime"]
+Rounding = Literal["half-even", "half-up"]
 
 ELEMENTS: tuple[Element, ...] = ("people", "equipment", "material", "method", "environment", "measurement")
 """People, equipment, material, method, environment, measurement: 人机料法环测, in this order everywhere."""
@@ -44,3 +51,18 @@ DISPOSED: dict[Disposition, Overall] = {
 
 RELEASING: frozenset[Disposition] = frozenset({"release", "release-with-limitation"})
 """Dispositions that let a held result out."""
+
+
+_RELEASED: frozenset[Overall | None] = frozenset({"released", "released-with-limitation", "amended"})
+
+
+def sum_up(phase: TaskPhase, disposition: Disposition | None, *, held: bool, final: bool) -> Overall:
+    """Sum a task up in one word, from its phase, its latest disposition, its holds and its verdicts."""
+    if phase == "aborted":
+        return "aborted"
+    disposed = None if disposition is None else DISPOSED[disposition]
+    if held:
+        return "released-under-look-back" if disposed in _RELEASED else "held"
+    if disposed is not None:
+        return disposed
+    return "clear" if final else "provisional"

@@ -17,10 +17,10 @@ class Delivery:
     topic: str
     payload: bytes
     done: Callable[[], None]
-    reply_to: str = ""
-    """Topic at which its sender waits for an answer (MQTT 5 response topic)."""
-    correlation: bytes = b""
-    """What the answer must carry, so that its sender knows to what it belongs."""
+    response_topic: str | None = None
+    """Where the sender wants an answer (MQTT 5 section 3.3.2.3.5)."""
+    correlation: bytes | None = None
+    """What the answer is to carry, so that the sender knows which request it is for (3.3.2.3.6)."""
 
 
 class Held:

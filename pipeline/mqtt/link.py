@@ -129,10 +129,17 @@ class Link:
             ended.exception()  # else the loop complains that nobody has asked
 
     async def publish(
-        self, topic: str, payload: bytes, *, retain: bool = False, reply_to: str = "",
-        correlation: bytes = b"",
+        self, topic: str, payload: bytes, *, retain: bool = False, response_topic: str | None = None,
+        correlation: bytes | None = None,
     ) -> bool:  # fmt: skip
         """Publish at QoS 1 and wait for the acknowledgement. Returns False when nobody subscribes.
+
+        Args:
+            topic: where to.
+            payload: the message.
+            retain: the broker keeps it for those who come later.
+            response_topic: where an answer is wanted.
+            correlation: what the answer is to carry; of an answer, what its request carried.
 
         Raises:
             PublishTooLargeError: the broker has announced that it does not take messages of this size.
@@ -140,9 +147,10 @@ class Link:
             LinkLostError: the connection ended, or no acknowledgement came in time.
         """
         size = len(topic.encode()) + len(payload) + _HEADER_BYTES
+        size += len((response_topic or "").encode()) + len(correlation or b"")
         if size > self._packet_bytes_max:
             raise PublishTooLargeError(f"{topic}: {size} bytes, the broker takes {self._packet_bytes_max}")
-        properties = _request_properties(reply_to, correlation) if reply_to or correlation else None
+        properties = _request_properties(response_topic, correlation)
         info = self._paho.publish(topic, payload, qos=1, retain=retain, properties=properties)
         if info.rc:
             raise LinkLostError(f"not connected (paho says {info.rc})")
@@ -175,18 +183,22 @@ class Link:
         try:
             async for message in self._client.messages:
                 done = partial(self.held.done, message.mid)
-                reply_to = str(getattr(message.properties, "ResponseTopic", ""))
-                correlation = bytes(getattr(message.properties, "CorrelationData", b""))
-                yield Delivery(str(message.topic), bytes(message.payload or b""), done, reply_to, correlation)
+                answer = message.properties
+                yield Delivery(
+                    str(message.topic), bytes(message.payload or b""), done,
+                    getattr(answer, "ResponseTopic", None), getattr(answer, "CorrelationData", None),
+                )  # fmt: skip
         except aiomqtt.MqttError as error:
             raise LinkLostError(str(error)) from error
 
 
-def _request_properties(reply_to: str, correlation: bytes) -> Properties:
+def _request_properties(response_topic: str | None, correlation: bytes | None) -> Properties | None:
     """Properties of a request, or of its answer (MQTT 5 section 4.10)."""
+    if response_topic is None and correlation is None:
+        return None
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    if reply_to:
-        properties.ResponseTopic = reply_to
-    if correlation:
+    if response_topic is not None:
+        properties.ResponseTopic = response_topic
+    if correlation is not None:
         properties.CorrelationData = correlation
     return properties

@@ -55,9 +55,9 @@ class Questions:
         while True:
             asked = await self._waiting.get()
             answer = await self._answer(asked.payload)
-            if answer is None or not asked.reply_to.startswith(f"{self.topic}/"):
+            if answer is None or not (asked.response_topic or "").startswith(f"{self.topic}/"):
                 continue
             try:
-                await link.publish(asked.reply_to, answer, correlation=asked.correlation)
+                await link.publish(asked.response_topic or "", answer, correlation=asked.correlation)
             except PublishRefusedError as error:
                 LOG.warning("%s", error)

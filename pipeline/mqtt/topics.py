@@ -51,6 +51,17 @@ class Topics:
         """To a witness, by the id of its key: proof and checkpoint."""
         return f"{self.witness}/{key}"
 
+    @property
+    def command(self) -> str:
+        """To the gateway: signed requests."""
+        return f"{self.base}/command"
+
+    def answerable(self, response_topic: str) -> bool:
+        """Tell whether a request may have its answer sent there: below `reply`, or outside our own tree."""
+        if not response_topic or set(response_topic) & set("+#\0") or response_topic.startswith("$"):
+            return False
+        return response_topic.startswith(f"{self.base}/reply/") or not response_topic.startswith(f"{ROOT}/")
+
     def record(self, kind: str, instrument: str | None) -> str:
         """Records of one kind, of one instrument where they belong to one that a topic can name."""
         nameable = instrument and not set(instrument) & _RESERVED

@@ -159,10 +159,99 @@ CATALOGUE: dict[str, EventKind] = {
         "记录 {of_seq}（类型 {of_kind}）无法解读：{error}",
     ),
     "command-refused": EventKind(
-        "warning", "{command} by {person} was refused: {reason}", "{person} 的命令 {command} 被拒绝：{reason}"
+        "warning",
+        "{command} by {person} was refused: {reason}{details}",
+        "{person} 的命令 {command} 被拒绝：{reason}{details}",
+    ),
+    "command-file": EventKind(
+        "warning", "A command file has a mistake: {problem}", "命令文件有误：{problem}"
     ),
     "person-changed": EventKind(
         "info", "{by} changed the access of {person}: {action}", "{by} 变更了 {person} 的访问权限：{action}"
+    ),
+    # evidence of the detectors: facts from the records for a person to look at, never an accusation
+    "evidence-no-raw-data": EventKind(
+        "warning",
+        "Task {task} on {subject}: no reading with a value was received in its window (case {case})",
+        "任务 {task}（{subject}）：其时段内未收到有效读数（情形 {case}）",
+    ),
+    "evidence-throughput": EventKind(
+        "warning",
+        "{subject}: {count} tasks ended within an hour, its registered capacity is {capacity} (case {case})",
+        "{subject}：一小时内完成任务 {count} 个，登记的每小时能力为 {capacity} 个（情形 {case}）",
+    ),
+    "evidence-identical-windows": EventKind(
+        "warning",
+        "Task {task}, {subject}: {pieces} pieces of its readings equal those of task {other} (case {case})",
+        "任务 {task}，{subject}：有 {pieces} 段读数与任务 {other} 的读数相同（情形 {case}）",
+    ),
+    "evidence-manual-share": EventKind(
+        "warning",
+        "Task {task}: {count} readings were entered by hand, {read} were read from instruments (case {case})",
+        "任务 {task}：手工录入读数 {count} 个，仪器采集读数 {read} 个（情形 {case}）",
+    ),
+    "evidence-attempts": EventKind(
+        "warning",
+        "Task {task} is attempt {attempt} at sample {subject}; attempts with readings before it: aborted "
+        "{aborted}, with a result outside the limits {nonconforming} (case {case})",
+        "任务 {task} 是样品 {subject} 的第 {attempt} 次检测；此前有读数的检测：中止 {aborted} 次，"
+        "结果超限 {nonconforming} 次（情形 {case}）",
+    ),
+    "evidence-sample-mass": EventKind(
+        "warning",
+        "Task {task}: {quantity} of sample {subject} differs from that of task {other} (case {case})",
+        "任务 {task}：样品 {subject} 的 {quantity} 与任务 {other} 的不同（情形 {case}）",
+    ),
+    "evidence-custody-order": EventKind(
+        "warning",
+        "Task {task}: the recorded hand-overs of sample {subject} do not follow one another (case {case})",
+        "任务 {task}：样品 {subject} 的交接记录先后次序不一致（情形 {case}）",
+    ),
+    "evidence-element": EventKind(
+        "warning",
+        "Task {task} ({overall}): {element} tells of {subject}: {reason} (case {case})",
+        "任务 {task}（{overall}）：要素“{element}”对 {subject} 有记录：{reason}（情形 {case}）",
+    ),
+    "evidence-clock-step": EventKind(
+        "warning",
+        "Task {task} on {subject}: the UTC clock went back while it ran, epoch {epoch} began (case {case})",
+        "任务 {task}（{subject}）：进行期间 UTC 时钟回退，记录进入纪元 {epoch}（情形 {case}）",
+    ),
+    "evidence-chain": EventKind(
+        "warning",
+        "Part of the record is not whole ({reason}, {subject}); task {task} (case {case})",
+        "部分记录不完整（{reason}，{subject}）；任务 {task}（情形 {case}）",
+    ),
+    "evidence-signing": EventKind(
+        "warning",
+        "Task {task}: time or leave of the signature of {subject}: {reason} (case {case})",
+        "任务 {task}：{subject} 签名的时间或授权：{reason}（情形 {case}）",
+    ),
+    "trigger": EventKind(
+        "warning",
+        "Trigger {trigger}: the raw window of task {task} may be read by a regulator",
+        "触发 {trigger}：监管方可调阅任务 {task} 的原始数据时段",
+    ),
+    "read-notice": EventKind(
+        "info",
+        "{person} reads {channels} of task {task} under trigger record {trigger_seq}",
+        "{person} 依据触发记录 {trigger_seq} 调阅任务 {task} 的 {channels}",
+    ),
+    # operational risk
+    "risk-level": EventKind(
+        "warning",
+        "Operational risk index of {subject}: {before} → {level} ({index})",
+        "{subject} 的运行风险指数：{before} → {level}（{index}）",
+    ),
+    "credit-class": EventKind(
+        "info",
+        "Official credit-risk class imported: {credit_class}, {source}, decided {decided_on}",
+        "导入官方信用风险类别：{credit_class}，来源 {source}，认定日期 {decided_on}",
+    ),
+    "spot-check-table": EventKind(
+        "info",
+        "Table of spot checks imported: {title}, {issuer}, {issued_on}",
+        "导入抽查比例和频次表：{title}，{issuer}，{issued_on}",
     ),
 }
 
@@ -211,6 +300,8 @@ def render_event(body: Body, language: Language) -> str:
         return f"{body['code']} {args}"
     if body["code"] == "identity":
         args.setdefault("identity", _identity(args))
+    elif body["code"] == "command-refused":
+        args.setdefault("details", _refusal_details(args, language))
     elif body["code"] == "daemon-start":
         args.setdefault("downtime", _downtime(args, language))
     return _filled(kind.en if language == "en" else kind.zh, args)
@@ -219,6 +310,20 @@ def render_event(body: Body, language: Language) -> str:
 def _identity(args: Body) -> str:
     """Join what the instrument told of itself; many state no vendor, some state nothing."""
     return " ".join(str(args[part]) for part in ("vendor", "model", "serial") if args.get(part)) or "–"
+
+
+def _refusal_details(args: Body, language: Language) -> str:
+    """Tell what a refused command was about, and how many refusals went before it unrecorded."""
+    about = args.get("about") or {}
+    parts = [f"{name} {value}" for name, value in about.items()] if isinstance(about, dict) else []
+    count = args.get("unrecorded") or 0
+    if count:
+        parts.append(
+            f"{count} more refusals not recorded" if language == "en" else f"另有 {count} 次拒绝未记录"
+        )
+    if not parts:
+        return ""
+    return f" ({', '.join(parts)})" if language == "en" else f"（{'，'.join(parts)}）"
 
 
 def _downtime(args: Body, language: Language) -> str:

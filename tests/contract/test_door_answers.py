@@ -24,7 +24,7 @@ class RecordingMeanwhile:
         self.records += 1
         return self.disk_writes
 
-    def view(self, name: str, argument: str | None, query: dict[str, str]) -> dict[str, int]:
+    async def view(self, name: str, argument: str | None, query: dict[str, str]) -> dict[str, int]:
         return {"records": self.records, "limit": int(query.get("limit", "100"))}
 
     def status(self, *, settled: bool) -> dict[str, int]:

@@ -192,8 +192,10 @@ async def test_nobody_makes_the_gateway_speak_at_another_topic_or_chokes_it(
             await link.subscribe("elsewhere", f"{TOPICS.witness}/me")
             await until(lambda: gateway.publisher.health.link.connected)
             for payload in (b"", b"{", b"\xff", b"{}", b"old 1", b"x" * 70_000, b'{"key": 1, "old": []}'):
-                await link.publish(TOPICS.witness, payload, reply_to="elsewhere")
-            await link.publish(TOPICS.witness, b"{}", reply_to=f"{TOPICS.witness}/me", correlation=b"42")
+                await link.publish(TOPICS.witness, payload, response_topic="elsewhere")
+            await link.publish(
+                TOPICS.witness, b"{}", response_topic=f"{TOPICS.witness}/me", correlation=b"42"
+            )
             delivery = await anext(link.deliveries())
             assert (delivery.topic, delivery.correlation) == (f"{TOPICS.witness}/me", b"42")
             assert b"not a question" in delivery.payload

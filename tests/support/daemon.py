@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.door.client import DoorClient
 from gateway.edge.daemon import EdgeDaemon
@@ -41,8 +41,8 @@ purpose = "rehearsal"
 state_dir = "state"
 
 [mqtt]
-port = 1
-
+port = {broker}
+{tables}
 [[instrument]]
 id = "p-1"
 driver = "modbus-tcp"
@@ -82,16 +82,27 @@ def records_of(journal: Path) -> list[Record]:
 
 
 @asynccontextmanager
-async def running(folder: Path, disk: Disk | None = None) -> AsyncIterator[LoadedSite]:
-    """Run a daemon until the block ends; its journal must then be whole."""
+async def running(
+    folder: Path, disk: Disk | None = None, *, broker: int = 1, tables: str = ""
+) -> AsyncIterator[LoadedSite]:
+    """Run a daemon until the block ends; its journal must then be whole.
+
+    Args:
+        folder: for its files; what another daemon left there is gone on with.
+        disk: the journal's file system.
+        broker: port of an MQTT broker; nobody is at the default.
+        tables: more of the site file.
+    """
     async with ScenarioRunner(load_scenario("single_tcp"), folder / "sim") as simulators:
         path = folder / "gateway.toml"
-        path.write_text(SITE.format(port=simulators.endpoints["p-1"].port), encoding="utf-8")
+        port = simulators.endpoints["p-1"].port
+        path.write_text(SITE.format(port=port, broker=broker, tables=tables), encoding="utf-8")
         site = load_site(path)
-        await initialise(site, ADMINISTRATOR, "秦望舒", PASSWORD, PIN)
-        directory = Directory(site.state.persons)
-        for person in OPERATORS:
-            await asyncio.to_thread(directory.add, person, person, ("operator",), PASSWORD, PIN)
+        if not site.state.persons.exists():
+            await initialise(site, ADMINISTRATOR, "秦望舒", PASSWORD, PIN)
+            directory = Directory(site.state.persons)
+            for person in OPERATORS:
+                await asyncio.to_thread(directory.add, person, person, ("operator",), PASSWORD, PIN)
         stop = asyncio.Event()
         daemon = asyncio.create_task(EdgeDaemon(site, World(disk=disk)).run(stop))
         try:
@@ -105,7 +116,7 @@ async def running(folder: Path, disk: Disk | None = None) -> AsyncIterator[Loade
 
 
 @contextmanager
-def in_background(folder: Path) -> Iterator[LoadedSite]:
+def in_background(folder: Path, **options: Any) -> Iterator[LoadedSite]:
     """Run a daemon in a thread, for many tests with loops of their own."""
     ready, found, failures = threading.Event(), list["LoadedSite"](), list[BaseException]()
     loop_and_stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -113,7 +124,7 @@ def in_background(folder: Path) -> Iterator[LoadedSite]:
     async def serve() -> None:
         stop = asyncio.Event()
         loop_and_stop.append((asyncio.get_running_loop(), stop))
-        async with running(folder) as site:
+        async with running(folder, **options) as site:
             found.append(site)
             ready.set()
             await stop.wait()

@@ -8,8 +8,9 @@ from pipeline.elements.checks.environment import check_environment
 from pipeline.elements.checks.equipment import check_equipment
 from pipeline.elements.checks.finding import Case, Finding
 from pipeline.elements.checks.material import check_material
-from pipeline.elements.checks.measurement import check_measurement, check_under_way
+from pipeline.elements.checks.measurement import check_measurement
 from pipeline.elements.checks.method import check_method
+from pipeline.elements.checks.outcomes import check_under_way
 from pipeline.elements.checks.people import check_people
 
 if TYPE_CHECKING:

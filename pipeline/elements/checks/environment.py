@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.elements.air import excess, is_fresh, limit_of
 from pipeline.elements.checks.finding import SECOND_NS, Finding
-from pipeline.elements.registry_shapes import Environment, EnvironmentChannel, Limit
+from pipeline.elements.registry_shapes import Environment
 
 if TYPE_CHECKING:
     from pipeline.elements.checks.finding import Case
+    from pipeline.elements.registry_shapes import EnvironmentChannel, Limit
     from pipeline.elements.state import ChannelFacts
 
 
@@ -41,7 +43,9 @@ def _judge_channel(
         for facts in case.task.channels
         if facts.owner == owner and facts.role == role and facts.target == channel.target
     ]
-    limit = _limit(case, channel, storage=storage)
+    limit = limit_of(case.method, channel, storage=storage)
+    if not storage:
+        _judge_start(case, finding, owner, channel, limit)
     if not watched:
         finding.add("not_evaluated", f"{role}-unwatched", channel.target, case.task.start_seq, place=owner)
     for facts in watched:
@@ -52,19 +56,9 @@ def _judge_channel(
         }  # fmt: skip
         if limit.low is None and limit.high is None:
             finding.add("not_evaluated", f"{role}-limits-missing", channel.target, **about)
-        _judge_range(finding, facts, limit, about, role)
+        _judge_range(case, finding, facts, limit, about, role)
+        _judge_rate(finding, facts, limit, role)
         _judge_silence(case, finding, facts, limit, role)
-
-
-def _limit(case: Case, channel: EnvironmentChannel, *, storage: bool) -> Limit:
-    """Take the method's limit of the quantity where the work is done; else the place's own."""
-    method = case.method
-    if not storage and method is not None:
-        for limit in method.environment_limits:
-            if limit.quantity == channel.quantity:
-                staleness_s = channel.staleness_s if limit.staleness_s is None else limit.staleness_s
-                return Limit(limit.quantity, limit.low, limit.high, limit.on_excursion, staleness_s)
-    return Limit(channel.quantity, channel.low, channel.high, "hold", channel.staleness_s)
 
 
 def _outside(low: float | None, high: float | None, limit: Limit) -> float | None:
@@ -75,13 +69,52 @@ def _outside(low: float | None, high: float | None, limit: Limit) -> float | Non
     return None
 
 
+def _judge_start(case: Case, finding: Finding, owner: str, channel: EnvironmentChannel, limit: Limit) -> None:
+    """Judge what the place read last before the task began, as long as it spoke for that instant."""
+    for reading in case.task.air_at_start:
+        fresh = is_fresh(reading, limit, case.task.start.at_run_ns)
+        if reading.target == channel.target and fresh and excess(reading.value, limit.low, limit.high) > 0:
+            about = {"place": owner, "channel": channel.target, "value": reading.value}
+            bounds = {"low": limit.low, "high": limit.high}
+            seqs = reading.seq, case.task.start_seq
+            finding.add("flag", "environment-outside-at-start", channel.target, *seqs, **about, **bounds)
+
+
+def _judge_rate(finding: Finding, facts: ChannelFacts, limit: Limit, role: str) -> None:
+    watch = facts.watch
+    if limit.rate_max_per_h is None or watch is None or watch.rate_max_per_s is None:
+        return
+    rate_per_h = watch.rate_max_per_s * 3600
+    if rate_per_h > limit.rate_max_per_h:
+        about = {"channel": facts.target, "value_per_h": rate_per_h, "limit_per_h": limit.rate_max_per_h}
+        finding.add(
+            limit.on_excursion, f"{role}-rate", facts.target, watch.rate_seq, **about, unit=facts.unit
+        )
+
+
+def _is_brief(case: Case, facts: ChannelFacts, limit: Limit) -> bool:
+    """Tell whether every excursion was within the grace, by the limits that were in force all along."""
+    watch = facts.watch
+    if not limit.grace_s or watch is None or (watch.low, watch.high) != (limit.low, limit.high):
+        return False
+    longest_ns = watch.longest_ns
+    if watch.outside_since_ns is not None:
+        end_ns = case.end_run_ns if facts.to_run_ns is None else facts.to_run_ns
+        longest_ns = max(longest_ns, end_ns - watch.outside_since_ns)
+    return watch.hysteresis == limit.hysteresis and longest_ns <= limit.grace_s * SECOND_NS
+
+
 def _judge_range(
-    finding: Finding, facts: ChannelFacts, limit: Limit, about: dict[str, Any], role: str
+    case: Case, finding: Finding, facts: ChannelFacts, limit: Limit, about: dict[str, Any], role: str
 ) -> None:
     value = _outside(facts.minimum, facts.maximum, limit)
     if value is not None:
         seq = facts.minimum_seq if value == facts.minimum else facts.maximum_seq
-        finding.add(limit.on_excursion, f"{role}-excursion", facts.target, seq, **about, value=value)
+        if _is_brief(case, facts, limit):
+            brief = {**about, "grace_s": limit.grace_s, "value": value}
+            finding.add("flag", f"{role}-excursion-brief", facts.target, seq, **brief)
+        else:
+            finding.add(limit.on_excursion, f"{role}-excursion", facts.target, seq, **about, value=value)
     # A reading that failed QC proves nothing by itself, but one outside the limits must not vanish either.
     failed = _outside(facts.failed_minimum, facts.failed_maximum, limit)
     if failed is not None:

@@ -1,15 +1,17 @@
-"""Equipment: metrological status at the instants of use, identity, condition, service state, range."""
+"""Equipment: identity, source of the readings, service state, warm-up, range; `metrology` has the rest."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.elements.checks.finding import DAY_NS, Finding
+from pipeline.elements.checks.finding import SECOND_NS, Finding
+from pipeline.elements.checks.metrology import judge_checks, judge_metrology
 
 if TYPE_CHECKING:
     from pipeline.elements.checks.finding import Case
-    from pipeline.elements.registry_shapes import Equipment, Metrology
-    from pipeline.elements.vocabulary import Purpose, VerdictStatus
+    from pipeline.elements.registry_shapes import ChannelQualification
+    from pipeline.elements.state import ChannelFacts
+    from pipeline.elements.vocabulary import Purpose
 
 _SUITABLE: dict[Purpose, frozenset[str]] = {
     "test": frozenset({"in-use"}),
@@ -21,6 +23,11 @@ _SUITABLE: dict[Purpose, frozenset[str]] = {
     "maintenance": frozenset({"in-use", "maintenance", "fault", "out-of-service"}),
 }
 """Service states in which an instrument may be used for a purpose."""
+_SOURCES: dict[str, frozenset[str]] = {
+    "production": frozenset({"live", "manual", "imported"}),
+    "rehearsal": frozenset({"simulated", "replayed"}),
+}
+"""Sources that belong into a journal of a purpose; a pty or a simulator is never live."""
 _RETURN_CHECKED: frozenset[Purpose] = frozenset({"test", "proficiency"})
 
 
@@ -30,47 +37,15 @@ def check_equipment(case: Case) -> Finding:
     sensors = {facts.instrument for facts in case.task.channels}
     finding = Finding({**case.window(), "instruments": {}})
     for instrument in sorted(measured | sensors):
-        _judge_metrology(case, finding, instrument)
+        judge_metrology(case, finding, instrument)
+        _judge_source(case, finding, instrument)
         if instrument in measured:
+            judge_checks(case, finding, instrument)
+            _judge_warm_up(case, finding, instrument)
             _judge_identity(case, finding, instrument)
             _judge_service(case, finding, instrument)
             _judge_range(case, finding, instrument)
     return finding
-
-
-def _judge_metrology(case: Case, finding: Finding, instrument: str) -> None:
-    for at_utc_ns in case.registry.equipment_instants(instrument, case.from_utc_ns, case.to_utc_ns):
-        found = case.registry.equipment_of(instrument, at_utc_ns)
-        if found is None:
-            finding.add("not_evaluated", "equipment-unregistered", instrument, case.task.start_seq)
-            continue
-        entry_id, equipment, version = found
-        metrology = equipment.metrology
-        finding.facts["instruments"][instrument] = {
-            "equipment": entry_id,
-            "registry_seq": version.seq,
-            "certificate": None if metrology is None else metrology.certificate,
-            "due_utc_ns": None if metrology is None else metrology.due_ns,
-        }
-        if equipment.condition != "qualified":
-            status: VerdictStatus = "hold" if equipment.condition == "stopped" else "flag"
-            finding.add(status, f"equipment-{equipment.condition}", instrument, version.seq)
-        _judge_certificate(case, finding, instrument, metrology, version.seq, at_utc_ns)
-
-
-def _judge_certificate(
-    case: Case, finding: Finding, instrument: str, metrology: Metrology | None, seq: int, at_utc_ns: int
-) -> None:
-    if metrology is None or not metrology.certificate or metrology.due_ns is None:
-        finding.add("not_evaluated", "certificate-missing", instrument, seq)
-        return
-    about = {"instrument": instrument, "certificate": metrology.certificate, "due_utc_ns": metrology.due_ns}
-    if metrology.confirmed_by is None:
-        finding.add("not_evaluated", "certificate-not-confirmed", instrument, seq, **about)
-    if at_utc_ns > metrology.due_ns:
-        finding.add("hold", "calibration-overdue", instrument, seq, **about)
-    elif at_utc_ns == case.to_utc_ns and metrology.due_ns - at_utc_ns <= case.settings.expiring_days * DAY_NS:
-        finding.add("flag", "calibration-due-soon", instrument, seq, **about)
 
 
 def _judge_identity(case: Case, finding: Finding, instrument: str) -> None:
@@ -80,7 +55,10 @@ def _judge_identity(case: Case, finding: Finding, instrument: str) -> None:
     _entry_id, equipment, version = found
     told = case.task.identities.get(instrument, [])
     finding.facts["instruments"][instrument]["told_serials"] = sorted({seen.value for seen in told})
-    if equipment.serial is None:
+    if equipment.serial is None and told and case.state.purpose == "production":
+        about = {"instrument": instrument, "told": told[0].value}
+        finding.add("hold", "identity-unregistered", instrument, told[0].seq, version.seq, **about)
+    elif equipment.serial is None:
         finding.add("not_evaluated", "serial-missing", instrument, version.seq)
     elif not told and equipment.identifies:
         finding.add("not_evaluated", "identity-unknown", instrument, version.seq)
@@ -100,23 +78,61 @@ def _judge_service(case: Case, finding: Finding, instrument: str) -> None:
         finding.add("not_evaluated", "return-check-missing", instrument, case.task.start_seq)
 
 
+def _judge_source(case: Case, finding: Finding, instrument: str) -> None:
+    """Judge that the readings came from what the journal is for: nothing simulated in production."""
+    allowed = _SOURCES.get(case.state.purpose)
+    for seen in case.task.sources.get(instrument, []) if allowed else []:
+        if allowed is not None and seen.value not in allowed:
+            about = {"instrument": instrument, "source": seen.value, "purpose": case.state.purpose}
+            finding.add("hold", "source-not-of-purpose", instrument, seen.seq, **about)
+
+
+def _judge_warm_up(case: Case, finding: Finding, instrument: str) -> None:
+    """Judge the time from switching on to the start of the task."""
+    found = case.registry.equipment_of(instrument, case.from_utc_ns)
+    if found is None or found[1].warm_up_s is None or case.task.start.purpose == "maintenance":
+        return
+    on_since_ns, seq = case.task.warm.get(instrument), found[2].seq
+    about = {"instrument": instrument, "needed_s": found[1].warm_up_s}
+    if on_since_ns is None:
+        finding.add("not_evaluated", "warm-up-unknown", instrument, seq, case.task.start_seq, **about)
+    elif case.task.start.at_run_ns - on_since_ns < found[1].warm_up_s * SECOND_NS:
+        on_s = (case.task.start.at_run_ns - on_since_ns) / SECOND_NS
+        finding.add("hold", "warm-up-short", instrument, seq, case.task.start_seq, **about, on_s=on_s)
+
+
 def _judge_range(case: Case, finding: Finding, instrument: str) -> None:
     found = case.registry.equipment_of(instrument, case.from_utc_ns)
-    if found is None:
-        return
-    ranges = _ranges(found[1])
+    metrology = None if found is None else found[1].metrology
+    limited = found is not None and found[1].condition == "limited"
+    channels = {} if metrology is None else {one.channel: one for one in metrology.channels}
     for facts in case.task.channels:
-        if facts.instrument != instrument or facts.channel not in ranges or facts.minimum is None:
+        if facts.instrument != instrument or facts.channel not in channels:
             continue
-        low, high = ranges[facts.channel]
-        about = {"channel": facts.target, "low": low, "high": high, "unit": facts.unit}
-        if low is not None and facts.minimum < low:
-            finding.add("hold", "range-left", facts.target, facts.minimum_seq, **about, value=facts.minimum)
-        if high is not None and facts.maximum is not None and facts.maximum > high:
-            finding.add("hold", "range-left", facts.target, facts.maximum_seq, **about, value=facts.maximum)
+        certified = channels[facts.channel]
+        _judge_correction(finding, facts, certified)
+        _judge_within(finding, facts, "range-left", certified.low, certified.high)
+        if limited:
+            bounds = certified.limited_low, certified.limited_high
+            if bounds == (None, None):
+                finding.add("not_evaluated", "limited-range-missing", facts.target, case.task.start_seq)
+            _judge_within(finding, facts, "limited-range-left", *bounds)
 
 
-def _ranges(equipment: Equipment) -> dict[str, tuple[float | None, float | None]]:
-    if equipment.metrology is None:
-        return {}
-    return {channel.channel: (channel.low, channel.high) for channel in equipment.metrology.channels}
+def _judge_within(
+    finding: Finding, facts: ChannelFacts, code: str, low: float | None, high: float | None
+) -> None:
+    about = {"channel": facts.target, "low": low, "high": high, "unit": facts.unit}
+    if low is not None and facts.minimum is not None and facts.minimum < low:
+        finding.add("hold", code, facts.target, facts.minimum_seq, **about, value=facts.minimum)
+    if high is not None and facts.maximum is not None and facts.maximum > high:
+        finding.add("hold", code, facts.target, facts.maximum_seq, **about, value=facts.maximum)
+
+
+def _judge_correction(finding: Finding, facts: ChannelFacts, certified: ChannelQualification) -> None:
+    """Judge that the correction of the certificate, and no other, was applied to every reading."""
+    if certified.correction is None or not facts.rows:
+        return
+    if facts.uncorrected or facts.correction != certified.correction:
+        about = {"channel": facts.target, "registered": certified.correction, "applied": facts.correction}
+        finding.add("hold", "correction-not-applied", facts.target, facts.seq_first, facts.seq_last, **about)

@@ -1,10 +1,11 @@
-"""Material: hold time of the sample, validity of reference materials and reagents."""
+"""Material: hold time, storage and custody of the sample, its identity; references and reagents in date."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from pipeline.elements.checks.finding import SECOND_NS, Finding
+from pipeline.elements.checks.keeping import judge_keeping
 from pipeline.elements.registry_shapes import Material
 
 if TYPE_CHECKING:
@@ -20,9 +21,12 @@ def check_material(case: Case) -> Finding:
     finding = Finding({**case.window(), "sample": case.task.start.sample})
     if case.task.start.sample is not None:
         _judge_sample(case, finding, case.task.start.sample)
+        judge_keeping(case, finding, case.task.start.sample)
     elif case.task.start.purpose in _OF_SAMPLES:
         finding.add("not_evaluated", "sample-missing", case.task.id, case.task.start_seq)
-    if case.task.start.purpose in _OF_REFERENCES and not case.task.bound("reference"):
+    control = case.task.start.control
+    compared = control is not None and control.kind != "qc-sample"
+    if case.task.start.purpose in _OF_REFERENCES and not compared and not case.task.bound("reference"):
         finding.add("not_evaluated", "reference-missing", case.task.id, case.task.start_seq)
     for role in ("reference", "reagent"):
         for binding in case.task.bound(role):

@@ -1,21 +1,22 @@
-"""Measurement: flags of the readings that count, completeness, the result itself, the daily check weight."""
+"""Measurement: flags of the readings that count, completeness, unit and resolution, redundant sensors."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipeline.elements.algorithms import ALGORITHMS, used_readings
-from pipeline.elements.checks.finding import SECOND_NS, Finding
+from pipeline.elements.batches.check import check_controls
+from pipeline.elements.checks.finding import Finding
+from pipeline.elements.checks.outcomes import check_outcomes
+from pipeline.elements.formulas.calculations import selects
+from pipeline.elements.formulas.series import used_readings
 from pipeline.elements.state import EVIDENCE_MAX
+from pipeline.elements.steps.engine import fits
 from pipeline.records.flags import Flag
 
 if TYPE_CHECKING:
     from pipeline.elements.checks.finding import Case
-    from pipeline.elements.state import Calculation, ChannelFacts, CheckOutcome, GapFacts, State, TaskState
-    from pipeline.elements.vocabulary import Purpose
-
-_CHECKED: frozenset[Purpose] = frozenset({"test", "proficiency"})
-_CHECKING: frozenset[Purpose] = frozenset({"qc", "intermediate-check"})
+    from pipeline.elements.formulas.progress import SeriesProgress
+    from pipeline.elements.state import ChannelFacts, GapFacts
 
 
 def check_measurement(case: Case) -> Finding:
@@ -24,20 +25,19 @@ def check_measurement(case: Case) -> Finding:
     channels = [facts for facts in case.task.channels if facts.role == "measurand"]
     if not channels:
         finding.add("not_evaluated", "measurand-missing", case.task.id, case.task.start_seq)
-    selected = {
-        (progress.instrument, progress.channel)
-        for progress in case.task.calculations
-        if ALGORITHMS[progress.algorithm].selects
-    }
+    series = [one for calculation in case.task.calculations for one in calculation.series]
+    selected = {one.target for one in series} - {one.target for one in series if not selects(one)}
     for facts in channels:
         _judge_completeness(case, finding, facts)
-        if (facts.instrument, facts.channel) not in selected:
+        _judge_display(finding, facts)
+        if facts.target not in selected:
             _judge_window(finding, facts)
-    for progress in case.task.calculations:
-        _judge_used(finding, progress)
-    _judge_results(case, finding)
-    _judge_deviation(case, finding)
-    _judge_check_weight(case, finding)
+    for one in series:
+        if one.target in selected:
+            _judge_used(finding, one)
+    _judge_redundant(case, finding)
+    check_outcomes(case, finding)
+    check_controls(case, finding)
     return finding
 
 
@@ -63,6 +63,10 @@ def _judge_completeness(case: Case, finding: Finding, facts: ChannelFacts) -> No
         finding.add("hold", "completeness-low", facts.target, *seqs, **about, limit=method.completeness_min)
     elif polls or facts.missing:
         finding.add("flag", "readings-lost", facts.target, *(gap.seq for gap in gaps), **about)
+    answered = facts.good + facts.unsettled
+    if method is not None and facts.unsettled > method.unsettled_max * answered:
+        count = {"channel": facts.target, "count": facts.unsettled, "answers": answered}
+        finding.add("flag", "readings-unstable", facts.target, facts.seq_first, **count)
     if facts.late:
         finding.add("not_evaluated", "measurand-bound-late", facts.target, case.task.start_seq)
 
@@ -84,112 +88,37 @@ def _judge_window(finding: Finding, facts: ChannelFacts) -> None:
         finding.add("flag", "readings-suspect", facts.target, *facts.suspect_seqs, count=suspect)
 
 
-def _judge_used(finding: Finding, progress: Calculation) -> None:
-    if not ALGORITHMS[progress.algorithm].selects:
-        return
-    target = f"{progress.instrument}.{progress.channel}"
-    used = used_readings(progress)
+def _judge_used(finding: Finding, series: SeriesProgress) -> None:
+    used = used_readings(series)
     failed = [reading.flag_seq for reading in used if reading.flag == Flag.FAIL]
     suspect = [reading.flag_seq for reading in used if reading.flag == Flag.SUSPECT]
     if failed:
-        finding.add("hold", "readings-failed", target, *failed[:EVIDENCE_MAX], count=len(failed))
+        finding.add("hold", "readings-failed", series.target, *failed[:EVIDENCE_MAX], count=len(failed))
     if suspect:
-        finding.add("flag", "readings-suspect", target, *suspect[:EVIDENCE_MAX], count=len(suspect))
+        finding.add("flag", "readings-suspect", series.target, *suspect[:EVIDENCE_MAX], count=len(suspect))
 
 
-def _judge_results(case: Case, finding: Finding) -> None:
-    if case.task.phase == "aborted":
+def _judge_display(finding: Finding, facts: ChannelFacts) -> None:
+    """Judge that unit and resolution stayed what they were: a balance switched to lb reads on as before."""
+    if facts.unit_before is not None:
+        about = {"channel": facts.target, "before": facts.unit_before, "after": facts.unit}
+        finding.add("hold", "unit-changed", facts.target, facts.unit_seq, **about)
+    if facts.decimals_seq >= 0:
+        digits = {"channel": facts.target, "before": facts.decimals_before, "after": facts.decimals}
+        finding.add("flag", "resolution-changed", facts.target, facts.decimals_seq, **digits)
+
+
+def _judge_redundant(case: Case, finding: Finding) -> None:
+    """Judge channels that measure the same by the greatest difference of readings close in time."""
+    method, steps = case.method, case.task.steps
+    if method is None or not method.redundant or not fits(steps, method):
         return
-    computed = {result.quantity for result in case.results}
-    for spec in _expected(case):
-        if spec not in computed:
-            code = "result-missing" if case.closing else "result-pending"
-            finding.add("not_evaluated", code, spec, case.task.start_seq)
-    for result in case.results:
-        finding.facts.setdefault("results", {})[result.quantity] = {
-            "value": result.value,
-            "unit": result.unit,
-        }
-        if result.uncertainty is None:
-            finding.add("flag", "uncertainty-missing", result.quantity, *result.seqs[:1])
-
-
-def _expected(case: Case) -> list[str]:
-    method = case.method
-    if method is None:
-        return []
-    return [spec.quantity for spec in method.results if case.task.start.purpose in spec.purposes]
-
-
-def _judge_deviation(case: Case, finding: Finding) -> None:
-    """Judge a check against the method's tolerance; the limit itself passes."""
-    method = case.method
-    if case.task.start.purpose not in _CHECKING or method is None:
-        return
-    for result in case.results:
-        if not ALGORITHMS[result.algorithm].needs_reference:
-            continue
-        if method.weight_tolerance is None:
-            finding.add("not_evaluated", "tolerance-missing", case.task.start.method)
-        elif abs(result.value) > method.weight_tolerance:
-            about: dict[str, Any] = {
-                "value": result.value, "tolerance": method.weight_tolerance, "unit": result.unit,
-            }  # fmt: skip
-            subject = case.task.start.instruments[0]
-            finding.add(
-                "hold", "check-weight-out-of-tolerance", subject, *result.seqs[:EVIDENCE_MAX], **about
-            )
-
-
-def _judge_check_weight(case: Case, finding: Finding) -> None:
-    method = case.method
-    if method is None or method.check_max_age_s is None or case.task.start.purpose not in _CHECKED:
-        return
-    for instrument in sorted({progress.instrument for progress in case.task.calculations}):
-        _judge_last_check(case, finding, instrument, method.check_max_age_s)
-
-
-def _judge_last_check(case: Case, finding: Finding, instrument: str, max_age_s: float) -> None:
-    last = last_check(case, instrument)
-    about = {"instrument": instrument, "max_age_s": max_age_s}
-    if last is None or case.task.start.at_run_ns - last.end_run_ns > max_age_s * SECOND_NS:
-        code = "check-weight-pending" if check_under_way(case.task, case.state) else "check-weight-missing"
-        seqs = () if last is None else (last.seq,)
-        finding.add("not_evaluated", code, instrument, case.task.start_seq, *seqs, **about)
-    elif last.status == "hold":
-        finding.add(
-            "hold", "check-weight-failed", instrument, last.seq, instrument=instrument, task=last.task
-        )
-    else:
-        finding.facts.setdefault("check_weight", {})[instrument] = {
-            "task": last.task,
-            "verdict_seq": last.seq,
-        }
-
-
-def last_check(case: Case, instrument: str) -> CheckOutcome | None:
-    """Find the last check of an instrument that ended before this task began and came to an answer."""
-    known = case.state.instruments.get(instrument)
-    before = [] if known is None else [
-        check
-        for check in known.checks
-        if check.end_run_ns <= case.task.start.at_run_ns and check.status != "not_evaluated"
-    ]  # fmt: skip
-    return max(before, key=lambda check: (check.end_run_ns, check.seq), default=None)
-
-
-def check_under_way(task: TaskState, state: State) -> bool:
-    """Tell whether a check of the task's instruments that ended before it began still has no answer."""
-    return task.start.purpose in _CHECKED and any(
-        other.start.purpose in _CHECKING
-        and other.phase == "stopped"
-        and not _is_answered(other)
-        and bool(set(task.start.instruments) & set(other.start.instruments))
-        and (other.end_run_ns or 0) <= task.start.at_run_ns
-        for other in state.tasks.values()
-    )
-
-
-def _is_answered(check: TaskState) -> bool:
-    posted = check.verdicts.get("measurement")
-    return check.final and posted is not None and posted.seq is not None
+    for rule, pair, compared in zip(method.redundant, steps.pairs, steps.compared, strict=True):
+        subject = " / ".join(rule.channels)
+        if not compared.count:
+            if case.closing or not pair:
+                finding.add("not_evaluated", "redundant-not-compared", subject, case.task.start_seq)
+        elif compared.difference_max is not None and compared.difference_max > rule.difference_max:
+            about = {"channels": subject, "value": compared.difference_max, "limit": rule.difference_max}
+            seqs = compared.seq, compared.other_seq
+            finding.add(rule.on_disagreement, "redundant-disagreement", subject, *seqs, **about)

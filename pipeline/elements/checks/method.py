@@ -1,13 +1,12 @@
-"""Method: edition in force, in the laboratory's scope, and everything bound that the method asks for.
-
-Steps and replicates of a method are kept but not judged; a method that has them is not evaluated.
-"""
+"""Method: edition in force, in the laboratory's scope, all bound that it asks for, its steps followed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.elements.batches.check import check_plan
 from pipeline.elements.checks.finding import Finding
+from pipeline.elements.checks.procedure import judge_procedure
 from pipeline.elements.registry_shapes import Method
 
 if TYPE_CHECKING:
@@ -34,23 +33,11 @@ def check_method(case: Case) -> Finding:
         elif not found[0].in_scope:
             finding.add("hold", "method-out-of-scope", start.method, found[1].seq)
     if case.method is not None:
-        _name_the_unjudged(case, finding, case.method)
+        judge_procedure(case, finding, case.method)
         for requirement in case.method.requirements:
             _judge_requirement(case, finding, requirement)
+    check_plan(case, finding)
     return finding
-
-
-def _name_the_unjudged(case: Case, finding: Finding, method: Method) -> None:
-    """Say what the edition prescribes and no check judges: silence would read as compliance with it."""
-    unjudged = {
-        "steps-not-judged": len(method.steps),
-        "replicates-not-judged": method.replicates if method.replicates > 1 else 0,
-    }
-    start = case.task.start
-    for code, count in unjudged.items():
-        if count:
-            about = {"edition": method.edition, "count": count}
-            finding.add("not_evaluated", code, start.method, case.task.start_seq, **about)
 
 
 def _judge_requirement(case: Case, finding: Finding, requirement: Requirement) -> None:

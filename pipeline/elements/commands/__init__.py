@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.elements.commands import holds, others, tasks
+from pipeline.elements.alarms.commands import ALARM_COMMANDS
+from pipeline.elements.batches import chart_commands as charts
+from pipeline.elements.batches import commands as batches
+from pipeline.elements.commands import holds, others, procedure, tasks
 from pipeline.elements.commands.request import Planned, Request
+from pipeline.elements.lookback import commands as lookback
+from pipeline.elements.risk import commands as risk
+from pipeline.elements.triggers import commands as windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +23,20 @@ COMMANDS: dict[str, Callable[[Request], Planned]] = {
     "task.stop": tasks.stop,
     "task.abort": tasks.abort,
     "task.link": tasks.link,
+    "task.step": procedure.step,
     "hold.release": holds.release,
     "instrument.state": others.set_state,
     "registry.import": others.import_registry,
+    "batch.open": batches.open_batch,
+    "batch.close": batches.close_batch,
+    "control.assess": batches.assess,
+    "chart.propose": charts.propose_chart,
+    "chart.approve": charts.approve_chart,
+    "lookback.close": lookback.close,
+    **ALARM_COMMANDS,
+    "risk.class": risk.import_class,
+    "risk.table": risk.import_table,
+    "window.read": windows.read,
 }
 """The literal table of commands."""
 

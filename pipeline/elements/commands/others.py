@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pipeline.elements.codec import MalformedBody, from_body, to_body
 from pipeline.elements.commands.request import Planned
+from pipeline.elements.formulas.declared import check_formula
+from pipeline.elements.formulas.language import FormulaError, parse
+from pipeline.elements.formulas.named import formula_of
+from pipeline.elements.formulas.units import UnitError
 from pipeline.elements.refusal import Refused
-from pipeline.elements.registry_shapes import SHAPES, Data, RegistryRecord
+from pipeline.elements.registry_shapes import SHAPES, Data, Method, RegistryRecord
 from pipeline.elements.shapes import Draft
 from pipeline.elements.vocabulary import ServiceState
 from pipeline.records.events import event_body
@@ -62,6 +66,7 @@ def _registry_record(request: Request, entry: object) -> RegistryRecord:
     if shape is None:
         raise MalformedBody(f"type is {entry.get('type')!r}; allowed: {', '.join(SHAPES)}")
     data = _plain(shape, entry.get("data"))
+    _check_formulas(shape, data)
     if entry.get("received_on_import"):
         data["received_at_ns"] = request.t_utc_ns
     valid_from_ns = entry.get("valid_from_ns")
@@ -76,6 +81,22 @@ def _registry_record(request: Request, entry: object) -> RegistryRecord:
     if record.valid_to_ns is not None and record.valid_to_ns <= record.valid_from_ns:
         raise MalformedBody("valid_to_ns is not after valid_from_ns")
     return record
+
+
+def _check_formulas(shape: type[Data], data: dict[str, Any]) -> None:
+    """See that every declared formula can be computed: a file says so already, another program may not."""
+    method = from_body(shape, data)
+    for spec in method.results if isinstance(method, Method) else ():
+        formula = formula_of(spec)
+        if formula is None:
+            raise MalformedBody(f"data.results: there is no algorithm '{spec.algorithm}'")
+        try:
+            if spec.formula:
+                check_formula(formula.text, formula.inputs, formula.constants, spec.unit)
+            else:
+                parse(formula.text)
+        except (FormulaError, UnitError) as error:
+            raise MalformedBody(f"data.results, formula of '{spec.quantity}': {error}") from error
 
 
 def _plain(shape: type[Data], data: object) -> dict[str, Any]:

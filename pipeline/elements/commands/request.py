@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,8 @@ class Request:
     registry: Registry
     t_utc_ns: int
     t_run_ns: int
+    retired: TaskState | None = None
+    """A task that the state has let go of and that this command is about, built from its records."""
 
     def text(self, name: str) -> str:
         """Give a text that the command needs."""
@@ -77,6 +80,15 @@ class Request:
             raise Refused("wrong-argument", argument=name, problem="an integer")
         return value
 
+    def number(self, name: str) -> float | None:
+        """Give a finite number, or None."""
+        value = self.args.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise Refused("wrong-argument", argument=name, problem="a finite number")
+        return float(value)
+
     def choice(self, name: str, allowed: Sequence[str], default: str | None = None) -> str:
         """Give one of the allowed words."""
         value = self.optional_text(name) or default
@@ -97,6 +109,8 @@ class Request:
         """Find the task that the command names."""
         task_id = self.text("task")
         task = self.state.tasks.get(task_id)
+        if task is None and self.retired is not None and self.retired.id == task_id:
+            task = self.retired
         if task is None:
             raise Refused("unknown-task", task=task_id)
         return task
@@ -116,7 +130,9 @@ class Request:
             if person is None:
                 raise Refused("unknown-badge", badge=badge)
             return person
-        person = self.optional_text("operator") or self.actor.person
+        person = self.optional_text("operator") or ("" if self.actor.how == "service" else self.actor.person)
+        if not person:
+            raise Refused("missing-argument", argument="operator (or badge)")
         if self.registry.at(Person, person, self.t_utc_ns) is None:
             raise Refused("unknown-person", person=person)
         return person

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast, get_args
 
+from pipeline.elements.air import outside_now
 from pipeline.elements.apply import attempt_key
+from pipeline.elements.batches.commands import control_of, place_in
 from pipeline.elements.codec import to_body
 from pipeline.elements.commands.request import Planned
 from pipeline.elements.refusal import Refused
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 _START_ARGS = (
     "sample", "item", "clause", "method", "instrument", "instruments", "operator", "badge", "purpose",
-    "batch", "environments", "reference", "reagents", "measurands",
+    "batch", "place", "control", "of", "added", "environments", "reference", "reagents", "measurands",
 )  # fmt: skip
 _OF_SAMPLES = frozenset({"test", "proficiency"})
 
@@ -47,16 +49,30 @@ def start(request: Request) -> Planned:
     method_id, method = _method(request)
     item = request.optional_text("item") or ""
     state = request.state
-    attempt = state.attempts.get(attempt_key(sample, item, method_id), 0) + 1
+    bindings = _bindings(request, operator, sample, instruments, method)
+    _see_air(request, method, [one.target for one in bindings if one.role == "environment"])
+    batch, place = place_in(request, method_id)
+    control = control_of(request, purpose)
+    attempt = state.attempts.get(attempt_key(sample, item, method_id, control), 0) + 1
     task = f"{state.journal[:8]}-{state.tasks_started + 1:05d}"
     action = TaskStart(
         task=task, purpose=purpose, method=method_id, edition=method.edition, instruments=tuple(instruments),
-        bindings=_bindings(request, operator, sample, instruments, method), actor=request.actor,
+        bindings=bindings, actor=request.actor,
         sample=sample,
-        item=item, clause=request.optional_text("clause") or "", batch=request.optional_text("batch"),
-        attempt=attempt, at_run_ns=request.t_run_ns, at_utc_ns=request.t_utc_ns,
+        item=item, clause=request.optional_text("clause") or "", batch=batch,
+        attempt=attempt, at_run_ns=request.t_run_ns, at_utc_ns=request.t_utc_ns, place=place, control=control,
     )  # fmt: skip
     return _planned(action, attempt=attempt)
+
+
+def _see_air(request: Request, method: Method, environments: list[str]) -> None:
+    """Refuse a start in an environment outside its limits, where the method says so."""
+    if method.start_outside != "refuse":
+        return
+    now = request.t_utc_ns, request.t_run_ns
+    reading = outside_now(request.state.air, request.registry, method, environments, now)
+    if reading is not None:
+        raise Refused("environment-outside", channel=reading.target, value=str(reading.value))
 
 
 def _sample(request: Request, purpose: str) -> str | None:

@@ -79,7 +79,7 @@ def test_a_hand_over_ends_one_operator_where_the_next_begins(store: FakeStore) -
 
 
 def test_cards_show_evidence_and_what_was_superseded(store: FakeStore) -> None:
-    cards = {card["element"]: card for card in element_cards(_fold(store)[HELD], messages("zh"), {})}
+    cards = {card["element"]: card for card in element_cards(_fold(store)[HELD], messages("zh"), {}, "lab")}
     equipment = cards["equipment"]
     assert equipment["held"] is True
     assert equipment["in_force"]["reasons"][0]["seqs"] == (4, 9)

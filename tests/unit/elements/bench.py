@@ -1,5 +1,6 @@
 """A laboratory on paper: a journal without a disk, a clock that moves when told, and one weighing room."""
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -143,6 +144,7 @@ class Bench:
     """Seconds·10⁹ since the beginning, of both clocks."""
     ordinals: dict[str, int] = field(default_factory=dict)
     keys: int = 0
+    epoch: int = 0
     nonsense: bool = False
     """Records that cannot be understood are meant."""
 
@@ -150,18 +152,22 @@ class Bench:
         self.elements = Elements(self.settings)
 
     def append(self, kind: str, body: Mapping[str, Any], by: By | None = None) -> list[Record]:
-        record = self.make(kind, body, by)
-        self.records.append(record)
-        # A mistake of ours must not pass for a strange record.
-        assert self.nonsense or body.get("code") != "record-not-understood", body
-        made = [record]
-        for index, draft in enumerate(self.elements.consume(record)):
-            made += self.append(draft.kind, draft.body, By("elements", 1, record.seq, index))
+        """Append a record, then what follows from it in the order of the recorder: cause by cause."""
+        made: list[Record] = []
+        owed: deque[tuple[str, Mapping[str, Any], By | None]] = deque([(kind, body, by)])
+        while owed:
+            record = self.make(*owed.popleft())
+            self.records.append(record)
+            made.append(record)
+            # A mistake of ours must not pass for a strange record.
+            assert self.nonsense or record.body.get("code") != "record-not-understood", record.body
+            for index, draft in enumerate(self.elements.consume(record)):
+                owed.append((draft.kind, draft.body, By("elements", 1, record.seq, index)))
         return made
 
     def make(self, kind: str, body: Mapping[str, Any], by: By | None = None) -> Record:
         encoded = encode(
-            kind=kind, source="live", journal=JOURNAL, epoch=0, boot=1, seq=len(self.records),
+            kind=kind, source="live", journal=JOURNAL, epoch=self.epoch, boot=1, seq=len(self.records),
             t_utc_ns=UTC0 + self.now, t_run_ns=RUN0 + self.now,
             clock=ClockState(synchronised=True, error_ns=0),
             by=by, body=dict(body),

@@ -26,7 +26,9 @@ STATUS_CASES: dict[str, tuple[Equipment, str, set[str]]] = {
         balance(metrology=metrology(confirmed_by=None)), "not_evaluated", {"certificate-not-confirmed"},
     ),
     "stopped": (balance(condition="stopped"), "hold", {"equipment-stopped"}),
-    "limited": (balance(condition="limited"), "flag", {"equipment-limited"}),
+    "limited": (
+        balance(condition="limited", metrology=metrology(channels=())), "flag", {"equipment-limited"},
+    ),
     "other_serial": (balance(serial="SN-2"), "hold", {"identity-mismatch"}),
     "no_serial": (balance(serial=None), "not_evaluated", {"serial-missing"}),
 }  # fmt: skip

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.elements.registry_shapes import Requirement, Step
+from pipeline.elements.registry_shapes import Requirement
 from tests.unit.elements.bench import HOUR, SECOND, UTC0, check_weight, opened, sample, weighing
 
 SAMPLE_CASES: dict[str, tuple[dict[str, Any], str, set[str]]] = {
@@ -102,30 +102,3 @@ def test_what_the_method_asks_for_must_be_bound_and_read() -> None:
     bench.weight(5.0)
     bench.tick()
     assert bench.codes(task, "method") == {"role-not-bound"}
-
-
-STEPS = (Step("dry", "temperature", 103.0, 107.0), Step("cool", "temperature", high=30.0))
-UNJUDGED_CASES: dict[str, tuple[dict[str, Any], str, dict[str, int]]] = {
-    "neither": ({}, "ok", {}),
-    "one_replicate": ({"replicates": 1}, "ok", {}),
-    "steps": ({"steps": STEPS}, "not_evaluated", {"steps-not-judged": 2}),
-    "replicates": ({"replicates": 3}, "not_evaluated", {"replicates-not-judged": 3}),
-    "both": (
-        {"steps": STEPS[:1], "replicates": 2},
-        "not_evaluated",
-        {"steps-not-judged": 1, "replicates-not-judged": 2},
-    ),
-}
-
-
-@pytest.mark.parametrize("name", UNJUDGED_CASES)
-def test_steps_and_replicates_that_no_check_judges_are_not_passed_as_ok(name: str) -> None:
-    changes, status, counts = UNJUDGED_CASES[name]
-    bench = opened({("method", "weighing"): weighing(**changes)})
-    task = bench.start()
-    bench.weight(5.0)
-    bench.tick()
-    verdict = bench.verdict(task, "method")
-    assert verdict["status"] == status
-    assert {reason["code"]: reason["args"]["count"] for reason in verdict["reasons"]} == counts
-    assert all("?>" not in reason["en"] + reason["zh"] for reason in verdict["reasons"])

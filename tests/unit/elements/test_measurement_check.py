@@ -35,9 +35,11 @@ def test_net_weight_names_its_readings_and_the_certificate() -> None:
     bench.finish(task)
     [result] = bench.view(task)["results"]
     assert result["value"] == 50.0008
-    assert (result["unit"], result["decimals"], result["uncertainty"], result["k"]) == ("g", 4, 0.0003, 2.0)
+    assert (result["unit"], result["decimals"], result["k"]) == ("g", 4, 2.0)
+    # U of the certificate is 0.0003 at each of the two readings.
+    assert result["uncertainty"] == pytest.approx(0.0003 * 2**0.5, rel=1e-12)
     assert result["seqs"] == [tare_seq, gross_seq]
-    assert (result["algorithm"], result["version"]) == ("net-weight", 1)
+    assert (result["algorithm"], result["version"]) == ("net-weight", 2)
     assert result["facts"]["tare_basis"] == "empty-pan"
     assert bench.records[result["seq"]].kind == "result"
 
@@ -98,7 +100,8 @@ def test_an_empty_pan_is_no_part_of_the_mean() -> None:
     bench = opened()
     task = bench.check_passes(0.0, 100.0002, 0.0001, 100.0004, 1.0)
     [result] = bench.view(task)["results"]
-    assert (result["value"], result["facts"]["mean"], result["facts"]["readings"]) == (0.0003, 100.0003, 2)
+    facts = result["facts"]
+    assert (result["value"], facts["inputs"]["loaded(x)"], facts["readings"]) == (0.0003, 100.0003, 2)
 
 
 def test_a_missing_fact_is_worse_than_a_mark() -> None:

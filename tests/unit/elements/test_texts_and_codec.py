@@ -48,7 +48,7 @@ def test_refusals_tell_the_same_and_what_to_do(code: str) -> None:
 
 def test_every_code_that_a_check_can_give_has_its_texts() -> None:
     given: set[str] = set()
-    for path in [*SOURCE.glob("checks/*.py"), SOURCE / "judge.py"]:
+    for path in [*SOURCE.glob("checks/*.py"), *SOURCE.glob("batches/*.py"), SOURCE / "judge.py"]:
         text = re.sub(r"\s+", " ", path.read_text(encoding="utf-8"))
         for code in re.findall(r'\.add\( ?[^,]+, f?"([^"]+)"', text):
             given |= {code.replace("{role}", role) for role in ("environment", "storage")}
@@ -58,6 +58,8 @@ def test_every_code_that_a_check_can_give_has_its_texts() -> None:
     assert given <= set(REASONS), given - set(REASONS)
     dynamic = {"equipment-stopped", "equipment-limited", "check-weight-missing", "result-missing"}
     dynamic |= {"steps-not-judged", "replicates-not-judged"}
+    dynamic |= {"range-left", "limited-range-left", "step-not-reached", "step-cycles-missing"}
+    dynamic |= {"qc-failed", "qc-warned", "qc-not-evaluated"}
     assert set(REASONS) - given <= dynamic | {"check-weight-pending", "result-pending"}
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.edge.recorder import Recorder
-from pipeline.elements import Elements
+from pipeline.elements import VERSION, Elements
 from pipeline.journal import Journal, JournalFullError
 from pipeline.records import Record
 from pipeline.records.envelope import By
@@ -163,7 +163,8 @@ async def test_a_mistake_in_judging_stops_neither_recording_nor_the_next_start()
     recorder.append("tick", {})
     recorder.append("event", {"code": "daemon-stop"})
     told = [record for record in journal.records if record.body.get("code") == "record-not-understood"]
-    assert [(record.by, record.body["args"]["of_seq"]) for record in told] == [(By("elements", 1, 0, 0), 0)]
+    by = By("elements", VERSION, 0, 0)
+    assert [(record.by, record.body["args"]["of_seq"]) for record in told] == [(by, 0)]
     before = journal.head_seq
     await recorder_on(journal, Broken()).replay(0, lambda _record: None)
     assert journal.head_seq == before

@@ -1,0 +1,1 @@
+"""Results from readings: declared formulas, exact values, uncertainty budgets, recomputation."""

@@ -1,0 +1,226 @@
+"""From readings to results: value, uncertainty budget, conformity.
+
+The value is the formula's, of readings as the instrument showed them (corrected ones where the frames carry a
+correction). The uncertainty is propagated by JCGM 100:2008, 5.1.2 and 5.2.2, from
+- the certificate of each instrument, u = U/k, correlated between readings of one channel by the spec's `r`;
+- the scatter of readings that a mean was taken of, s²/n (4.2.3);
+- the certificate of the reference, and the u of declared constants.
+A budget with a hole is none: where one of them states no U, the result has no U, and its verdict says so.
+The statement of conformity follows JCGM 106:2012, 8.3.2 and ILAC-G8:09/2019 with w as declared, or r U.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from pipeline.elements.formulas.declared import unit_of
+from pipeline.elements.formulas.evaluate import Term, evaluate, leaf, square_root
+from pipeline.elements.formulas.language import leaves, parse
+from pipeline.elements.formulas.named import ANY_CERTIFIED
+from pipeline.elements.formulas.series import scatter_of, value_of
+from pipeline.elements.formulas.units import Unit, UnitError, unit
+from pipeline.elements.shapes import Conformity
+from pipeline.qc.control.decimals import exact, nearest
+from pipeline.qc.control.uncertainty import Budget, Quantity, decide, propagate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.elements.formulas.named import Formula
+    from pipeline.elements.formulas.progress import SeriesProgress
+    from pipeline.elements.registry_shapes import CertifiedValue, DecisionRule, ResultSpec
+
+
+class MissingError(ValueError):
+    """The readings, or a certified value, that the formula needs are not there."""
+
+
+class DecisionError(ValueError):
+    """No statement of conformity is possible; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is known of the uncertainty of a channel: U and k of its certificate."""
+
+    expanded: float | None = None
+    k: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that a computation reads, and nothing else: a recomputation is given the same."""
+
+    series: Sequence[SeriesProgress]
+    sources: Mapping[str, Source]
+    """By target of the series, `instrument.channel`."""
+    certified: Sequence[CertifiedValue] = ()
+
+
+@dataclass(slots=True)
+class Computed:
+    """A value with its budget, and what a person needs to follow it."""
+
+    value: float
+    unit: str
+    u: float | None
+    """Combined standard uncertainty in `unit`; None: not known."""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Leaves:
+    """The terms of a formula and the sources of their uncertainty, both in SI units."""
+
+    terms: dict[tuple[str, str], Term] = field(default_factory=dict)
+    sources: dict[str, tuple[str, str, Fraction, Fraction]] = field(default_factory=dict)
+    """Name in the budget to (leaf, channel or other owner, value, u)."""
+    complete: bool = True
+    shown: dict[str, Any] = field(default_factory=dict)
+
+
+def compute(formula: Formula, spec: ResultSpec, inputs: Inputs) -> Computed:
+    """Compute a result.
+
+    Raises:
+        MissingError: a reading or certified value is missing.
+        FormulaError, UnitError: the formula has no value for these readings, or their units do not fit.
+    """
+    node = parse(formula.text)
+    by_name = {series.input: series for series in inputs.series}
+    text = spec.unit or next((series.unit for series in inputs.series if series.unit), "")
+    found = _Leaves()
+    for function, name in leaves(node):
+        if function and name not in by_name:
+            raise MissingError(f"{function}({name})")  # the method was changed after the start
+        if function:
+            _add_series(found, function, by_name[name], inputs, text)
+        else:
+            _add_value(found, name, formula, inputs, text)
+    term = evaluate(node, found.terms)
+    wanted = _unit(text, text)
+    if term.dimension != wanted.dimension or term.celsius != wanted.celsius:
+        raise UnitError(f"the formula does not give {text or 'a number'} with the units that were read")
+    value = nearest(term.value / wanted.factor)
+    if not math.isfinite(value):
+        raise UnitError("the value is too large for a number of 64 bits")
+    facts: dict[str, Any] = {"formula": formula.text, "inputs": found.shown}
+    budget = _budget(term, wanted, found, spec, value) if found.complete else None
+    if budget is not None:
+        facts["budget"] = [
+            {"input": part.name, "sensitivity": part.sensitivity, "u": part.u}
+            for part in budget.contributions
+        ]
+    return Computed(value, text, None if budget is None else budget.u, facts)
+
+
+def _unit(text: str, result: str) -> Unit:
+    """Read a unit; one that the table has not passes as a number where the result is in the same."""
+    try:
+        return unit(text)
+    except UnitError:
+        if text == result:
+            return unit("1")
+        raise
+
+
+def _add_series(found: _Leaves, function: str, series: SeriesProgress, inputs: Inputs, result: str) -> None:
+    if series.units > 1:
+        raise UnitError(f"{series.target} changed its unit during the work")
+    own = unit_of(function, _unit(series.unit, result))
+    value = value_of(series, function)
+    if value is None:
+        raise MissingError(f"{function}({series.input})")
+    name = f"{function}({series.input})"
+    found.shown[name] = nearest(value)
+    if function == "net":
+        parts = [_reading(found, part, series, inputs, own) for part in ("gross", "tare")]
+        gradient = {f"gross({series.input})": Fraction(1), f"tare({series.input})": Fraction(-1)}
+        net = Term(parts[0].value - parts[1].value, own.dimension, gradient=gradient)
+        found.terms[function, series.input] = net
+    else:
+        found.terms[function, series.input] = _reading(found, function, series, inputs, own)
+
+
+def _reading(found: _Leaves, function: str, series: SeriesProgress, inputs: Inputs, own: Unit) -> Term:
+    """Give a function of readings as a term, and note the sources of its uncertainty."""
+    name = f"{function}({series.input})"
+    value = value_of(series, function) or Fraction(0)
+    found.shown[name] = nearest(value)
+    term = leaf(name, value, own)
+    if function in {"count", "sd"} or (function == "tare" and "tare" not in series.readings):
+        return term  # a number of readings, a scatter and an empty pan that was not weighed carry no u
+    source = inputs.sources.get(series.target, Source())
+    if source.expanded is None or not source.k:
+        found.complete = False
+        return term
+    scale = _unit(source.unit or series.unit, series.unit)
+    u = exact(source.expanded) / exact(source.k) * scale.factor
+    found.sources[name] = name, series.target, term.value, u
+    scatter = scatter_of(series, function)
+    if scatter:
+        found.sources[f"{name}: scatter"] = name, "", term.value, square_root(scatter) * own.factor
+    return term
+
+
+def _add_value(found: _Leaves, name: str, formula: Formula, inputs: Inputs, result: str) -> None:
+    for constant in formula.constants:
+        if constant.name == name:
+            own = unit(constant.unit)
+            term = leaf(name, exact(constant.value), own)
+            found.sources[name] = name, name, term.value, exact(constant.u) * own.factor
+            found.terms["", name], found.shown[name] = term, constant.value
+            return
+    wanted = next((one.certified for one in formula.inputs if one.name == name), None)
+    for certified in inputs.certified:
+        if wanted in {ANY_CERTIFIED, certified.quantity}:
+            own = _unit(certified.unit, result)
+            term = leaf(name, exact(certified.value), own)
+            found.terms["", name], found.shown[name] = term, certified.value
+            if certified.uncertainty is None or not certified.k:
+                found.complete = False
+                return
+            u = exact(certified.uncertainty) / exact(certified.k) * own.factor
+            found.sources[name] = name, name, term.value, u
+            return
+    raise MissingError(f"certified value {wanted}")
+
+
+def _budget(term: Term, wanted: Unit, found: _Leaves, spec: ResultSpec, value: float) -> Budget:
+    """Propagate: u of every source in SI units, sensitivities from the formula's own derivatives."""
+    quantities, sensitivities = [], {}
+    for label, (name, _owner, at, u) in found.sources.items():
+        quantities.append(Quantity(label, nearest(at), nearest(u)))
+        sensitivities[label] = nearest(term.gradient.get(name, Fraction(0)) / wanted.factor)
+    owners = {label: owner for label, (_name, owner, _at, _u) in found.sources.items() if owner}
+    correlations = {
+        (one, other): spec.correlation
+        for one, other in combinations(owners, 2)
+        if spec.correlation and owners[one] == owners[other]
+    }
+    return propagate(lambda *_: value, quantities, sensitivities=sensitivities, correlations=correlations)
+
+
+def state_conformity(value: float, expanded: float | None, rule: DecisionRule | None) -> Conformity | None:
+    """State conformity by the method's rule; None without a rule.
+
+    Raises:
+        DecisionError: the guard band leaves nothing to accept, or needs a U that is not known.
+    """
+    if rule is None or (rule.low is None and rule.high is None):
+        return None
+    width = rule.guard_band if rule.rule == "guard-band" else 0.0
+    if rule.rule == "guard-band" and rule.guard_factor is not None:
+        if expanded is None:
+            raise DecisionError("the guard band is a part of U, and U is not known")
+        width = nearest(exact(rule.guard_factor) * exact(expanded))
+    try:
+        decision = decide(value, low=rule.low, high=rule.high, guard_band=width)
+    except ValueError as error:
+        raise DecisionError(str(error)) from error
+    return Conformity("pass" if decision == "accept" else "fail", rule.rule, rule.low, rule.high, width)

@@ -1,0 +1,116 @@
+"""The part of the fold that opens look-backs and moves what they name to hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.elements.answers import remember
+from pipeline.elements.codec import MalformedBody, from_body, to_body
+from pipeline.elements.lookback.affected import affect, find_affected
+from pipeline.elements.lookback.shapes import LOOKBACK_ACTIONS, LookBackClose, LookBackOpen, LookBackReach
+from pipeline.elements.lookback.state import LOOKBACKS_MAX, LookBackState
+from pipeline.elements.lookback.triggers import TRIGGERS
+from pipeline.elements.shapes import Draft
+from pipeline.elements.state import TaskState
+from pipeline.records.events import event_body
+
+if TYPE_CHECKING:
+    from pipeline.elements.lookback.triggers import Trigger
+    from pipeline.elements.parts import View
+    from pipeline.records.envelope import Record
+
+CAUSES_MAX = 2000
+
+
+def look_back(record: Record, view: View) -> list[Draft]:
+    """Open a look-back for what a record shows to have failed; take in what one says."""
+    if record.kind == "lookback":
+        _take(record, view)
+        return []
+    found = TRIGGERS.get(record.kind)
+    drafts = []
+    for number, trigger in enumerate(() if found is None else found(record, view)):
+        causes = view.state.lookbacks.causes
+        if trigger.key not in causes:
+            causes.append(trigger.key)
+            del causes[: max(0, len(causes) - CAUSES_MAX)]
+            drafts += _open(record, view, trigger, number)
+    return drafts
+
+
+def _open(record: Record, view: View, trigger: Trigger, number: int) -> list[Draft]:
+    lookback = f"LB-{record.seq}" + (f"-{number + 1}" if number else "")
+    retired_ns = view.state.lookbacks.retired_run_ns
+    older = retired_ns is not None and (trigger.from_run_ns is None or retired_ns > trigger.from_run_ns)
+    opened = LookBackOpen(
+        lookback=lookback, cause=trigger.cause, element=trigger.element, subject=trigger.subject,
+        role=trigger.role, method=trigger.method, from_run_ns=trigger.from_run_ns,
+        from_utc_ns=trigger.from_utc_ns, to_run_ns=trigger.to_run_ns, to_utc_ns=trigger.to_utc_ns,
+        last_good=trigger.last_good, last_good_seq=trigger.last_good_seq, failed=trigger.failed,
+        cause_seq=record.seq, affected=find_affected(trigger, view), older=older,
+    )  # fmt: skip
+    # In force at once: what is judged before its record comes round must be held already.
+    _put(view, opened)
+    told = event_body(
+        "lookback-opened", lookback=lookback, cause=trigger.cause, subject=trigger.subject,
+        failed=trigger.failed, affected=len(opened.affected),
+    )  # fmt: skip
+    return [Draft("lookback", to_body(opened)), Draft("event", told)]
+
+
+def _put(view: View, opened: LookBackOpen) -> None:
+    known = view.state.lookbacks
+    known.items[opened.lookback] = LookBackState(
+        opened, affected=list(opened.affected), reached=not opened.older
+    )
+    for one in opened.affected:
+        if one.moved:
+            _hold(view, one.task, opened.lookback)
+    closed = [name for name, one in known.items.items() if one.closed is not None]
+    for name in closed[: max(0, len(closed) - LOOKBACKS_MAX)]:
+        del known.items[name]
+
+
+def _hold(view: View, task_id: str, lookback: str) -> None:
+    task = view.state.tasks.get(task_id)
+    if task is not None:
+        names = view.state.lookbacks.of_task.setdefault(task_id, [])
+        if lookback not in names:
+            names.append(lookback)
+        view.state.touch(task)
+
+
+def _take(record: Record, view: View) -> None:
+    shape: Any = LOOKBACK_ACTIONS.get(str(record.body.get("action")))
+    if shape is None:
+        raise MalformedBody(f"action is {record.body.get('action')!r}")
+    told: LookBackOpen | LookBackReach | LookBackClose = from_body(shape, record.body)
+    known = view.state.lookbacks.items.get(told.lookback)
+    if known is None:
+        return
+    if isinstance(told, LookBackOpen):
+        known.seq = record.seq
+        for one in told.affected:
+            if (task := view.state.tasks.get(one.task)) is not None:
+                view.state.touch(task)  # the reason can cite the record now
+    elif isinstance(told, LookBackReach):
+        _reach(view, known, told)
+    else:
+        known.closed, known.close_seq, known.closed_utc_ns = told, record.seq, record.t_utc_ns
+        remember(view.state, view.settings, record, "lookback.close", {"lookback": told.lookback})
+
+
+def _reach(view: View, known: LookBackState, told: LookBackReach) -> None:
+    """Bring tasks back into memory, from the records that their states were told from."""
+    for body in told.tasks:
+        task = view.state.tasks.get(str(body["start"]["task"]))
+        if task is None:
+            task = from_body(TaskState, body)
+            task.recalled = task.measured = True
+            view.state.tasks[task.id] = task
+        if not any(one.task == task.id for one in known.affected):
+            one = affect(task)
+            known.affected.append(one)
+            if one.moved:
+                _hold(view, task.id, told.lookback)
+    known.reached = known.reached or told.done

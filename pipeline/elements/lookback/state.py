@@ -1,0 +1,49 @@
+"""What is remembered of look-backs. Everything here goes into the snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline.elements.lookback.shapes import Affected, LookBackClose, LookBackOpen
+
+if TYPE_CHECKING:
+    from pipeline.elements.state import TaskState
+
+LOOKBACKS_MAX = 500
+"""Closed look-backs kept; the oldest gives way. Open ones are always kept."""
+
+
+@dataclass(slots=True)
+class LookBackState:
+    """One look-back; `seq` is None between its draft and its record."""
+
+    opened: LookBackOpen
+    seq: int | None = None
+    affected: list[Affected] = field(default_factory=list)
+    """With those that were brought back from the ledger."""
+    reached: bool = True
+    """Nothing of its span is missing."""
+    closed: LookBackClose | None = None
+    close_seq: int | None = None
+    closed_utc_ns: int | None = None
+
+
+@dataclass(slots=True)
+class LookBacksState:
+    """All look-backs, and how far back memory reaches."""
+
+    items: dict[str, LookBackState] = field(default_factory=dict)
+    of_task: dict[str, list[str]] = field(default_factory=dict)
+    """Task to the look-backs that hold it; goes with the task."""
+    causes: list[str] = field(default_factory=list)
+    """What has led to a look-back already: the newest."""
+    retired_run_ns: int | None = None
+    """Latest end of a task that has left memory; None: none has."""
+
+
+def let_go(known: LookBacksState, task: TaskState) -> None:
+    """Note that a task leaves memory, so that a look-back over its time asks the ledger for it."""
+    known.of_task.pop(task.id, None)
+    end_ns = task.start.at_run_ns if task.end_run_ns is None else task.end_run_ns
+    known.retired_run_ns = end_ns if known.retired_run_ns is None else max(known.retired_run_ns, end_ns)

@@ -1,0 +1,42 @@
+"""The parts of the fold beside tasks and verdicts: one literal tuple, one line for each room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.elements.batches.part import batches_part
+from pipeline.elements.detectors.part import detect
+from pipeline.elements.risk.part import assess
+from pipeline.elements.triggers.part import trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.elements.registry import Registry
+    from pipeline.elements.settings import ElementsSettings
+    from pipeline.elements.shapes import Draft
+    from pipeline.elements.state import State
+    from pipeline.records.envelope import Record
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a part is given: it may change its own field of the state, and hold or touch tasks."""
+
+    state: State
+    registry: Registry
+    settings: ElementsSettings
+
+
+PARTS: tuple[Callable[[Record, View], list[Draft]], ...] = (
+    batches_part,
+    detect,
+    trigger,
+    assess,
+)
+"""Called in this order for every record that is not `data`, after the fold's own handler of its kind.
+
+A part has no clock and no input or output; what it remembers is in its field of `State`. A record that it
+cannot read is told as an event and stops no other part.
+"""

@@ -1,0 +1,1 @@
+"""The procedure of a method against the readings: ramps, dwells, order, durations, redundant sensors."""

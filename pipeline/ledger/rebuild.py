@@ -1,0 +1,62 @@
+"""A task told again from its records: as it stands now, or as it stood when a seq was the last known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.elements.apply import apply_action, apply_review, read_action
+from pipeline.elements.codec import MalformedBody, from_body
+from pipeline.elements.registry import Registry
+from pipeline.elements.shapes import Result, Verdict
+from pipeline.elements.state import Posted, State, TaskState
+from pipeline.elements.vocabulary import ELEMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipeline.records.envelope import Record
+
+
+def rebuild_task(records: Iterable[Record]) -> TaskState | None:
+    """Build the state of one task from the ledger records that speak of it, in seq order.
+
+    What was observed of rows (channels, gaps) is not in it: a final verdict keeps the facts that it used.
+    A record that cannot be read is passed over, as the elements do.
+
+    Returns:
+        None when the start is not among the records.
+    """
+    state, found = State(), ""
+    for record in records:
+        try:
+            if record.kind == "task":
+                action = read_action(record)
+                apply_action(state, Registry(), record, action)
+                found = found or action.task
+            elif record.kind == "review":
+                apply_review(state, record)
+            else:
+                _take(state, record)
+        except (MalformedBody, KeyError, TypeError, ValueError, AttributeError):
+            continue
+    task = state.tasks.get(found)
+    if task is not None:
+        finalities = {element: posted.verdict.finality for element, posted in task.verdicts.items()}
+        task.final = all(finalities.get(element) == "final" for element in ELEMENTS)
+    return task
+
+
+def _take(state: State, record: Record) -> None:
+    if record.kind == "verdict":
+        verdict = from_body(Verdict, record.body)
+        state.tasks[verdict.task].verdicts[verdict.element] = Posted(verdict, record.seq)
+    elif record.kind == "result":
+        result = from_body(Result, record.body)
+        task = state.tasks[result.task]
+        task.results.append(result)
+        task.result_seqs.append(record.seq)
+    elif record.kind == "event" and record.body.get("code") == "element-held":
+        args = record.body["args"]
+        held = state.tasks[args["task"]].held
+        if args["element"] not in held:
+            held.append(args["element"])
