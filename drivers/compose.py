@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from drivers.errors import Fatal
 from drivers.registry import DRIVERS
 from drivers.settings import PolledSettings
+from drivers.transport.line import direct
 
 if TYPE_CHECKING:
     import random
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from drivers.door import Driver
     from drivers.settings import InstrumentSettings
+    from drivers.transport.line import Wires
     from pipeline.records import Clock
 
 
@@ -91,10 +93,18 @@ def line_loads(instruments: Sequence[InstrumentSettings]) -> list[LineLoad]:
     return loads
 
 
-def open_drivers(instruments: Sequence[InstrumentSettings], clock: Clock, rng: random.Random) -> list[Driver]:
+def open_drivers(
+    instruments: Sequence[InstrumentSettings], clock: Clock, rng: random.Random, *, wires: Wires = direct
+) -> list[Driver]:
     """Make the driver of each instrument, in the same order. Nothing is opened before a driver is entered.
 
     Instruments with one endpoint share its connection; all others are independent.
+
+    Args:
+        instruments: their settings.
+        clock: gateway time.
+        rng: jitter of back-off.
+        wires: turns the way to connect each line into another one: to record it, or to replay it.
 
     Raises:
         Fatal: `find_conflicts` finds any.
@@ -109,5 +119,5 @@ def open_drivers(instruments: Sequence[InstrumentSettings], clock: Clock, rng: r
     drivers: dict[int, Driver] = {}
     for positions in lines.values():
         members = [instruments[position] for position in positions]
-        drivers |= zip(positions, DRIVERS[members[0].driver].build(members, clock, rng), strict=True)
+        drivers |= zip(positions, DRIVERS[members[0].driver].build(members, clock, rng, wires), strict=True)
     return [drivers[position] for position in range(len(instruments))]

@@ -69,7 +69,7 @@ class Poller:
 
     def __init__(self, polled: Polled, clock: Clock, rng: random.Random) -> None:
         description = polled.describe()
-        self._polled = polled
+        self.polled = polled
         self._clock = clock
         self._name = description.instrument
         self._period_ns = max(1, round((description.poll_interval_s or 1.0) * NS_PER_S))
@@ -84,17 +84,17 @@ class Poller:
         self._meanwhile: GapCause = "late"
 
     async def __aenter__(self) -> Self:
-        await self._polled.open(self._wake.set)
+        await self.polled.open(self._wake.set)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._polled.close()
+        await self.polled.close()
 
     def describe(self) -> Description:
         """Tell what is known of the instrument now."""
-        return self._polled.describe()
+        return self.polled.describe()
 
     def stop(self) -> None:
         """Let `stream()` finish the exchange in flight, yield an open gap and end."""
@@ -105,7 +105,7 @@ class Poller:
         """Yield what the instrument says, poll by poll."""
         deadline_ns = first_deadline(self._name, self._period_ns, self._clock.run_ns())
         while await self._wait(deadline_ns):
-            for item in self._polled.unsolicited():
+            for item in self.polled.unsolicited():
                 yield item
             if self._clock.run_ns() < deadline_ns:
                 continue
@@ -138,7 +138,7 @@ class Poller:
     async def _attempt(self, deadline_ns: int) -> Outcome:
         if self._backoff.waiting(self._clock.run_ns()):
             return Outcome(cause="back-off")
-        return await self._polled.poll(deadline_ns + self._period_ns)
+        return await self.polled.poll(deadline_ns + self._period_ns)
 
     def _account(self, deadline_ns: int, outcome: Outcome) -> Iterator[Item]:
         if outcome.cause is None:
@@ -151,7 +151,7 @@ class Poller:
         if outcome.cause is None or outcome.cause == "disconnected":
             yield from self._judge(outcome.error)
         yield from outcome.items
-        yield from self._polled.unsolicited()
+        yield from self.polled.unsolicited()
 
     def _judge(self, error: DriverError | None) -> Iterator[Item]:
         """Follow whether the instrument answers, and leave it alone for a while when it does not."""
@@ -179,7 +179,7 @@ class Poller:
         return DeviceEvent(self._name, code, self._clock.utc_ns(), self._clock.run_ns(), dict(args))
 
     def _finish(self, deadline_ns: int) -> Iterator[Item]:
-        yield from self._polled.unsolicited()
+        yield from self.polled.unsolicited()
         now_ns = self._clock.run_ns()
         if now_ns >= deadline_ns:
             missed = due(deadline_ns, self._period_ns, now_ns).missed + 1

@@ -33,8 +33,8 @@ class DriverKind:
     """One driver: its settings, and how the instruments of one line become drivers."""
 
     settings: type[InstrumentSettings]
-    build: Callable[[Any, Any, Any], list[Driver]]
-    """(settings of all instruments of one endpoint, clock, rng) -> drivers in the same order."""
+    build: Callable[[Any, Any, Any, Any], list[Driver]]
+    """(settings of all instruments of one endpoint, clock, rng, wires) -> drivers in the same order."""
 
 
 DRIVERS: dict[str, DriverKind] = {

@@ -21,7 +21,7 @@ from drivers.schedule import NS_PER_S
 if TYPE_CHECKING:
     from drivers.modbus.frames import Frame, Request
     from drivers.modbus.framing import Framing
-    from drivers.transport import Inbox, Line, Wire
+    from drivers.transport import Inbox, Line, Stamp, Wire
 
 OWED_MAX_S = 60.0
 """An answer that is later than this is not expected any more."""
@@ -36,10 +36,10 @@ _ANSWER_OVERHEAD_BYTES = 5
 class Exchange(NamedTuple):
     """One request and what came of it."""
 
-    request_ns: int | None
-    """Gateway time just before the request was written; None when it was not."""
+    request: Stamp | None
+    """Just before the request was written; None when it was not."""
     response_ns: int
-    """Gateway time when the answer was complete, or waiting for it ended."""
+    """Gateway time when the answer was complete, or its time was up."""
     data: bytes = b""
     error: DriverError | None = None
 
@@ -59,6 +59,10 @@ class ModbusBus:
         self._late_transactions: deque[int] = deque(maxlen=_LATE_TRANSACTIONS_MAX)
         self._owed: dict[int, dict[Signature, int]] = {}
         self._silent = 0
+
+    def unit_of(self, request: bytes) -> int:
+        """Return the unit that a written frame is for."""
+        return self._framing.unit_of(request)
 
     async def exchange(self, wire: Wire, request: Request, timeout_s: float) -> Exchange:
         """Ask once. Never raises what the world does: the exchange says it."""
@@ -93,21 +97,22 @@ class ModbusBus:
             self._owed_by(request.unit)[request.signature] = self._owed_until()
         data = self._framing.encode(request, self._transaction)
         line_s = len(data) * self._character_s
-        request_ns: int | None = None
+        asked: Stamp | None = None
+        until_ns = line.clock.run_ns()
         try:
-            request_ns = line.begin(wire, data, line_s)
+            asked = line.begin(wire, data, line_s)
             answer_bytes = _ANSWER_OVERHEAD_BYTES + (request.byte_count or 0)
             answer_s = answer_bytes * self._framing.characters_per_byte * self._character_s
-            until_ns = request_ns + int((line_s + timeout_s + answer_s) * NS_PER_S)
+            until_ns = asked.run_ns + int((line_s + timeout_s + answer_s) * NS_PER_S)
             answer = await self._answer(wire, request, until_ns)
         except DeviceException as refusal:
             self._succeeded(request)
-            return Exchange(request_ns, wire.inbox.last_run_ns, error=self._placed(refusal))
+            return Exchange(asked, wire.inbox.last_run_ns, error=self._placed(refusal))
         except DriverError as failure:
             self._failed(failure)
-            return Exchange(request_ns, line.clock.run_ns(), error=self._placed(failure))
+            return Exchange(asked, _ended_ns(wire.inbox, failure, until_ns), error=self._placed(failure))
         self._succeeded(request)
-        return Exchange(request_ns, wire.inbox.last_run_ns, answer)
+        return Exchange(asked, wire.inbox.last_run_ns, answer)
 
     async def _answer(self, wire: Wire, request: Request, until_ns: int) -> bytes:
         inbox = wire.inbox
@@ -206,3 +211,10 @@ class ModbusBus:
     def _placed(self, error: DriverError) -> DriverError:
         error.endpoint = error.endpoint or self.line.endpoint
         return error
+
+
+def _ended_ns(inbox: Inbox, failure: DriverError, until_ns: int) -> int:
+    """Return when an exchange was over that failed: by what happened, not by when it was noticed."""
+    if isinstance(failure, LinkDown):
+        return inbox.lost_run_ns or until_ns
+    return until_ns if isinstance(failure, NoAnswer) else inbox.last_run_ns

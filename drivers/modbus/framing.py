@@ -43,6 +43,10 @@ class Framing(Protocol):
         """Return the frame to write."""
         ...
 
+    def unit_of(self, frame: bytes) -> int:
+        """Return the unit that a frame of `encode` is for."""
+        ...
+
     def take(self, buffer: bytes) -> Frame | None:
         """Return the first frame of `buffer`, None while it is incomplete. Raises BadFrame."""
         ...
@@ -61,6 +65,10 @@ class RtuFraming:
     def encode(self, request: Request, transaction: int) -> bytes:  # noqa: ARG002 - RTU numbers nothing
         """Return the frame to write."""
         return _RTU.encode(request.pdu, request.unit, 0)
+
+    def unit_of(self, frame: bytes) -> int:
+        """Return the unit that a frame of `encode` is for."""
+        return frame[0]
 
     def take(self, buffer: bytes) -> Frame | None:
         """Return the frame that `buffer` begins with, None while it is incomplete. Raises BadFrame."""
@@ -137,6 +145,10 @@ class AsciiFraming:
         """Return the frame to write."""
         return bytes(_ASCII.encode(request.pdu, request.unit, 0))
 
+    def unit_of(self, frame: bytes) -> int:
+        """Return the unit that a frame of `encode` is for."""
+        return int(frame[1:3], 16)
+
     def take(self, buffer: bytes) -> Frame | None:
         """Return the first frame of `buffer`, None while it is incomplete. Raises BadFrame.
 
@@ -171,6 +183,10 @@ class TcpFraming:
     def encode(self, request: Request, transaction: int) -> bytes:
         """Return the frame to write."""
         return _TCP.encode(request.pdu, request.unit, transaction)
+
+    def unit_of(self, frame: bytes) -> int:
+        """Return the unit that a frame of `encode` is for."""
+        return frame[6]
 
     def take(self, buffer: bytes) -> Frame | None:
         """Return the frame that `buffer` begins with, None while it is incomplete. Raises BadFrame."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from drivers.modbus.reader import Answers
     from drivers.modbus.settings import ModbusSettings
-    from drivers.transport import Wire
+    from drivers.transport import Line, Wire
     from pipeline.records import Item
 
 _IDENTITY_ANSWERS_MAX = 8
@@ -56,6 +56,15 @@ class ModbusInstrument:
             self._identity, settings.poll_interval_s,
         )  # fmt: skip
 
+    @property
+    def line(self) -> Line:
+        """The line that it hangs on."""
+        return self._bus.line
+
+    def owns(self, request: bytes) -> bool:
+        """Tell whether a request was for this unit."""
+        return self._bus.unit_of(request) == self._settings.unit
+
     async def open(self, wake: Callable[[], None]) -> None:  # noqa: ARG002 - a Modbus unit never speaks by itself
         """Claim the line."""
         self._bus.line.join()
@@ -85,7 +94,7 @@ class ModbusInstrument:
         if not heard:
             # Whoever answers next may be another device in its place.
             self._identified_connection = 0
-        elif self._wants_identity():
+        elif wire.inbox.lost is None and self._wants_identity():
             self._identified_connection = self._bus.line.connections
             items += await self._identify(wire)
         items += answers.items
@@ -102,16 +111,16 @@ class ModbusInstrument:
 
     def _row(self, answers: Answers) -> Block:
         columns = answers.decoder.decode(answers.data)
-        middle_ns = (answers.request_ns + answers.response_ns) // 2
-        clock = self._bus.line.clock
-        utc_ns = clock.utc_ns() - (clock.run_ns() - middle_ns)
+        asked = answers.request
+        middle_ns = (asked.run_ns + answers.response_ns) // 2
+        utc_ns = asked.utc_ns + middle_ns - asked.run_ns
         raw = b"".join(answer for answer in answers.data if isinstance(answer, bytes))
         return Block(
             instrument=self._settings.id,
             layout=self._reader.layout,
             t_utc_ns=np.array([utc_ns], dtype=np.int64),
             t_run_ns=np.array([middle_ns], dtype=np.int64),
-            t_request_ns=np.array([answers.request_ns], dtype=np.int64),
+            t_request_ns=np.array([asked.run_ns], dtype=np.int64),
             t_response_ns=np.array([answers.response_ns], dtype=np.int64),
             status=columns.status,
             f8=columns.f8,

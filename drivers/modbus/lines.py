@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     )
     from drivers.modbus.settings import ModbusSettings
     from drivers.transport import Wire
+    from drivers.transport.line import Wires
     from pipeline.records import Clock
 
 
 def build_modbus_tcp(
-    instruments: Sequence[ModbusTcpSettings], clock: Clock, rng: random.Random
+    instruments: Sequence[ModbusTcpSettings], clock: Clock, rng: random.Random, wires: Wires
 ) -> list[Driver]:
     """Make the drivers of all units behind one host and port, dealt over its connections."""
     first = instruments[0]
@@ -39,49 +40,49 @@ def build_modbus_tcp(
         open_tcp, first.host, first.port, timeout_s=first.connect_timeout_s, clock=clock, tls=first.tls
     )
     buses = [
-        ModbusBus(Line(first.endpoint, connect, clock, rng), TcpFraming())
+        ModbusBus(Line(first.endpoint, wires(connect), clock, rng), TcpFraming())
         for _ in range(min(first.connections, len(instruments)))
     ]
     return [_driver(settings, buses[at % len(buses)], clock, rng) for at, settings in enumerate(instruments)]
 
 
 def build_modbus_udp(
-    instruments: Sequence[ModbusUdpSettings], clock: Clock, rng: random.Random
+    instruments: Sequence[ModbusUdpSettings], clock: Clock, rng: random.Random, wires: Wires
 ) -> list[Driver]:
     """Make the drivers of all units behind one host and port: they share a socket."""
     first = instruments[0]
     connect = partial(open_udp, first.host, first.port, clock=clock)
-    bus = ModbusBus(Line(first.endpoint, connect, clock, rng), TcpFraming())
+    bus = ModbusBus(Line(first.endpoint, wires(connect), clock, rng), TcpFraming())
     return [_driver(settings, bus, clock, rng) for settings in instruments]
 
 
 def build_modbus_rtu_tcp(
-    instruments: Sequence[ModbusRtuTcpSettings], clock: Clock, rng: random.Random
+    instruments: Sequence[ModbusRtuTcpSettings], clock: Clock, rng: random.Random, wires: Wires
 ) -> list[Driver]:
     """Make the drivers of all units behind one serial device server, which keeps the silence of its line."""
     first = instruments[0]
     connect = partial(open_tcp, first.host, first.port, timeout_s=first.connect_timeout_s, clock=clock)
-    line = Line(first.endpoint, connect, clock, rng, quarantine=True)
+    line = Line(first.endpoint, wires(connect), clock, rng, quarantine=True)
     bus = ModbusBus(line, RtuFraming())
     return [_driver(settings, bus, clock, rng) for settings in instruments]
 
 
 def build_modbus_rtu(
-    instruments: Sequence[ModbusRtuSettings], clock: Clock, rng: random.Random
+    instruments: Sequence[ModbusRtuSettings], clock: Clock, rng: random.Random, wires: Wires
 ) -> list[Driver]:
     """Make the drivers of all units of one serial port."""
-    return _build_serial(instruments, RtuFraming(), clock, rng)
+    return _build_serial(instruments, RtuFraming(), clock, rng, wires)
 
 
 def build_modbus_ascii(
-    instruments: Sequence[ModbusAsciiSettings], clock: Clock, rng: random.Random
+    instruments: Sequence[ModbusAsciiSettings], clock: Clock, rng: random.Random, wires: Wires
 ) -> list[Driver]:
     """Make the drivers of all units of one serial port."""
-    return _build_serial(instruments, AsciiFraming(), clock, rng)
+    return _build_serial(instruments, AsciiFraming(), clock, rng, wires)
 
 
 def _build_serial(
-    instruments: Sequence[SerialSettings], framing: Framing, clock: Clock, rng: random.Random
+    instruments: Sequence[SerialSettings], framing: Framing, clock: Clock, rng: random.Random, wires: Wires
 ) -> list[Driver]:
     first = instruments[0]
     parameters = first.serial()
@@ -89,7 +90,7 @@ def _build_serial(
     async def connect() -> Wire:
         return open_serial(parameters, clock=clock)
 
-    line = Line(first.endpoint, connect, clock, rng, silence_s=first.quiet_s, quarantine=True)
+    line = Line(first.endpoint, wires(connect), clock, rng, silence_s=first.quiet_s, quarantine=True)
     bus = ModbusBus(line, framing, character_s=parameters.character_s)
     return [_driver(settings, bus, clock, rng) for settings in instruments]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from drivers.modbus.plan import ReadBlock
     from drivers.modbus.settings import ModbusSettings
     from drivers.news import News
-    from drivers.transport import Wire
+    from drivers.transport import Stamp, Wire
     from pipeline.records import Item
 
 ILLEGAL_ADDRESS = frozenset({2, 3})
@@ -63,8 +63,10 @@ class Answers(NamedTuple):
     """Decodes `data`: of the plan as it was after this poll."""
     data: list[bytes | int]
     """For each block of that plan its data bytes, or the `Status` code that says why there are none."""
-    request_ns: int
+    request: Stamp
+    """Of the first request."""
     response_ns: int
+    """Gateway time of the end of the last answer."""
     errors: list[DriverError | None]
     """Of every block that was asked, None where it answered."""
     items: list[Item]
@@ -85,7 +87,7 @@ class _Round:
     changed: bool = False
     granted: bool = False
     """A value that was refused is there again."""
-    request_ns: int = 0
+    request: Stamp | None = None
     response_ns: int = 0
 
 
@@ -128,7 +130,8 @@ class BlockReader:
         if self._answer_s is None and len(self._delays_s) >= MEASURED_ANSWERS:
             self._learn()
         data = [answer for _, answer in now.done]
-        return Answers(decoder, data, now.request_ns, now.response_ns, now.errors, now.items)
+        assert now.request is not None  # noqa: S101 - a poll of which nothing was sent has raised
+        return Answers(decoder, data, now.request, now.response_ns, now.errors, now.items)
 
     def _rests(self, part: Part) -> bool:
         return part.refused != 0 and self._bus.line.clock.run_ns() < part.retry_run_ns
@@ -137,9 +140,9 @@ class BlockReader:
         """Ask for one block; True when nothing further can be asked in this poll."""
         exchange = await self._patiently(now, part.request)
         error = exchange.error
-        if exchange.request_ns is None and error is not None and not now.errors:
+        if exchange.request is None and error is not None and not now.errors:
             raise error
-        now.request_ns = now.request_ns or exchange.request_ns or 0
+        now.request = now.request or exchange.request
         now.response_ns = exchange.response_ns
         now.errors.append(error)
         if isinstance(error, DeviceException) and error.code in ILLEGAL_ADDRESS:
@@ -196,8 +199,8 @@ class BlockReader:
 
     def _measure(self, exchange: Exchange, block: ReadBlock) -> None:
         """Note how long the device took to begin its answer."""
-        if self._answer_s is None and exchange.request_ns is not None:
-            elapsed_s = (exchange.response_ns - exchange.request_ns) / NS_PER_S
+        if self._answer_s is None and exchange.request is not None:
+            elapsed_s = (exchange.response_ns - exchange.request.run_ns) / NS_PER_S
             bare = self._settings.cost(0.0)
             self._delays_s.append(elapsed_s - bare.block_s(block.function, block.count) + bare.quiet_s)
 

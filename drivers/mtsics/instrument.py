@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from drivers.mtsics import lines
     from drivers.mtsics.settings import MtsicsSettings
     from drivers.transport import Inbox, Wire
+    from drivers.transport.line import Wires
     from pipeline.records import Clock, Item
 
 _IDENTITY_COMMANDS = ("I4", "I2", "I3")
@@ -67,6 +68,15 @@ class MtsicsInstrument:
             settings.id, settings.driver, settings.source, settings.endpoint, self._rows.layout,
             self._identity, settings.poll_interval_s,
         )  # fmt: skip
+
+    @property
+    def line(self) -> Line:
+        """The line that it hangs on."""
+        return self._line
+
+    def owns(self, request: bytes) -> bool:  # noqa: ARG002 - a balance has its line alone
+        """Tell whether a request was for this balance."""
+        return True
 
     async def open(self, wake: Callable[[], None]) -> None:
         """Claim the line."""
@@ -118,7 +128,11 @@ class MtsicsInstrument:
             self._identified_connection = 0
             items += self._news.exchange(_FRAMES, failure)
             raw = failure.raw if isinstance(failure, BadFrame) else b""
-            items.append(self._rows.row(None, failure.status, raw, request, self._now()))
+            items.append(
+                self._rows.row(
+                    None, failure.status, raw, request, self._given_up(wire.inbox, request, failure)
+                )
+            )
             return Outcome(items, error=failure)
         self._news.fine(_FRAMES)
         items += self._complaint(heard.line)
@@ -128,15 +142,18 @@ class MtsicsInstrument:
             items += await self._identify(wire)
         return Outcome([*items, row])
 
-    def _now(self) -> Stamp:
-        return Stamp(self._line.clock.utc_ns(), self._line.clock.run_ns())
+    def _given_up(self, inbox: Inbox, request: Stamp, failure: Exception | None) -> Stamp:
+        """Return when waiting was over: by what happened, not by when it was noticed."""
+        run_ns = request.run_ns + self._timeout_ns
+        if isinstance(failure, LinkDown):
+            run_ns = inbox.lost_run_ns or run_ns
+        return Stamp(request.utc_ns + run_ns - request.run_ns, run_ns)
 
     def _send(self, wire: Wire, command: str) -> Stamp:
         """Write a command; return when. Raises LinkDown, and then nothing was sent."""
         # Noted before sending and not after failing: the caller may be cancelled in between.
         self._owed = True
-        utc_ns = self._line.clock.utc_ns()
-        return Stamp(utc_ns, self._line.begin(wire, f"{command}\r\n".encode()))
+        return self._line.begin(wire, f"{command}\r\n".encode())
 
     async def _answer(
         self, wire: Wire, command: str, request: Stamp, items: list[Item], *, late: bool = False
@@ -170,7 +187,7 @@ class MtsicsInstrument:
             )
         raw = wire.inbox.take(len(wire.inbox.data))
         damage = BadFrame(f"the line broke off after {len(raw)} bytes", raw=raw, endpoint=self._line.endpoint)
-        return _Heard(damage, raw, request, self._now())
+        return _Heard(damage, raw, request, self._given_up(wire.inbox, request, None))
 
     def _tell(self, heard: _Heard, *, late: bool) -> list[Item]:
         """Return what a line means that is no answer.
@@ -261,12 +278,14 @@ def _answers(line: lines.Line | BadFrame, command: str) -> bool:
     return isinstance(line, StatusLine) and line.command == command and line.status != "B"
 
 
-def build_mtsics(instruments: Sequence[MtsicsSettings], clock: Clock, rng: random.Random) -> list[Driver]:
+def build_mtsics(
+    instruments: Sequence[MtsicsSettings], clock: Clock, rng: random.Random, wires: Wires
+) -> list[Driver]:
     """Make the drivers of balances; each has its line alone."""
-    return [_build(settings, clock, rng) for settings in instruments]
+    return [_build(settings, clock, rng, wires) for settings in instruments]
 
 
-def _build(settings: MtsicsSettings, clock: Clock, rng: random.Random) -> Driver:
+def _build(settings: MtsicsSettings, clock: Clock, rng: random.Random, wires: Wires) -> Driver:
     parameters = settings.serial()
 
     async def connect() -> Wire:
@@ -276,6 +295,6 @@ def _build(settings: MtsicsSettings, clock: Clock, rng: random.Random) -> Driver
             settings.host or "", settings.port, timeout_s=settings.connect_timeout_s, clock=clock
         )
 
-    line = Line(settings.endpoint, connect, clock, rng, quarantine=True)
+    line = Line(settings.endpoint, wires(connect), clock, rng, quarantine=True)
     character_s = 0.0 if parameters is None else parameters.character_s
     return Poller(MtsicsInstrument(settings, line, character_s=character_s), clock, rng)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from drivers.errors import LineBusy, LinkDown
 from drivers.schedule import NS_PER_S, Backoff
-from drivers.transport.wire import Inbox, Wire
+from drivers.transport.wire import Inbox, Stamp, Wire
 
 if TYPE_CHECKING:
     import random
@@ -20,6 +20,17 @@ QUARANTINE_S = 0.15
 """Quiet time after a failed exchange before the line is used again."""
 SETTLE_MAX_S = 2.0
 """A line that is not quiet for so long counts as busy."""
+
+
+Connect: TypeAlias = "Callable[[], Awaitable[Wire]]"
+"""Opens a wire or raises LinkDown."""
+Wires: TypeAlias = "Callable[[Connect], Connect]"
+"""Makes of the way to connect a line another one; called once for each line, in the order of the settings."""
+
+
+def direct(connect: Connect) -> Connect:
+    """Connect to the instrument itself, and record nothing."""
+    return connect
 
 
 class Line:
@@ -40,7 +51,7 @@ class Line:
     def __init__(
         self,
         endpoint: str,
-        connect: Callable[[], Awaitable[Wire]],
+        connect: Connect,
         clock: Clock,
         rng: random.Random,
         *,
@@ -49,7 +60,7 @@ class Line:
     ) -> None:
         self.endpoint = endpoint
         self.clock = clock
-        self._connect = connect
+        self.connect = connect
         self._silence_ns = int(silence_s * NS_PER_S)
         self._quarantine_ns = int(QUARANTINE_S * NS_PER_S) if quarantine else 0
         self._lock = asyncio.Lock()
@@ -101,7 +112,10 @@ class Line:
                 raise self._refused from None
             raise LineBusy("the line was not free in time", endpoint=self.endpoint) from None
         try:
-            yield await self._connected()
+            wire = await self._connected()
+            if wire.inbox.tap is not None:
+                wire.inbox.tap.leased(wire.inbox.now(), until_run_ns)
+            yield wire
         finally:
             self._lock.release()
 
@@ -120,16 +134,18 @@ class Line:
             if wire.inbox.lost is not None:
                 return True
 
-    def begin(self, wire: Wire, data: bytes, transmission_s: float = 0.0) -> int:
-        """Write a request; return the gateway time just before. Raises LinkDown.
+    def begin(self, wire: Wire, data: bytes, transmission_s: float = 0.0) -> Stamp:
+        """Write a request; return the instant just before. Raises LinkDown.
 
         Until `done()` the line is dirty, so that a cancelled exchange needs no further care.
         """
         self._dirty = True
-        request_ns = self.clock.run_ns()
-        self._active_until_ns = request_ns + int(transmission_s * NS_PER_S)
+        at = wire.inbox.now()
+        self._active_until_ns = at.run_ns + int(transmission_s * NS_PER_S)
         wire.write(data)
-        return request_ns
+        if wire.inbox.tap is not None:
+            wire.inbox.tap.sent(at, data)
+        return at
 
     def abandon(self) -> None:
         """Note that an exchange ended badly just now: quiet time counts from here."""
@@ -157,7 +173,7 @@ class Line:
         if self._backoff.waiting(self.clock.run_ns()):
             raise self._refused
         try:
-            wire = await self._connect()
+            wire = await self.connect()
         except LinkDown as error:
             self._refused = error
             self._backoff.failed(self.clock.run_ns())

@@ -24,6 +24,26 @@ class Stamp(NamedTuple):
     run_ns: int
 
 
+class Tap(Protocol):
+    """Hears what goes over a wire."""
+
+    def leased(self, at: Stamp, until_run_ns: int) -> None:
+        """Hear that an instrument begins a poll, for which it has the line until then."""
+        ...
+
+    def sent(self, at: Stamp, data: bytes) -> None:
+        """Hear bytes that were written."""
+        ...
+
+    def came(self, at: Stamp, data: bytes) -> None:
+        """Hear bytes that have come."""
+        ...
+
+    def lost(self, at: Stamp, reason: str) -> None:
+        """Hear that the connection is gone."""
+        ...
+
+
 class Inbox:
     """Bytes that have come and not been taken, each chunk with its time.
 
@@ -43,12 +63,25 @@ class Inbox:
         """Gateway time of the newest byte; of the opening while none has come."""
         self.lost: LinkDown | None = None
         """Why no more bytes will come."""
+        self.lost_run_ns = 0
+        """Gateway time of the loss."""
         self.on_data: Callable[[], None] | None = None
         """Called after each chunk."""
+        self.tap: Tap | None = None
+        """Hears everything, where the wire is recorded."""
+
+    def now(self) -> Stamp:
+        """Return the present instant; what is sent and what comes is stamped with it."""
+        return Stamp(self._clock.utc_ns(), self._clock.run_ns())
 
     def feed(self, data: bytes) -> None:
         """Add bytes that have just come."""
-        stamp = Stamp(self._clock.utc_ns(), self._clock.run_ns())
+        stamp = self.now()
+        if self.tap is not None:
+            self.tap.came(stamp, data)
+        self._add(data, stamp)
+
+    def _add(self, data: bytes, stamp: Stamp) -> None:
         self.last_run_ns = stamp.run_ns
         self._chunks.append((self._taken + len(self.data) + len(data), stamp))
         self.data += data
@@ -60,7 +93,11 @@ class Inbox:
 
     def fail(self, lost: LinkDown) -> None:
         """Note that the connection is gone; the first reason stands."""
-        self.lost = self.lost or lost
+        if self.lost is None:
+            at = self.now()
+            self.lost, self.lost_run_ns = lost, at.run_ns
+            if self.tap is not None:
+                self.tap.lost(at, lost.message)
         self._notify()
 
     def take(self, count: int) -> bytes:

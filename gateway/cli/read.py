@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +14,10 @@ import typer
 from config import Exit
 from config.validation import did_you_mean
 from drivers.compose import open_drivers
+from drivers.replay import note_of
+from drivers.transport import Stamp
+from drivers.transport.line import direct
+from drivers.transport.recording import Head, WireRecorder
 from gateway.cli.common import (
     DEFAULT_CONFIG,
     ERR,
@@ -31,8 +38,11 @@ from pipeline.records.events import render_event, told
 from pipeline.records.flags import status_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from drivers.registry import AnyInstrument
     from gateway.site import LoadedSite
+    from pipeline.records import Item
 
 Json = dict[str, Any]
 PATIENCE_S = 5.0
@@ -45,6 +55,12 @@ def read(
     instrument: Annotated[str, typer.Argument(help="Id of the instrument in the site file.")],
     config: ConfigOption = DEFAULT_CONFIG,
     watch: Annotated[bool, typer.Option("--watch/--once", help="Go on until Ctrl-C.")] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="Record every byte with its time in this new file; play it back: yaosu replay FILE"
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read one instrument directly and show raw bytes, values, status and QC flags. Records nothing.
@@ -58,7 +74,7 @@ def read(
         advice = did_you_mean(instrument, known) or f"there are: {', '.join(known) or 'none'}"
         fail(Exit.USAGE, f"no instrument '{instrument}' in {config}; {advice}")
     settings = site.settings.instrument[known.index(instrument)]
-    shown: Json | None = run(_read(site, settings, watch=watch, as_json=as_json))
+    shown: Json | None = run(_read(site, settings, watch=watch, as_json=as_json, record=record))
     if shown is None or {each["status_code"] for each in shown["channels"]} <= SILENT:
         fail(
             Exit.UNAVAILABLE,
@@ -69,29 +85,54 @@ def read(
         raise typer.Exit(int(Exit.FINDINGS))
 
 
-async def _read(site: LoadedSite, settings: AnyInstrument, *, watch: bool, as_json: bool) -> Json | None:
+async def _read(
+    site: LoadedSite, settings: AnyInstrument, *, watch: bool, as_json: bool, record: Path | None
+) -> Json | None:
     """Show exchanges; returns the last one, None when there was none."""
     engine = QcEngine({settings.id: site.qc()[settings.id]}, site.intervals_s())
     await asyncio.to_thread(engine.warm)
-    (driver,) = open_drivers([settings], SystemClock(), random.Random())  # noqa: S311 - jitter
+    clock = SystemClock()
     n_next, shown = 0, None
-    try:
-        async with asyncio.timeout(None if watch else PATIENCE_S + 3 * settings.timeout_s), driver:
-            async for item in driver.stream():
-                if isinstance(item, Block):
-                    shown = _as_shown(item, engine, n_next)
-                    n_next += len(item)
-                    (print_json if as_json else _show)(shown)
-                elif isinstance(item, DeviceEvent):
-                    ERR.print(render_event(told(item), "en"), markup=False)
-                elif isinstance(item, Gap) and not item.ended:
-                    ERR.print(f"not polled: {item.cause}", markup=False)
-                gave_up = isinstance(item, DeviceEvent) and item.code == LOST
-                if not watch and (shown is not None or gave_up):
-                    break
-    except TimeoutError:
-        return shown
+    with _recorder(record, settings) as recorder:
+        wires = direct if recorder is None else recorder.connect
+        (driver,) = open_drivers([settings], clock, random.Random(), wires=wires)  # noqa: S311 - jitter
+        try:
+            async with asyncio.timeout(None if watch else PATIENCE_S + 3 * settings.timeout_s), driver:
+                async for item in driver.stream():
+                    if recorder is not None:
+                        recorder.note(Stamp(clock.utc_ns(), clock.run_ns()), note_of(item))
+                    if isinstance(item, Block):
+                        shown = _as_shown(item, engine, n_next)
+                        n_next += len(item)
+                        (print_json if as_json else _show)(shown)
+                    else:
+                        _tell(item)
+                    gave_up = isinstance(item, DeviceEvent) and item.code == LOST
+                    if not watch and (shown is not None or gave_up):
+                        break
+        except TimeoutError:
+            return shown
     return shown
+
+
+def _tell(item: Item) -> None:
+    if isinstance(item, DeviceEvent):
+        ERR.print(render_event(told(item), "en"), markup=False)
+    elif isinstance(item, Gap) and not item.ended:
+        ERR.print(f"not polled: {item.cause}", markup=False)
+
+
+@contextmanager
+def _recorder(file: Path | None, settings: AnyInstrument) -> Iterator[WireRecorder | None]:
+    if file is None:
+        yield None
+        return
+    recorder = WireRecorder(file, Head([settings.model_dump(mode="json")], f"yaosu {version('yaosu')}"))
+    try:
+        yield recorder
+    finally:
+        recorder.close()
+        ERR.print(f"recorded in {file}; play it back: yaosu replay {file}", markup=False)
 
 
 def _as_shown(block: Block, engine: QcEngine, n_first: int) -> Json:

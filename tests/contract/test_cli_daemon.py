@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import socket
 import threading
 import time
@@ -178,6 +179,18 @@ class TestRead:
         path.write_bytes(site.config.read_bytes())
         assert yaosu("read", "p-1", "-c", path).code == 0
         assert [each.name for each in tmp_path.iterdir()] == ["gateway.toml"]
+
+    def test_a_recording_is_played_back_with_the_same_values(self, site: Site, tmp_path: Path) -> None:
+        recording = tmp_path / "wire"
+        shown = site.run("read", "p-1", "--json", "--record", str(recording)).json
+        outcome = yaosu("replay", recording, "--json")
+        assert outcome.code == 0, outcome.err
+        row = next(each for each in map(json.loads, outcome.out.splitlines()) if "channels" in each)
+        ((name, channel),) = row["channels"].items()
+        assert (channel["value"], row["t_utc_ns"]) == (shown["channels"][0]["value"], shown["t_utc_ns"])
+        assert (name, channel["flag"]) == ("pressure", "pass")
+        assert "1 rows" in outcome.err
+        assert yaosu("replay", site.config).code == 74
 
     def test_an_instrument_that_is_not_there_is_a_sentence_and_69(self, site: Site, tmp_path: Path) -> None:
         path = tmp_path / "closed.toml"

@@ -1,0 +1,217 @@
+"""What was recorded on a wire gives the same rows again, bit for bit, whatever went wrong on it."""
+
+import asyncio
+import gzip
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers import DRIVERS, InstrumentSettings, open_drivers
+from drivers.errors import Fatal
+from drivers.replay import Replay, note_of
+from drivers.transport.recording import Head, WireRecorder, read_recording
+from drivers.transport.wire import Stamp
+from pipeline.records import Block, DeviceEvent, Gap, Item
+from tests.support.scripted import (
+    RealClock,
+    mbap,
+    pty_instrument,
+    registers_pdu,
+    rows,
+    rtu,
+    status,
+    tcp_instrument,
+)  # fmt: skip
+
+Answers = Callable[[bytes], list[tuple[float, bytes]]]
+
+
+def settings(driver: str, **other: Any) -> InstrumentSettings:
+    return DRIVERS[driver].settings.model_validate({"id": "device", "driver": driver, **other})
+
+
+def modbus(driver: str = "modbus-tcp", **other: Any) -> InstrumentSettings:
+    channels = [{"name": f"r{at}", "address": at} for at in (*range(6), *range(40, 44))]
+    return settings(driver, **{"poll_interval_s": 0.03, "timeout_s": 0.06, "channels": channels, **other})
+
+
+async def record(path: Path, instruments: list[InstrumentSettings], seconds: float) -> list[Item]:
+    """Run drivers on the real thing and record; return what they yielded."""
+    clock = RealClock()
+    head = Head([one.model_dump(mode="json") for one in instruments], "test")
+    recorder = WireRecorder(path, head)
+    drivers = open_drivers(instruments, clock, random.Random(), wires=recorder.connect)
+    gathered: list[Item] = []
+
+    async def run(driver: Any) -> None:
+        async with driver:
+            async for item in driver.stream():
+                gathered.append(item)
+                recorder.note(Stamp(clock.utc_ns(), clock.run_ns()), note_of(item))
+
+    async with asyncio.TaskGroup() as group:
+        for driver in drivers:
+            group.create_task(run(driver))
+        await asyncio.sleep(seconds)
+        for driver in drivers:
+            driver.stop()
+    recorder.close()
+    return gathered
+
+
+def essence(items: list[Item]) -> list[Any]:
+    """Make items comparable, bit for bit."""
+    shown: list[Any] = []
+    for item in items:
+        if isinstance(item, Block):
+            columns = (item.t_utc_ns, item.t_run_ns, item.t_request_ns, item.t_response_ns, item.status,
+                       item.f8, item.i8, item.u8)  # fmt: skip
+            shown.append((item.instrument, [column.tobytes() for column in columns], item.text, item.raw))
+        elif isinstance(item, Gap):
+            shown.append(item)
+        elif isinstance(item, DeviceEvent):
+            shown.append((item.instrument, item.code, item.args))
+    return shown
+
+
+def of(items: list[Item], instrument: str) -> list[Item]:
+    return [item for item in items if getattr(item, "instrument", "") == instrument]
+
+
+async def replayed(path: Path) -> list[Item]:
+    return [item async for item in Replay(path).items()]
+
+
+class Troubled:
+    """A device that refuses, is late, is silent, sends damage and hangs up, each now and then."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.rng = random.Random(7)
+
+    def registers(self, pdu: bytes) -> bytes:
+        if pdu[0] == 0x2B:
+            return bytes([0xAB, 1])
+        first, count = int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
+        if 3 in range(first, first + count):
+            return bytes([pdu[0] | 0x80, 2])
+        return registers_pdu(pdu[0], [self.rng.randrange(65536) for _ in range(count)])
+
+    def spoil(self, frame: bytes, *, may_hang_up: bool) -> list[tuple[float, bytes]]:
+        self.requests += 1
+        match self.requests % 13:
+            case 5:
+                return []
+            case 7:
+                return [(0.09, frame)]
+            case 9:
+                return [(0.0, frame[:-3])]
+            case 11 if may_hang_up:
+                return [(0.0, b"")]
+            case 12:
+                return [(0.004, frame[:4]), (0.004, frame[4:])]
+        return [(0.001, frame)]
+
+    def over_tcp(self, data: bytes) -> list[tuple[float, bytes]]:
+        frame = mbap(int.from_bytes(data[:2], "big"), data[6], self.registers(data[7:]))
+        return self.spoil(frame, may_hang_up=True)
+
+    def over_rtu(self, data: bytes) -> list[tuple[float, bytes]]:
+        return self.spoil(b"\xff" + rtu(data[0], self.registers(data[1:-2])), may_hang_up=False)
+
+
+async def test_a_troubled_tcp_device_gives_the_same_rows_events_and_gaps_again(tmp_path: Path) -> None:
+    path = tmp_path / "wire"
+    async with tcp_instrument(Troubled().over_tcp) as device:
+        lived = await record(path, [modbus(host="127.0.0.1", port=device.port)], 2.5)
+    found = {status(block, name) for block in rows(lived) for name in ("r0", "r3", "r40")}
+    assert len(found) >= 3, found
+    assert len(rows(lived)) > 8
+    assert essence(await replayed(path)) == essence(lived)
+
+
+async def test_units_of_one_rs485_line_give_the_same_rows_again(tmp_path: Path) -> None:
+    path = tmp_path / "wire"
+    async with pty_instrument(Troubled().over_rtu) as line:
+        units = [
+            modbus("modbus-rtu", id=f"unit-{unit}", unit=unit, port=str(line.path), baudrate=115200,
+                   poll_interval_s=0.1, gap_registers_max=0)
+            for unit in (1, 2)
+        ]  # fmt: skip
+        lived = await record(path, units, 2.5)
+    again = await replayed(path)
+    for name in ("unit-1", "unit-2"):
+        assert len(rows(of(lived, name))) >= 3
+        assert essence(of(again, name)) == essence(of(lived, name))
+
+
+async def test_a_balance_and_its_print_key_give_the_same_rows_again(tmp_path: Path) -> None:
+    weights = iter(range(1, 1000))
+
+    def balance(data: bytes) -> list[tuple[float, bytes]]:
+        if data.startswith(b"I"):
+            return [(0.0, b'I4 A "B123"\r\n' if data.startswith(b"I4") else b"ES\r\n")]
+        number = next(weights)
+        line = f"S {'S' if number % 3 else 'D'} {number / 100:10.2f} g\r\n".encode()
+        return [] if number % 7 == 0 else [(0.002, line[:5]), (0.002, line[5:])]
+
+    path = tmp_path / "wire"
+    async with tcp_instrument(balance) as device:
+        one = settings(
+            "mtsics", host="127.0.0.1", port=device.port, poll_interval_s=0.05, timeout_s=0.1,
+            channels=[{"name": "weight"}],
+        )  # fmt: skip
+        asyncio.get_running_loop().call_later(0.52, device.say, b"S S      55.55 g\r\n")
+        lived = await record(path, [one], 1.5)
+    assert len(rows(lived)) > 10
+    assert essence(await replayed(path)) == essence(lived)
+
+
+async def test_a_recording_that_was_cut_is_replayed_up_to_the_cut(tmp_path: Path) -> None:
+    path = tmp_path / "wire"
+    async with tcp_instrument(Troubled().over_tcp) as device:
+        lived = await record(path, [modbus(host="127.0.0.1", port=device.port)], 1.0)
+    whole = path.read_bytes()
+    plain = gzip.decompress(whole)
+    (tmp_path / "cut").write_bytes(gzip.compress(plain)[: len(whole) * 2 // 3])
+    again = essence(await replayed(tmp_path / "cut"))
+    noted = sum(entry.kind == "noted" for entry in read_recording(tmp_path / "cut")[1])
+    assert 0 < noted < len(lived)
+    # The poll that was cut may have ended otherwise; all that was taken before it is the same.
+    assert again[:noted] == essence(lived)[:noted]
+
+
+@pytest.mark.virtual_time
+async def test_a_full_recording_ends_and_acquisition_goes_on(tmp_path: Path) -> None:
+    recorder = WireRecorder(tmp_path / "wire", Head([], "test"), bytes_max=2000)
+    noise = random.Random(1)
+    for at in range(3000):
+        recorder.note(Stamp(at, at), {"n": noise.randbytes(40)})
+    recorder.close()
+    assert recorder.full
+    assert (tmp_path / "wire").stat().st_size < 200_000
+    _, entries = read_recording(tmp_path / "wire")
+    assert [entry.run_ns for entry in entries][:3] == [0, 1, 2]
+
+
+def test_what_is_no_recording_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("no")
+    with pytest.raises(Fatal, match="no wire recording"):
+        Replay(tmp_path / "x")
+
+
+async def test_a_recording_of_other_requests_is_told_and_not_taken_for_this_one(tmp_path: Path) -> None:
+    path = tmp_path / "wire"
+    async with tcp_instrument(Troubled().over_tcp) as device:
+        await record(path, [modbus(host="127.0.0.1", port=device.port)], 0.3)
+    head, entries = read_recording(path)
+    head.instruments[0]["channels"][0]["address"] = 900
+    recorder = WireRecorder(tmp_path / "other", head)
+    for entry in entries:
+        recorder.write(entry)
+    recorder.close()
+    with pytest.raises(Fatal, match="where the recording has"):
+        await replayed(tmp_path / "other")
