@@ -55,14 +55,15 @@ def _is_registry(file: Path) -> bool:
     )
 
 
-def _findings(file: Path) -> tuple[Finding, ...]:
-    """Everything that is wrong or doubtful in one file."""
+def _findings(file: Path) -> tuple[tuple[Finding, ...], str]:
+    """Everything that is wrong or doubtful in one file, and what else is to be known of a good one."""
     try:
         if _is_registry(file):
-            return read_registry(file, time.time_ns()).warnings
-        return load_site(file).warnings
+            return read_registry(file, time.time_ns()).warnings, ""
+        site = load_site(file)
     except ConfigInvalid as invalid:
-        return invalid.findings
+        return invalid.findings, ""
+    return site.warnings, f"; the rules keep up to {site.windows_bytes() / 2**20:.2f} MiB of readings"
 
 
 def check(
@@ -76,11 +77,13 @@ def check(
     conflicts = name_conflicts()
     for conflict in conflicts:
         tell_error(conflict)
-    found = {str(file): _findings(file) for file in files}
-    for file, findings in found.items():
+    looked = {str(file): _findings(file) for file in files}
+    found = {file: findings for file, (findings, _) in looked.items()}
+    for file, (findings, more) in looked.items():
         show_findings(findings)
         if not as_json and not any(each.severity == "error" for each in findings):
-            OUT.print(f"{file}: good" + (f", {len(findings)} to look at" if findings else ""), markup=False)
+            doubtful = f", {len(findings)} to look at" if findings else ""
+            OUT.print(f"{file}: good{doubtful}{more}", markup=False)
     if as_json:
         print_json({file: [asdict(each) for each in findings] for file, findings in found.items()})
     if conflicts or any(each.severity == "error" for findings in found.values() for each in findings):

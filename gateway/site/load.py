@@ -10,6 +10,8 @@ from gateway.edge.state import StateFolder
 from gateway.site.checks import channel_qc, check_site
 from gateway.site.hidden import hidden_findings
 from gateway.site.model import SiteSettings
+from pipeline.qc.crossing import Crossings
+from pipeline.qc.table import window_bytes
 from pipeline.store import EmbeddedStoreSettings
 
 if TYPE_CHECKING:
@@ -58,6 +60,16 @@ class LoadedSite:
     def intervals_s(self) -> dict[str, float]:
         """Poll interval of each instrument."""
         return {i.id: i.poll_interval_s for i in self.settings.instrument}
+
+    def windows_bytes(self) -> int:
+        """Most memory that windows of rules and readings held for comparisons may take."""
+        rules, intervals_s = self.qc(), self.intervals_s()
+        windows = sum(
+            window_bytes(qc, intervals_s[instrument])
+            for instrument, channels in rules.items()
+            for qc in channels.values()
+        )
+        return windows + Crossings(rules, intervals_s.__getitem__).memory_bytes()
 
     def summary(self) -> Body:
         """What the `config` record says of the site: instruments, channels, units, limits; never a secret."""
