@@ -167,8 +167,8 @@ def results_section(found: dict[str, Any]) -> str:
         f"{hours} series of one hour at 1 Hz for each fault, seed {SEED}: a chamber temperature that swings "
         f"by {SWING} with noise of {NOISE}, spoilt by one fault of the simulators' models, of random size "
         "and place; one set of limits for all. Recall: share of the faults that the rule told; precision: "
-        f"share of its flagged readings that lie in the fault or {TAIL_S} s behind it. Flagged in {hours} clean "
-        f"hours: {alarms}. Rules that told less than 5 % of a fault are left out."
+        f"share of its flagged readings that lie in the fault or {TAIL_S} s behind it. Flagged in {hours} "
+        f"clean hours: {alarms}. Rules that told less than 5 % of a fault are left out."
     )
     return section_text("Detection", text, ("fault", "rule", "recall", "precision", "readings flagged"), rows)
 
