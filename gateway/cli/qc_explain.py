@@ -165,7 +165,7 @@ def _rules(config: Record | None, instrument: str) -> tuple[dict[str, ChannelQc]
     instruments = [] if config is None else config.body["site"].get("instruments", [])
     for channel in (c for one in instruments if one["id"] == instrument for c in one["channels"]):
         try:
-            rules[channel["name"]] = ChannelQc.model_validate(channel.get("qc") or {})
+            rules[channel["name"]] = ChannelQc.model_validate(channel.get("qc") or {}, strict=False)
         except ValidationError as error:
             refused[channel["name"]] = "; ".join(str(one["msg"]) for one in error.errors())
     return rules, refused

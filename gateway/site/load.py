@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from config import ConfigInvalid, load_toml
 from gateway.edge.state import StateFolder
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 
 UNREADABLE = frozenset({"E001", "E002", "E003"})
 """Findings of a file that is no TOML: there is nothing more to find."""
+
+
+def recorded_rules(table: Any) -> Any:
+    """Give the rules of a channel as a record can hold them: points in time as text (ISO 8601)."""
+    if isinstance(table, dict):
+        return {key: recorded_rules(value) for key, value in table.items()}
+    return table.isoformat() if isinstance(table, datetime) else table
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,7 @@ class LoadedSite:
                             "decimals": c.decimals,
                             "low": c.low,
                             "high": c.high,
-                            "qc": c.qc,
+                            "qc": recorded_rules(c.qc),
                         }
                         for c in instrument.channels
                     ],

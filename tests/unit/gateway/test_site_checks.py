@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgpack
 import pytest
 
 from config import ConfigInvalid
 from gateway.site import load_site
+from pipeline.qc import ChannelQc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -230,3 +232,13 @@ def test_a_comparison_that_cannot_work_is_found_at_its_place(
     assert (found.code, found.line) == ("E023", place(text, f"qc.{key}")[0])
     assert words in found.message
     assert found.hint
+
+
+def test_a_rule_with_a_point_in_time_is_recorded_and_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    rule = "{ start = 2026-01-01T08:00:00+08:00, points = [[0.0, 4.0]], fail = 1.0 }"
+    path.write_text(one_channel(f"qc.schedule = {rule}\n"), encoding="utf-8")
+    site = load_site(path)
+    (instrument,) = msgpack.unpackb(msgpack.packb(site.summary()))["instruments"]
+    recorded = instrument["channels"][0]["qc"]
+    assert ChannelQc.model_validate(recorded, strict=False) == site.qc()["a"]["t"]
