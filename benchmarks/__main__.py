@@ -50,6 +50,8 @@ BENCHMARKS = (
     Benchmark("demo", "the demonstration for 30 s", quick=("--seconds", "8")),
     Benchmark("cold_start", "start to first durable row", quick=("--repeats", "1")),
     Benchmark("qc", "rules on the stream", quick=("--repeats", "1")),
+    Benchmark("qc_peers", "rules beside their peers", quick=("--repeats", "1")),
+    Benchmark("detection", "faults found by the rules", quick=("--series", "2")),
     Benchmark("control", "rules on control samples", quick=("--repeats", "1")),
     Benchmark("qc_files", "rules on a CSV file", quick=("--repeats", "1", "--rows", "100000")),
     Benchmark("journal", "journal against SQLite", runs=5, quick=("--seconds", "0.5")),

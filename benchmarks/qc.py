@@ -1,23 +1,21 @@
-"""Speed of the rules on the stream: `python -m benchmarks.qc [--json] [--repeats N] [--ioos PYTHON]`.
+"""Speed of the rules on the stream: `python -m benchmarks.qc [--json] [--repeats N]`.
 
 One thread, warm kernels, seeded noise (normal, sd 0.3 around 20, one decimal) without faults, 10 Hz. The core
 set: missing, range, rate, spike, exact flat line over 60 s, gap, order, duplicate, repeated value, noise
-over 60 s, EWMA and CUSUM; the wide set adds Hampel and level shift over 15 readings. Beside it, if an
-interpreter that has ioos_qc is named: its four tests, aggregated, at 1 Hz. Figures are medians.
+over 60 s, EWMA and CUSUM; the wide set adds Hampel and level shift over 15 readings. CPU time;
+figures are medians. The peers are in `benchmarks.qc_peers`.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +37,7 @@ FOUR = ChannelQc(
     spike=SpikeQc(suspect=10, fail=20),
     flat_line=FlatLineQc(tolerance=0.05, suspect_s=30, fail_s=60),
 )
-"""The four tests that ioos_qc runs beside us, with the same limits."""
+"""The four tests that ioos_qc runs beside ours, with the same limits."""
 CORE = FOUR.model_copy(
     update={
         "gap": GapQc(interval_s=1.5),
@@ -56,8 +54,7 @@ INTERVAL_NS = 100_000_000
 SEED = 20261122
 SHAPES = {"stream": (10, 100_000, 10_000), "small_call": (1, 200_000, 10), "wide_call": (1000, 1000, 1)}
 """Name to channels, rows in all, rows in a call."""
-PEER_ROWS = 1_000_000
-PEER_SCRIPT = Path(__file__).with_name("qc_ioos.py")
+CALLS = 100_000
 
 
 def blocks(channels: int, rows: int, rows_each: int, interval_ns: int = INTERVAL_NS) -> list[Block]:
@@ -85,11 +82,11 @@ def pass_s(pieces: Sequence[Block], rules: ChannelQc) -> float:
     made.process(pieces[0], n)
     gc.collect()
     gc.disable()
-    start_s = time.perf_counter()
+    start_s = time.process_time()
     for piece in pieces[1:]:
         n += len(piece)
         made.process(piece, n)
-    elapsed_s = time.perf_counter() - start_s
+    elapsed_s = time.process_time() - start_s
     gc.enable()
     return elapsed_s
 
@@ -109,32 +106,30 @@ def rule_ns(repeats: int) -> dict[str, float]:
     return {name: 1e9 / speed("stream", rules, repeats)["readings_per_s"] for name, rules in alone.items()}
 
 
-def beside_ioos(python: str, repeats: int) -> dict[str, float]:
-    """Run the four tests here and in a process of the peer, on the same readings (1 Hz)."""
-    (block,) = blocks(1, PEER_ROWS, PEER_ROWS, 10**9)
-    pieces = blocks(1, PEER_ROWS, PEER_ROWS // 100, 10**9)
-    with tempfile.TemporaryDirectory() as folder:
-        values, times = Path(folder, "values.npy"), Path(folder, "times.npy")
-        np.save(values, block.f8[0])
-        np.save(times, block.t_run_ns // 10**9)
-        done = subprocess.run(
-            [python, str(PEER_SCRIPT), str(values), str(times), str(repeats)],
-            check=True, capture_output=True, text=True,
-        )  # fmt: skip
-    theirs: dict[str, float] = json.loads(done.stdout)
-    ours = []
-    for _ in range(max(repeats, 5)):
-        made = engine(1, FOUR, 10**9)
-        start_s = time.perf_counter()
-        for k, piece in enumerate(pieces):
-            made.process(piece, k * len(piece))
-        ours.append(time.perf_counter() - start_s)
-    ours_s = statistics.median(ours)
-    return {
-        "ours_readings_per_s": PEER_ROWS / ours_s,
-        "ioos_readings_per_s": PEER_ROWS / theirs["seconds"],
-        "ratio": theirs["seconds"] / ours_s,
-    }
+def stalls() -> dict[str, dict[str, float]]:
+    """Time 10⁵ small calls one by one, and as many turns of an empty loop: what is not ours, both have."""
+    pieces = blocks(1, CALLS * 10, 10)
+    made = engine(1, CORE)
+
+    def ours(k: int) -> object:
+        return made.process(pieces[k], 10 * k)
+
+    found = {}
+    for name, work in (("calls", ours), ("empty_loop", int)):
+        gc.collect()
+        gc.disable()
+        times_ns = np.empty(CALLS, dtype=np.int64)
+        for k in range(CALLS):
+            start_ns = time.perf_counter_ns()
+            work(k)
+            times_ns[k] = time.perf_counter_ns() - start_ns
+        gc.enable()
+        found[name] = {
+            "over_1_ms": int((times_ns > 1_000_000).sum()),
+            "longest_ms": float(times_ns.max()) / 1e6,
+            "p99_us": float(np.percentile(times_ns, 99)) / 1e3,
+        }
+    return found
 
 
 def state_bytes() -> dict[str, int]:
@@ -167,8 +162,8 @@ def start_s(repeats: int) -> dict[str, float]:
     return {"cold": statistics.median(cold), "warm": statistics.median(warm)}
 
 
-def measure(repeats: int, ioos: str | None) -> dict[str, Any]:
-    """Measure everything; without an interpreter that has ioos_qc the comparison is left out."""
+def measure(repeats: int) -> dict[str, Any]:
+    """Measure everything."""
     engine(1, CORE)
     return {
         "machine": describe_machine(),
@@ -176,7 +171,7 @@ def measure(repeats: int, ioos: str | None) -> dict[str, Any]:
         "core": {shape: speed(shape, CORE, repeats) for shape in SHAPES},
         "wide": {shape: speed(shape, WIDE, repeats) for shape in SHAPES},
         "rule_ns": rule_ns(repeats),
-        "beside_ioos": None if ioos is None else beside_ioos(ioos, repeats),
+        "stalls": stalls(),
         "state_bytes_per_channel": state_bytes(),
         "start_s": start_s(min(repeats, 3)),
     }
@@ -184,7 +179,7 @@ def measure(repeats: int, ioos: str | None) -> dict[str, Any]:
 
 def results_section(found: dict[str, Any]) -> str:
     """Write the figures as a section of RESULTS.md."""
-    core, wide, peer = found["core"], found["wide"], found["beside_ioos"]
+    core, wide, stalled = found["core"], found["wide"], found["stalls"]
     state, start = found["state_bytes_per_channel"], found["start_s"]
     rows = [
         (
@@ -203,19 +198,20 @@ def results_section(found: dict[str, Any]) -> str:
         ("import and kernels, cold cache", f"{start['cold']:.1f} s"),
         ("import and kernels, warm cache", f"{start['warm']:.2f} s"),
     ]
-    beside = "ioos_qc was not at hand (--ioos names an interpreter that has it)."
-    if peer is not None:
-        rows += [
-            ("four tests at 1 Hz, Yaosu", f"{peer['ours_readings_per_s'] / 1e6:.1f} M readings/s"),
-            ("four tests at 1 Hz, ioos_qc", f"{peer['ioos_readings_per_s'] / 1e6:.3f} M readings/s"),
-        ]
-        beside = f"On the four tests of ioos_qc, aggregated, it is {peer['ratio']:.0f} times as fast."
+    rows += [
+        (
+            f"{CALLS:,} small calls one by one, {what}",
+            f"{one['over_1_ms']} over 1 ms, longest {one['longest_ms']:.2f} ms, p99 {one['p99_us']:.1f} µs",
+        )
+        for what, one in (("ours", stalled["calls"]), ("an empty loop", stalled["empty_loop"]))
+    ]
     text = (
-        f"One thread, medians of {found['repeats']}; the core set on every channel (missing, range, rate, "
-        "spike, flat line, gap, order, duplicate, repeated value, noise, EWMA, CUSUM), windows exact over "
+        f"One thread, CPU time, medians of {found['repeats']}; the core set on every channel (missing, "
+        "range, rate, spike, flat line, gap, order, duplicate, repeated value, noise, EWMA, CUSUM), windows "
+        "exact over "
         "60 s at 10 Hz, normal noise of 0.3 around 20, one decimal. What it means: with the core set on, a "
         "reading costs "
-        f"{1e9 / core['stream']['readings_per_s']:.0f} ns in long blocks. {beside}"
+        f"{1e9 / core['stream']['readings_per_s']:.0f} ns in long blocks."
     )
     return section_text("QC rules on the stream", text, ("what", "measured"), rows)
 
@@ -225,9 +221,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--repeats", type=int, default=5, help="repeats of each measurement (default 5)")
-    parser.add_argument("--ioos", metavar="PYTHON", help="interpreter of an environment that has ioos_qc")
     options = parser.parse_args(arguments)
-    found = measure(options.repeats, options.ioos)
+    found = measure(options.repeats)
     show(found, results_section, as_json=options.json)
 
 

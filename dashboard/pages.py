@@ -96,7 +96,7 @@ async def channel(context: Context, request: Request, viewer: Viewer) -> Respons
             "interval_s": info.interval_s,
             "stale_after_s": info.stale_after_s,
             "rules": rules,
-            "future_rules": [rules[str(rule.bit)] for rule in RULES if rule.future],
+            "future_rules": [rules[str(rule.bit)] for rule in RULES if rule.later],
             "latest_ms": row.t_utc_ns / 1e6 if row else None,
         },
     })  # fmt: skip

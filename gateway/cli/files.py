@@ -39,7 +39,7 @@ from pipeline.elements.registry_settings import RegistrySettings
 
 if TYPE_CHECKING:
     from config import Finding
-    from drivers.compose import LineLoad
+    from gateway.site import LoadedSite
 
 REQUESTS_SHOWN = 8
 """Requests of one instrument that `check` prints; of more it says how many."""
@@ -59,20 +59,21 @@ def _is_registry(file: Path) -> bool:
     )
 
 
-def _findings(file: Path) -> tuple[tuple[Finding, ...], list[LineLoad]]:
-    """Everything that is wrong or doubtful in one file, and what a good site asks of its lines."""
+def _findings(file: Path) -> tuple[tuple[Finding, ...], LoadedSite | None]:
+    """Everything that is wrong or doubtful in one file, and the site in it if it is a good one."""
     try:
         if _is_registry(file):
-            return read_registry(file, time.time_ns()).warnings, []
+            return read_registry(file, time.time_ns()).warnings, None
         site = load_site(file)
-        return site.warnings, line_loads(site.settings.instrument)
     except ConfigInvalid as invalid:
-        return invalid.findings, []
+        return invalid.findings, None
+    return site.warnings, site
 
 
-def _show_plan(loads: list[LineLoad]) -> None:
-    """Print the requests of each line and the share of its time that they take."""
-    for load in loads:
+def _show_site(site: LoadedSite) -> None:
+    """Print what a good site costs: memory of its rules, and the requests of each line."""
+    OUT.print(f"  the rules keep up to {site.windows_bytes() / 2**20:.2f} MiB of readings", markup=False)
+    for load in line_loads(site.settings.instrument):
         share = f"{load.share:.0%} of the time" if load.timed else "a network: its speed is not known"
         OUT.print(f"  {load.endpoint}: {share}", markup=False)
         for name, interval_s, requests in load.polls:
@@ -100,12 +101,13 @@ def check(
     found: dict[str, tuple[Finding, ...]] = {}
     for path in files:
         file = str(path)
-        findings, loads = _findings(path)
+        findings, site = _findings(path)
         found[file] = findings
         show_findings(findings)
         if not as_json and not any(each.severity == "error" for each in findings):
             OUT.print(f"{file}: good" + (f", {len(findings)} to look at" if findings else ""), markup=False)
-            _show_plan(loads)
+            if site is not None:
+                _show_site(site)
     if as_json:
         print_json({file: [asdict(each) for each in findings] for file, findings in found.items()})
     if conflicts or any(each.severity == "error" for findings in found.values() for each in findings):

@@ -10,7 +10,20 @@ import typer
 
 from config import Exit
 from gateway.cli import (
-    demo, files, journal, keys, people, qc, read, replay, risk, roles, sim, status, tasks,
+    bench,
+    demo,
+    files,
+    journal,
+    keys,
+    people,
+    qc,
+    read,
+    replay,
+    risk,
+    roles,
+    sim,
+    status,
+    tasks,
 )  # fmt: skip
 from gateway.cli.common import OUT, tell_error
 
@@ -42,7 +55,7 @@ def _root(
     pass
 
 
-for _room in (demo, roles, people, keys, files, status, read, replay, tasks, risk, journal, qc, sim):
+for _room in (demo, roles, people, keys, files, status, read, replay, tasks, risk, journal, qc, sim, bench):
     _room.register(app)
 
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from config import Loaded
     from pipeline.qc.files import FileRules, Judged, Proposal, Readings
     from pipeline.qc.files.stamps import TimeFormat
+    from pipeline.qc.files.suggest import Stretch
 
 qc_app = typer.Typer(no_args_is_help=True, help="Rules on files of readings; why a reading has its flag.")
 
@@ -241,9 +242,14 @@ def suggest(
         typer.echo(proposal_toml(data.name, proposals), nl=False)
 
 
+def _stretch(stretch: Stretch) -> dict[str, Any]:
+    learnt = None if stretch.learnt is None else stretch.learnt._asdict()
+    return {**stretch._asdict(), "learnt": learnt}
+
+
 def _as_json(proposal: Proposal) -> dict[str, Any]:
     return {
-        "stretch": None if proposal.stretch is None else proposal.stretch._asdict(),
+        "stretch": None if proposal.stretch is None else _stretch(proposal.stretch),
         "rules": proposal.rules.model_dump(exclude_none=True),
         "would_have_flagged": proposal.flagged,
     }

@@ -38,7 +38,7 @@ NEIGHBOURS_MAX = 500
 """Data records that are looked at on either side for the instrument's neighbouring frame."""
 LATER_MAX = 100_000
 """Flags records behind the frame that are looked at for verdicts on its rows."""
-FUTURE = tuple(rule for rule in RULES if rule.future)
+FUTURE = tuple(rule for rule in RULES if rule.later)
 
 _WORDS = {
     "en": {
@@ -165,7 +165,7 @@ def _rules(config: Record | None, instrument: str) -> tuple[dict[str, ChannelQc]
     instruments = [] if config is None else config.body["site"].get("instruments", [])
     for channel in (c for one in instruments if one["id"] == instrument for c in one["channels"]):
         try:
-            rules[channel["name"]] = ChannelQc.model_validate(channel.get("qc") or {})
+            rules[channel["name"]] = ChannelQc.model_validate(channel.get("qc") or {}, strict=False)
         except ValidationError as error:
             refused[channel["name"]] = "; ".join(str(one["msg"]) for one in error.errors())
     return rules, refused
@@ -203,7 +203,7 @@ def _later(
 ) -> tuple[dict[tuple[int, str], list[Later]], dict[str, int]]:
     """Collect later verdicts on the frame's rows until every rule that needs the future has decided them."""
     first, last = frame.n_first, frame.n_first + len(frame.block) - 1
-    open_ = {rule.name for rule in FUTURE if any(rule.settings_of(qc) is not None for qc in rules.values())}
+    open_ = {rule.name for rule in FUTURE if any(rule.waits(rule.settings_of(qc)) for qc in rules.values())}
     through = dict.fromkeys(open_, first - 1)
     later: dict[tuple[int, str], list[Later]] = {}
     records = (one for one in reader.after(seq, {"flags"}) if open_)

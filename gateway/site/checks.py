@@ -14,6 +14,7 @@ from config.errors import Report
 from config.validation import report_validation_errors
 from drivers.compose import find_conflicts, line_loads
 from pipeline.qc import ChannelQc
+from pipeline.qc.crossing import problems
 from pipeline.qc.table import check_windows
 
 if TYPE_CHECKING:
@@ -166,6 +167,24 @@ def check_channels(instrument: InstrumentSettings, index: int, interval_s: float
         check_reach(place, channel.low, channel.high, channel.qc, report)
 
 
+def check_comparisons(instruments: Sequence[Placed], report: Report) -> None:
+    """Channels that are compared with others name channels that are there, with durations that suit both."""
+    try:
+        config = {
+            instrument.id: {channel.name: channel_qc(channel.qc) for channel in instrument.channels}
+            for _, instrument in instruments
+        }
+    except ValidationError:
+        return  # told by `check_qc`, at its place
+    intervals_s = {instrument.id: instrument.poll_interval_s for _, instrument in instruments}
+    indices = {instrument.id: index for index, instrument in instruments}
+    positions = {one: list(channels) for one, channels in config.items()}
+    for link, key, what, advice in problems(config, intervals_s.__getitem__):
+        channel = positions[link.instrument].index(link.channel)
+        place = ("instrument", indices[link.instrument], "channels", channel, "qc", link.rule, key)
+        report.error("E023", place, f"'{link.rule}' of channel '{link.channel}': {what}", advice)
+
+
 def check_site(site: SiteSettings, report: Report) -> None:
     """Run every check over a site of the right shape."""
     placed: list[Placed] = list(enumerate(site.instrument))
@@ -175,3 +194,4 @@ def check_site(site: SiteSettings, report: Report) -> None:
     check_ports(site.web, site.mqtt, report)
     for index, instrument in placed:
         check_channels(instrument, index, instrument.poll_interval_s, report)
+    check_comparisons(placed, report)

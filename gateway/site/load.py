@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from config import ConfigInvalid, load_toml
 from gateway.edge.state import StateFolder
 from gateway.site.checks import channel_qc, check_site
 from gateway.site.hidden import hidden_findings
 from gateway.site.model import SiteSettings
+from pipeline.qc.crossing import Crossings
+from pipeline.qc.table import window_bytes
 from pipeline.store import EmbeddedStoreSettings
 
 if TYPE_CHECKING:
@@ -22,6 +25,13 @@ if TYPE_CHECKING:
 
 UNREADABLE = frozenset({"E001", "E002", "E003"})
 """Findings of a file that is no TOML: there is nothing more to find."""
+
+
+def recorded_rules(table: Any) -> Any:
+    """Give the rules of a channel as a record can hold them: points in time as text (ISO 8601)."""
+    if isinstance(table, dict):
+        return {key: recorded_rules(value) for key, value in table.items()}
+    return table.isoformat() if isinstance(table, datetime) else table
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,16 @@ class LoadedSite:
         """Poll interval of each instrument."""
         return {i.id: i.poll_interval_s for i in self.settings.instrument}
 
+    def windows_bytes(self) -> int:
+        """Most memory that windows of rules and readings held for comparisons may take."""
+        rules, intervals_s = self.qc(), self.intervals_s()
+        windows = sum(
+            window_bytes(qc, intervals_s[instrument])
+            for instrument, channels in rules.items()
+            for qc in channels.values()
+        )
+        return windows + Crossings(rules, intervals_s.__getitem__).memory_bytes()
+
     def summary(self) -> Body:
         """What the `config` record says of the site: instruments, channels, units, limits; never a secret."""
         intervals_s = self.intervals_s()
@@ -82,7 +102,7 @@ class LoadedSite:
                             "decimals": c.decimals,
                             "low": c.low,
                             "high": c.high,
-                            "qc": c.qc,
+                            "qc": recorded_rules(c.qc),
                         }
                         for c in instrument.channels
                     ],

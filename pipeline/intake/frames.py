@@ -13,7 +13,7 @@ from pipeline.records.block import concatenate
 from pipeline.records.frame import FlagSet, Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -29,7 +29,7 @@ FLAGS_PERIOD_NS = 1_000_000_000
 """A rule whose rows all pass says how far it has decided at most this often."""
 Saved = list[list[Any]]
 """State of late flags in a snapshot (msgpack)."""
-STORED_FRAMES_MAX = 256
+STORED_FRAMES_MAX = 4096
 """Frames whose stored times are remembered for decisions still to come."""
 
 
@@ -116,18 +116,18 @@ class LateFlags:
         """Keep the stored times of a frame: decisions about its rows are still to come."""
         self._stored.append((frame.n_first, frame.t_store_ns))
 
-    def add(self, decisions: Iterable[Decision]) -> None:
+    def add(self, decision: Decision) -> None:
         """Take what the engine decided."""
-        for decision in decisions:
-            rule = self._rules.setdefault(decision.rule, _Undecided())
-            rule.decided_through_n = max(rule.decided_through_n, decision.decided_through_n)
-            for n, channel, flag, required in zip(*decision[2:], strict=True):
-                # What a record has said already is not said again (replay after a restart). A rule that need
-                # not be evaluated, and was not, leaves the final flag alone.
-                if n > rule.said_through_n and (flag != Flag.NOT_EVALUATED or required):
-                    rule.n.append(int(n))
-                    rule.channel.append(channel)
-                    rule.flag.append(int(flag))
+        rule = self._rules.setdefault(decision.rule, _Undecided())
+        rule.decided_through_n = max(rule.decided_through_n, decision.decided_through_n)
+        found = zip(decision.n, decision.channel, decision.flag, decision.required, strict=True)
+        for n, channel, flag, required in found:
+            # What a record has said already is not said again (replay after a restart). A rule that need
+            # not be evaluated, and was not, leaves the final flag alone.
+            if n > rule.said_through_n and (flag != Flag.NOT_EVALUATED or required):
+                rule.n.append(int(n))
+                rule.channel.append(channel)
+                rule.flag.append(int(flag))
 
     def already_said(self, flags: FlagSet) -> None:
         """Forget what a `flags` record of the journal carries already (replay after a restart)."""

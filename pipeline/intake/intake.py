@@ -24,10 +24,10 @@ from pipeline.records.events import event_body, told
 from pipeline.records.frame import decode_flags, decode_frame, encode_flags, encode_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pipeline.intake.state import Sink
-    from pipeline.qc import QcEngine, QcResult
+    from pipeline.qc import Decision, QcEngine, QcResult
     from pipeline.records import Clock, Item, Record
     from pipeline.records.envelope import Body
 
@@ -51,9 +51,7 @@ class Intake:
     def __init__(
         self, engine: QcEngine, sink: Sink, clock: Clock, service_state: Callable[[str], str]
     ) -> None:  # fmt: skip
-        self._engine = engine
-        self._sink = sink
-        self._clock = clock
+        self._engine, self._sink, self._clock = engine, sink, clock
         self._service_state = service_state
         self._instruments: dict[str, InstrumentState] = {}
         self._periods_ns: dict[str, int] = {}
@@ -112,7 +110,7 @@ class Intake:
         if state.frame is None:
             state.frame = OpenFrame(state.n_next, service, self._clock.run_ns())
         state.frame.add(block, result)
-        state.late.add(result.decisions)
+        self._decided(result.decisions)
         state.n_next += len(block)
         state.see_rows(block)
         self.rows += len(block)
@@ -122,6 +120,11 @@ class Intake:
                 self._close(block.instrument, state)
             except JournalFullError:
                 LOG.warning("a frame of %s waits for room in the journal", block.instrument)
+
+    def _decided(self, decisions: Iterable[Decision]) -> None:
+        """Keep later verdicts for the instrument whose rows they are about."""
+        for decision in decisions:
+            self._of(decision.instrument).late.add(decision)
 
     def _judge(self, block: Block, state: InstrumentState) -> QcResult:
         """Ask the rules; should they fail, the rows are still rows, and not evaluated."""
@@ -143,7 +146,7 @@ class Intake:
         self._close(gap.instrument, state)
         self._end_down_gap(state, gap.from_run_ns, gap.from_utc_ns)
         if state.gap is None or state.gap.from_run_ns != gap.from_run_ns:
-            state.late.add(self._engine.gap(gap.instrument))
+            self._decided(self._engine.gap(gap.instrument))
         record = self._sink.append("gap", asdict(gap), instrument=gap.instrument)
         state.see_gap(gap)
         self._say(state, record, force=True)
@@ -188,7 +191,7 @@ class Intake:
         """End of acquisition: close frames and let the rules that need the future decide what they can."""
         for instrument, state in self._instruments.items():
             self._close(instrument, state)
-            state.late.add(self._engine.flush(instrument))
+            self._decided(self._engine.flush(instrument))
             self._say(state, None, force=True)
 
     def _close(self, instrument: str, state: InstrumentState) -> None:
@@ -297,7 +300,7 @@ class Intake:
                 state = self._of(frame.block.instrument)
                 state.n_next = frame.n_first
                 try:
-                    state.late.add(self._engine.process(frame.block, frame.n_first).decisions)
+                    self._decided(self._engine.process(frame.block, frame.n_first).decisions)
                 except Exception:
                     LOG.exception("the rules of %s failed at record %d", frame.block.instrument, record.seq)
                 state.late.remember(frame)
@@ -310,7 +313,7 @@ class Intake:
                 state = self._of(gap.instrument)
                 if state.gap is None or state.gap.from_run_ns != gap.from_run_ns:
                     known = gap.cause != "daemon-down" or self._vouched
-                    state.late.add(self._engine.gap(gap.instrument, duration_known=known))
+                    self._decided(self._engine.gap(gap.instrument, duration_known=known))
                 state.see_gap(gap)
                 state.cause = record.seq, 0
             case "flags":
@@ -349,7 +352,7 @@ class Intake:
         if state.accounted is None:
             return
         from_run_ns, from_utc_ns = state.accounted
-        state.late.add(self._engine.gap(instrument, duration_known=known))
+        self._decided(self._engine.gap(instrument, duration_known=known))
         now_ns = max(from_run_ns, self._clock.run_ns())
         gap = Gap(
             instrument, from_run_ns, now_ns, from_utc_ns, self._clock.utc_ns(),
@@ -367,7 +370,7 @@ class Intake:
         """End what is open of an instrument that is no longer configured: nobody polls it from here on."""
         state = self._of(instrument)
         self._end_open_gap(state, stopped_run_ns, stopped_utc_ns, 0)
-        state.late.add(self._engine.flush(instrument))
+        self._decided(self._engine.flush(instrument))
         self._say(state, None, force=True)
 
     def _end_open_gap(

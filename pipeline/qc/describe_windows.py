@@ -153,4 +153,4 @@ def schedule(qc: ScheduleQc, evidence: Evidence) -> Case:
 def redundancy(qc: RedundancyQc, evidence: Evidence) -> Case:
     """Explain a difference from the partner by its limit."""
     values = _fired(qc.suspect, qc.fail, evidence, evidence.unit)
-    return Case("fired", {**values, "partner": same(qc.partner)})
+    return Case("fired", {**values, "partner": same(qc.partner_name)})

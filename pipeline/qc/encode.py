@@ -207,8 +207,10 @@ def _held(points: tuple[tuple[float, float], ...], per_s: float) -> list[tuple[f
     return corners
 
 
-def schedule(qc: ScheduleQc, _interval_s: float) -> Parameters:
-    """Parameters of the schedule: the corners of the expected value."""
+def schedule(qc: ScheduleQc, _interval_s: float) -> Parameters | None:
+    """Parameters of the schedule: the corners of the expected value; None with a channel of set-points."""
+    if qc.start is None:
+        return None
     corners = list(qc.points)
     if qc.between == "hold":
         corners = _held(qc.points, math.inf if qc.ramp_per_min is None else qc.ramp_per_min / 60)
@@ -227,8 +229,10 @@ def schedule(qc: ScheduleQc, _interval_s: float) -> Parameters:
     )
 
 
-def redundancy(qc: RedundancyQc, _interval_s: float) -> Parameters:
-    """Parameters of the redundancy."""
+def redundancy(qc: RedundancyQc, _interval_s: float) -> Parameters | None:
+    """Parameters of the redundancy; None with a partner on another instrument."""
+    if qc.crosses:
+        return None
     return or_nan(qc.suspect), or_nan(qc.fail)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgpack
 import numpy as np
 
+from pipeline.qc.crossing import Crossings, problems
+from pipeline.qc.decision import Decision
 from pipeline.qc.explain import explain_row
 from pipeline.qc.memory import DECISION_FIELDS, OUT_DECISIONS, WARMING_BIT
 from pipeline.qc.plan import Pending, Plan, Saved, SavedChannels, pending_of
@@ -24,26 +26,10 @@ if TYPE_CHECKING:
     from pipeline.records.events import Language
     from pipeline.records.frame import Frame
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 """Of the bytes that `snapshot` returns."""
 DEFAULT_INTERVAL_S = 0.1
 """Interval of readings assumed for an instrument that is not polled: it sizes the windows."""
-
-
-class Decision(NamedTuple):
-    """Verdicts of one rule on rows handed out before. Lists only rows that did not pass, by ordinal."""
-
-    rule: str
-    decided_through_n: int
-    """Every row up to and including this ordinal is decided for this rule; -1 when none is."""
-    n: NDArray[np.int64]
-    """int64[m]: ordinals."""
-    channel: tuple[str, ...]
-    """Names of the channels [m]."""
-    flag: NDArray[np.uint8]
-    """uint8[m]: the rule's own verdict."""
-    required: NDArray[np.bool_]
-    """bool[m]: a verdict of 2 makes the reading's final flag 2 only where this is true."""
 
 
 class QcResult(NamedTuple):
@@ -78,18 +64,27 @@ class QcEngine:
         self, config: Mapping[str, Mapping[str, ChannelQc]], poll_interval_s: Mapping[str, float]
     ) -> None:
         """Check the windows; memory is laid out when an instrument's first block shows its layout."""
+        self._config = config
+        self._intervals_s = poll_interval_s
         for instrument, channels in config.items():
             for name, qc in channels.items():
                 try:
                     check_windows(qc, poll_interval_s.get(instrument, DEFAULT_INTERVAL_S))
                 except ValueError as error:
                     raise ValueError(f"channel '{name}' of instrument '{instrument}': {error}") from error
-        self._config = config
-        self._intervals_s = poll_interval_s
+        for link, _, what, advice in problems(config, self._interval_s):
+            raise ValueError(
+                f"channel '{link.channel}' of instrument '{link.instrument}', rule '{link.rule}': "
+                f"{what}; {advice}"
+            )
+        self._crossings = Crossings(config, self._interval_s)
         self._plans: dict[str, Plan] = {}
         self._restored: dict[str, tuple[int, SavedChannels]] = {}
         self._scratch = np.zeros(OUT_DECISIONS, dtype=np.int64)
         self._drive: Callable[..., int] | None = None
+
+    def _interval_s(self, instrument: str) -> float:
+        return self._intervals_s.get(instrument, DEFAULT_INTERVAL_S)
 
     @property
     def ready(self) -> bool:
@@ -136,7 +131,9 @@ class QcEngine:
         if rows:
             plan.n_last = n_first + rows - 1
         if plan.future:
-            decisions += self._decisions(plan, count)
+            decisions += self._decisions(block.instrument, plan, count)
+        if self._crossings:
+            decisions += self._crossings.take(block, n_first, flag, masks[1])
         return QcResult(flag, masks[0], masks[1], decisions)
 
     def gap(self, instrument: str, *, duration_known: bool = True) -> list[Decision]:
@@ -147,6 +144,11 @@ class QcEngine:
             duration_known: False when gateway time does not say how long the interruption was (a downtime
                 that no clock vouches for): every rule then starts anew, as after a gap beyond any limit.
         """
+        crossed = [] if duration_known else self._crossings.give_up(instrument, time_known=False)
+        return crossed + self._interrupt(instrument, duration_known=duration_known)
+
+    def _interrupt(self, instrument: str, *, duration_known: bool) -> list[Decision]:
+        """Close what waits for neighbours, and forget what an interruption makes worthless."""
         plan = self._plans.get(instrument)
         if plan is not None:
             pending = plan.forget(future_only=duration_known)
@@ -164,13 +166,13 @@ class QcEngine:
 
     def flush(self, instrument: str) -> list[Decision]:
         """Close what is pending with "not evaluated": the stream ends here."""
-        return self.gap(instrument)
+        return self._crossings.give_up(instrument, time_known=True) + self.gap(instrument)
 
     def snapshot(self) -> bytes:
         """Return the state of all rules: another engine that restores it goes on bit for bit."""
         states = dict(self._restored)
         states.update({name: (plan.n_last, plan.save()) for name, plan in self._plans.items()})
-        packed: bytes = msgpack.packb([SNAPSHOT_VERSION, states])
+        packed: bytes = msgpack.packb([SNAPSHOT_VERSION, states, self._crossings.save()])
         return packed
 
     def restore(self, state: bytes) -> bool:
@@ -180,9 +182,10 @@ class QcEngine:
             False when the bytes cannot be read: every rule then starts anew.
         """
         try:
-            version, states = msgpack.unpackb(state)
+            version, *content = msgpack.unpackb(state)
             if version != SNAPSHOT_VERSION:
                 return False
+            states, crossings = content
             restored = {
                 name: (int(n_last), {
                     channel: {rule: Saved(str(key), bytes(data)) for rule, (key, data) in rules.items()}
@@ -190,6 +193,7 @@ class QcEngine:
                 })
                 for name, (n_last, channels) in states.items()
             }  # fmt: skip
+            self._crossings.load(crossings)
         except (ValueError, TypeError, AttributeError, msgpack.UnpackException):
             return False
         self._restored = restored
@@ -197,7 +201,7 @@ class QcEngine:
 
     def memory_bytes(self) -> int:
         """Return the memory of all parameters, states and windows, in bytes."""
-        return sum(plan.ints.nbytes for plan in self._plans.values())
+        return sum(plan.ints.nbytes for plan in self._plans.values()) + self._crossings.memory_bytes()
 
     def explain(
         self, frame: Frame, row: int, channel: str, language: Language, *, decided: Collection[str] = ()
@@ -220,8 +224,7 @@ class QcEngine:
         if old is not None and old.layout == block.layout:
             old.layout = block.layout
             return old, []
-        interval_s = self._intervals_s.get(instrument, DEFAULT_INTERVAL_S)
-        plan = Plan(block.layout, self._config.get(instrument, {}), interval_s)
+        plan = Plan(block.layout, self._config.get(instrument, {}), self._interval_s(instrument))
         if old is not None:
             plan.n_last, saved = old.n_last, old.save()
             plan.decided = old.decided
@@ -247,6 +250,7 @@ class QcEngine:
                 self._plans[instrument].decided[name] = decided_through_n
             settings = [BY_NAME[name].settings_of(channels.get(row.channel)) for row in mine]
             decisions.append(Decision(
+                instrument,
                 name,
                 decided_through_n,
                 np.array([row.n for row in mine], dtype=np.int64),
@@ -256,21 +260,23 @@ class QcEngine:
             ))  # fmt: skip
         return decisions
 
-    def _decisions(self, plan: Plan, count: int) -> list[Decision]:
+    def _decisions(self, instrument: str, plan: Plan, count: int) -> list[Decision]:
         """Read the decisions of one call from the scratch."""
         decisions = []
         for rule, slot in plan.future:
             oldest = int(self._scratch[slot])
             through_n = oldest - 2 if oldest else plan.n_last
-            listed = self._listed(plan, rule, through_n, count) if count else None
+            listed = self._listed(instrument, plan, rule, through_n, count) if count else None
             if listed is not None:
                 decisions.append(listed)
             elif plan.decided.get(rule.name) != through_n:
-                decisions.append(Decision(rule.name, through_n, _NO_N, (), _NO_FLAG, _NO_REQUIRED))
+                decisions.append(
+                    Decision(instrument, rule.name, through_n, _NO_N, (), _NO_FLAG, _NO_REQUIRED)
+                )
             plan.decided[rule.name] = through_n
         return decisions
 
-    def _listed(self, plan: Plan, rule: Rule, through_n: int, count: int) -> Decision | None:
+    def _listed(self, instrument: str, plan: Plan, rule: Rule, through_n: int, count: int) -> Decision | None:
         """Gather the rows that did not pass one rule; None when all did."""
         written = self._scratch[OUT_DECISIONS : OUT_DECISIONS + DECISION_FIELDS * count]
         bits, positions, n, flags = written.reshape(-1, DECISION_FIELDS).T
@@ -279,6 +285,7 @@ class QcEngine:
             return None
         mine = mine[np.lexsort((positions[mine], n[mine]))]
         return Decision(
+            instrument,
             rule.name,
             through_n,
             n[mine],
@@ -302,12 +309,10 @@ class QcEngine:
         flag = np.where(blind[:, None], np.uint8(Flag.NOT_EVALUATED), np.uint8(Flag.PASS))
         flag = np.where(missing, np.uint8(Flag.MISSING), flag)
         unevaluated = (plan.enabled & ~MISSING_MASK) | (1 << WARMING_BIT)
-        return QcResult(
-            flag,
-            np.where(missing, MISSING_MASK, 0),
-            np.repeat(unevaluated[:, None], len(block), axis=1),
-            decisions,
-        )
+        masks = np.repeat(unevaluated[:, None], len(block), axis=1)
+        if self._crossings:
+            decisions += self._crossings.take(block, n_first, flag, masks)
+        return QcResult(flag, np.where(missing, MISSING_MASK, 0), masks, decisions)
 
 
 _NO_N = np.zeros(0, dtype=np.int64)

@@ -135,7 +135,7 @@ def _lacking(settings: Any) -> dict[str, str]:
         given = [limit for limit in both if limit is not None]
         if given:
             values[name] = quantity(min(given), unit)
-    for name, key in (("count", "count_min"), ("readings", "readings"), ("partner", "partner")):
+    for name, key in (("count", "count_min"), ("readings", "readings"), ("partner", "partner_name")):
         if hasattr(settings, key):
             values[name] = str(getattr(settings, key))
     return values

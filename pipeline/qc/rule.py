@@ -64,8 +64,20 @@ class Rule:
     state."""
     partner: bool = False
     """The kernel is given the difference from the channel at the position in the first parameter."""
+    crosses: bool = False
+    """Its settings tell (`crosses`) whether verdicts wait for a channel with a stream of its own: these are
+    found by `crossing`, not by the kernel."""
     survives: bool = False
     """The state is kept when unit, kind or parameters change: the rule itself looks for such a change."""
+
+    def waits(self, settings: Any) -> bool:
+        """Tell whether verdicts of this rule with these settings come after the row."""
+        return settings is not None and (self.future or (self.crosses and settings.crosses))
+
+    @property
+    def later(self) -> bool:
+        """Whether verdicts may come after the row, in `flags` records."""
+        return self.future or self.crosses
 
     def settings_of(self, qc: ChannelQc | None) -> Any:
         """Return the rule's settings of a channel, None when it has none."""

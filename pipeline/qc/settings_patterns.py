@@ -6,10 +6,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from config.errors import SettingError
-from config.model import ChannelName, Instant, Seconds, Settings
+from config.model import ChannelName, Identifier, Instant, Seconds, Settings
 from pipeline.qc.limits import Limit, need_one, need_order
 
 SETPOINTS_MAX = 16
+LateSeconds = Annotated[float, Field(ge=0.2, le=3600.0)]
 
 
 class LateQc(Settings):
@@ -75,12 +76,20 @@ class UnitChangeQc(Settings):
 
 
 class ScheduleQc(Settings):
-    """Schedule: the value is what a table of set-points lets expect, within a tolerance."""
+    """Schedule: the value is what set-points let expect, from a table or a channel, within a tolerance."""
 
-    start: Instant
+    start: Instant | None = None
     """When the table begins."""
-    points: Annotated[tuple[tuple[float, float], ...], Field(min_length=1, max_length=SETPOINTS_MAX)]
-    """Set-points: seconds since the start, value in the unit of the channel."""
+    points: Annotated[tuple[tuple[float, float], ...], Field(max_length=SETPOINTS_MAX)] = ()
+    """Table of set-points: seconds since the start, value in the unit of the channel."""
+    setpoint: ChannelName | None = None
+    """Channel that tells the set-point, instead of a table. Decided once it has told it."""
+    instrument: Identifier | None = None
+    """Instrument of that channel; the same one when absent."""
+    setpoint_max_gap_s: Seconds = 60.0
+    """A set-point that was read longer ago says nothing: the rule is then not evaluated. Seconds."""
+    late_s: LateSeconds = 5.0
+    """A set-point that comes later than this after its time is none. Seconds."""
     between: Literal["hold", "line"] = "hold"
     """hold: a set-point is in force until the next. line: the set-point moves straight to the next."""
     ramp_per_min: Annotated[float, Field(gt=0)] | None = None
@@ -100,6 +109,42 @@ class ScheduleQc(Settings):
     def _check(self) -> Self:
         need_one("schedule", ("suspect", "fail"), (self.suspect, self.fail))
         need_order(self.suspect, self.fail, keys=("suspect", "fail"), unit="(unit of the channel)")
+        if self.setpoint is None:
+            self._check_table()
+        else:
+            self._check_channel()
+        return self
+
+    @property
+    def crosses(self) -> bool:
+        """Whether verdicts wait for another channel."""
+        return self.setpoint is not None
+
+    def _check_channel(self) -> None:
+        given = [key for key in ("start", "points", "repeat_s") if getattr(self, key)]
+        if given or self.between == "line":
+            key = given[0] if given else "between"
+            raise SettingError(
+                "E023",
+                f"{key} belongs to a table of set-points, and setpoint = '{self.setpoint}' names a channel",
+                hint=f"leave out either setpoint or {key}",
+                key=key,
+            )
+
+    def _check_table(self) -> None:
+        if self.start is None or not self.points:
+            raise SettingError(
+                "E020",
+                "'schedule' does not say what to expect",
+                hint="give start and points, or setpoint with the name of a channel",
+            )
+        if self.instrument is not None:
+            raise SettingError(
+                "E023",
+                "instrument is that of the channel setpoint",
+                hint="give setpoint too",
+                key="instrument",
+            )
         times = [t_s for t_s, _ in self.points]
         if any(later <= earlier for earlier, later in pairwise(times)) or times[0] < 0:
             raise SettingError(
@@ -123,14 +168,21 @@ class ScheduleQc(Settings):
                 hint="leave it out, or write the ramps as points with between = 'line'",
                 key="ramp_per_min",
             )
-        return self
 
 
 class RedundancyQc(Settings):
-    """Redundancy: the difference from another channel of the same instrument, row by row."""
+    """Redundancy: the difference from another channel that measures the same."""
 
     partner: ChannelName
     """Channel that measures the same."""
+    instrument: Identifier | None = None
+    """Instrument of the partner; the same one when absent, compared row by row. Of another one, the last
+    valid reading within `align_tol_s` is compared, once that instrument has passed that time."""
+    align_tol_s: Seconds = 1.0
+    """A partner's reading further away in time is none (other instrument only). Seconds."""
+    late_s: LateSeconds = 5.0
+    """A partner's reading that comes later than this after its time is none (other instrument only).
+    Seconds."""
     suspect: Limit | None = None
     """A larger difference is suspect; unit of the channel."""
     fail: Limit | None = None
@@ -142,4 +194,22 @@ class RedundancyQc(Settings):
     def _check(self) -> Self:
         need_one("redundancy", ("suspect", "fail"), (self.suspect, self.fail))
         need_order(self.suspect, self.fail, keys=("suspect", "fail"), unit="(unit of the channel)")
+        for key in ("align_tol_s", "late_s"):
+            if self.instrument is None and key in self.model_fields_set:
+                raise SettingError(
+                    "E023",
+                    f"{key} is for a partner of another instrument; rows of one instrument are at one time",
+                    hint=f"leave {key} out, or name the partner's instrument",
+                    key=key,
+                )
         return self
+
+    @property
+    def crosses(self) -> bool:
+        """Whether verdicts wait for another channel."""
+        return self.instrument is not None
+
+    @property
+    def partner_name(self) -> str:
+        """Name of the partner for people."""
+        return self.partner if self.instrument is None else f"{self.instrument}.{self.partner}"

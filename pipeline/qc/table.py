@@ -254,6 +254,7 @@ RULES: tuple[Rule, ...] = (
                       "偏离设定程序的期望值超过 {limit}（{level}）"),
             "unevaluated": ("nothing is expected at this time", "此时没有期望值"),
         },
+        crosses=True,
     ),
     Rule(
         "redundancy", ("redundancy", "冗余比对"), 1, 22, "redundancy", RedundancyQc, "redundancy", 3, 0,
@@ -264,12 +265,13 @@ RULES: tuple[Rule, ...] = (
             "unevaluated": ("no valid reading of channel '{partner}' beside it",
                             "通道“{partner}”没有同时的有效读数"),
         },
-        local=encode.partner_position, partner=True,
+        local=encode.partner_position, partner=True, crosses=True,
     ),
 )  # fmt: skip
 
 BY_NAME = {rule.name: rule for rule in RULES}
 FUTURE = tuple(rule for rule in RULES if rule.future)
+CROSSING = tuple(rule for rule in RULES if rule.crosses)
 MISSING_MASK = 1 << BY_NAME["missing"].bit
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from pipeline.qc.engine import DEFAULT_INTERVAL_S, Decision, QcEngine
+from pipeline.qc.engine import DEFAULT_INTERVAL_S, QcEngine
 from pipeline.qc.rule import RING_SLACK
 from pipeline.qc.settings import ChannelQc
 from pipeline.qc.table import (
     BY_NAME,
+    CROSSING,
     MISSING_MASK,
     RULES,
     WINDOW_BYTES_MAX,
@@ -23,6 +24,9 @@ from pipeline.records.flags import SEVERITY, Flag
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from pipeline.qc.decision import Decision
+    from pipeline.qc.rule import Rule
 
 OneSet: TypeAlias = ChannelQc | Mapping[str, Any]
 """The rules of one channel, as settings or as the tables of a `qc` section."""
@@ -231,6 +235,7 @@ def _judge(readings: _Readings, sets: Sequence[ChannelQc]) -> Evaluation:
             check_windows(qc, readings.interval_s)
         except ValueError as error:
             raise ValueError(f"channel '{name}': {error}, or state a longer interval_s") from error
+    _refuse_other_instruments(dict(zip(names, sets, strict=True)))
     config = {_INSTRUMENT: dict(zip(names, sets, strict=True))}
     engine = QcEngine(config, {_INSTRUMENT: readings.interval_s})
     engine.warm()
@@ -247,6 +252,16 @@ def _judge(readings: _Readings, sets: Sequence[ChannelQc]) -> Evaluation:
         fold(found, result.decisions, readings.layout)
     fold(found, engine.flush(_INSTRUMENT), readings.layout)
     return found
+
+
+def _refuse_other_instruments(sets: Mapping[str, ChannelQc]) -> None:
+    for name, qc in sets.items():
+        for rule in CROSSING:
+            if getattr(rule.settings_of(qc), "instrument", None) is not None:
+                raise ValueError(
+                    f"channel '{name}', rule '{rule.name}': arrays and files have no other instrument; "
+                    "leave 'instrument' out and name a channel beside it"
+                )
 
 
 def _block(readings: _Readings, cut: slice) -> Block:
@@ -299,10 +314,14 @@ def _each_rule(readings: _Readings, sets: Sequence[ChannelQc], whole: Evaluation
         alone = _judge(readings, [qc.model_copy(update=others) for qc in sets])
         for rule in (rule for rule in RULES if rule.table == table):
             settings = [rule.settings_of(qc) for qc in sets]
-            on = [one is not None and rule.encode(one, readings.interval_s) is not None for one in settings]
+            on = [one is not None and _is_on(rule, one, readings.interval_s) for one in settings]
             if any(on):
                 found[rule.name] = _own_flags(alone, rule.bit, np.array(on)[:, None])
     return whole._replace(by_rule=found)
+
+
+def _is_on(rule: Rule, settings: Any, interval_s: float) -> bool:
+    return rule.waits(settings) or rule.encode(settings, interval_s) is not None
 
 
 def _own_flags(alone: Evaluation, bit: int, on: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.qc.files.evaluation import evaluate
 from pipeline.qc.files.report import count_flags
+from pipeline.qc.files.suggest_windows import Learnt, learn, tables_for
 from pipeline.qc.settings import ChannelQc, FlatLineQc, GapQc, RangeQc, RateQc, SpikeQc
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Stretch(NamedTuple):
     """Quantile 1 - `QUANTILE` of |difference| / interval."""
     longest_repeat_s: float
     """Longest time at one value."""
+    learnt: Learnt | None
+    """For the rules with memory."""
 
 
 class Proposal(NamedTuple):
@@ -171,6 +174,7 @@ def _describe(t_ns: NDArray[np.int64], values: NDArray[np.float64]) -> Stretch:
         resolution=_smallest_step(values),
         fastest_per_s=float(np.quantile(rates, 1 - QUANTILE)) if len(rates) else 0.0,
         longest_repeat_s=_longest_repeat_s(t_ns, values),
+        learnt=learn(values, _most_repeats(values)),
     )
 
 
@@ -200,6 +204,9 @@ def _rules_for(stretch: Stretch) -> ChannelQc:
     duration_s = (stretch.last_ns - stretch.first_ns) / 1e9
     flat_s = max(20 * cadence_s, 3 * stretch.longest_repeat_s)
     learnt = 4 * stretch.longest_repeat_s < duration_s
+    more = {}
+    if learnt and stretch.learnt is not None:
+        more = tables_for(stretch.learnt, cadence_s, _digits(max(60.0, gap_s)), _digits)
     return ChannelQc(
         range=RangeQc(
             fail_low=_down(stretch.low - span, span), suspect_low=_down(stretch.low - span / 4, span),
@@ -211,6 +218,7 @@ def _rules_for(stretch: Stretch) -> ChannelQc:
             suspect_s=_digits(flat_s), fail_s=_digits(3 * flat_s), max_gap_s=_digits(max(60.0, gap_s))
         ) if learnt else None,
         gap=GapQc(interval_s=_digits(gap_s)),
+        **more,
     )  # fmt: skip
 
 
@@ -301,13 +309,13 @@ def _table_toml(table: str, settings: dict[str, Any], proposal: Proposal) -> lis
 
 
 _STAMP_RULES = ("order", "duplicate")
-_DEFAULT = ("required", "method", "per", "tolerance")
+_DEFAULT = ("required", "method", "per")
 
 
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return repr(float(value)) if isinstance(value, int | float) else f'"{value}"'
+    return repr(value) if isinstance(value, int | float) else f'"{value}"'
 
 
 def _plain(text: str) -> str:

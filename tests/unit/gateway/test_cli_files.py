@@ -54,7 +54,7 @@ class TestCheck:
         site = write(tmp_path, "gateway.toml", SITE)
         outcome = yaosu("check", site, REGISTRY)
         assert outcome.code == 0
-        assert outcome.out.splitlines()[0] == f"{site}: good"
+        assert outcome.out.splitlines()[0] == f"{site}: good; the rules keep up to 0.00 MiB of readings"
 
     @pytest.mark.parametrize("command", ["run", "collect", "web", "status", "init"])
     def test_a_wrong_configuration_is_told_whole_and_starts_nothing(
@@ -76,7 +76,7 @@ class TestCheck:
         assert [
             code for code in ("E014", "E012", "E003", "E001") if f"error[{code}]" not in outcome.err
         ] == []
-        assert outcome.out == f"{good}: good\n"
+        assert outcome.out == f"{good}: good; the rules keep up to 0.00 MiB of readings\n"
 
     def test_json_alone_is_on_standard_output(self, tmp_path: Path) -> None:
         path = write(tmp_path, "gateway.toml", WRONG)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgpack
 import pytest
 
 from config import ConfigInvalid
 from gateway.site import load_site
+from pipeline.qc import ChannelQc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,3 +233,39 @@ def test_a_file_of_any_wrong_shape_has_findings_with_places(tmp_path: Path, text
 
 def test_a_file_that_is_no_toml_has_one_finding(tmp_path: Path) -> None:
     assert codes(findings(tmp_path, "[site\n")) == ["E003"]
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "words"),
+    [
+        ('redundancy = { instrument = "c", partner = "t", fail = 1.0 }', "redundancy", "no instrument 'c'"),
+        ('redundancy = { instrument = "b", partner = "x", fail = 1.0 }', "redundancy", "no channel 'x'"),
+        ('redundancy = { instrument = "a", partner = "t", fail = 1.0 }', "redundancy", "with itself"),
+        ('schedule = { setpoint = "x", fail = 1.0 }', "schedule", "no channel 'x'"),
+        ('redundancy = { instrument = "b", partner = "t", fail = 1.0, late_s = 2.0, align_tol_s = 9.0 }',
+         "redundancy", "shorter than the poll interval"),
+        ('redundancy = { instrument = "b", partner = "t", fail = 1.0, late_s = 9.0, align_tol_s = 2.0 }',
+         "redundancy", "reaches too few readings"),
+        ('redundancy = { instrument = "b", partner = "t", fail = 1.0, late_s = 9.0, align_tol_s = 90000.0 }',
+         "redundancy", "rows would have to be held"),
+    ],
+)  # fmt: skip
+def test_a_comparison_that_cannot_work_is_found_at_its_place(
+    tmp_path: Path, table: str, key: str, words: str
+) -> None:
+    other = RTU.format(id="b", unit=2, more="poll_interval_s = 5.0") + CHANNEL.format(name="t", address=0)
+    text = one_channel(f"qc.{table}\n") + other
+    (found,) = findings(tmp_path, text)
+    assert (found.code, found.line) == ("E023", place(text, f"qc.{key}")[0])
+    assert words in found.message
+    assert found.hint
+
+
+def test_a_rule_with_a_point_in_time_is_recorded_and_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    rule = "{ start = 2026-01-01T08:00:00+08:00, points = [[0.0, 4.0]], fail = 1.0 }"
+    path.write_text(one_channel(f"qc.schedule = {rule}\n"), encoding="utf-8")
+    site = load_site(path)
+    (instrument,) = msgpack.unpackb(msgpack.packb(site.summary()))["instruments"]
+    recorded = instrument["channels"][0]["qc"]
+    assert ChannelQc.model_validate(recorded, strict=False) == site.qc()["a"]["t"]

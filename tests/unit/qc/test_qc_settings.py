@@ -60,7 +60,13 @@ _SCHEDULE = {"start": datetime(2026, 1, 1, tzinfo=UTC), "points": [[0.0, 0.0], [
         ({"schedule": {**_SCHEDULE, "repeat_s": 3.0}}, "ends before repeat_s"),
         ({"schedule": {**_SCHEDULE, "repeat_s": 9.0, "lag_s": 9.0}}, "whole repeat_s"),
         ({"schedule": {**_SCHEDULE, "ramp_per_min": 1.0, "between": "line"}}, "needs between"),
+        ({"schedule": {"suspect": 1.0}}, "does not say what to expect"),
+        ({"schedule": {"suspect": 1.0, "setpoint": "sp", "points": [[0.0, 1.0]]}}, "names a channel"),
+        ({"schedule": {"suspect": 1.0, "setpoint": "sp", "between": "line"}}, "names a channel"),
+        ({"schedule": {**_SCHEDULE, "instrument": "oven"}}, "that of the channel setpoint"),
         ({"redundancy": {"partner": "c1"}}, "no limit"),
+        ({"redundancy": {"partner": "c1", "fail": 1.0, "late_s": 1.0}}, "partner of another instrument"),
+        ({"redundancy": {"partner": "c1", "fail": 1.0, "instrument": "b", "late_s": 0.1}}, "or equal to 0.2"),
         ({"ramge": {"suspect_low": 1.0}}, "not permitted"),
     ],
 )

@@ -286,6 +286,7 @@ def expected_values(qc: ScheduleQc, begin_s: float, end_s: float) -> list[float]
 
 
 def schedule_twin(series: Series, qc: ScheduleQc) -> list[int]:
+    assert qc.start is not None
     start_ns = round((qc.start - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * 10**9
 
     def judge(k: int) -> int:

@@ -98,3 +98,25 @@ def test_nothing_is_learnt_from_a_constant_or_from_too_little() -> None:
 def test_equal_time_stamps_are_survived() -> None:
     (proposal,) = propose(readings_of(noisy(200), step_ns=0))
     assert proposal.rules == ChannelQc()
+
+
+def test_clean_data_suffice_for_the_rules_with_memory_and_leave_them_silent() -> None:
+    values = noisy()
+    proposal = proposed(values)
+    tables = ("noise", "repeated", "hampel", "ewma", "cusum", "level_shift", "stability")
+    assert all(getattr(proposal.rules, table) is not None for table in tables)
+    assert proposal.rules.ewma is not None
+    assert proposal.rules.ewma.centre == pytest.approx(20.0, abs=0.02)
+    assert proposal.rules.ewma.sigma == pytest.approx(0.3, rel=0.1)
+    for table in tables[:-1]:
+        assert proposal.flagged[table]["suspect"] + proposal.flagged[table]["fail"] == 0, table
+    spoilt = values.copy()
+    spoilt[2000:2100] = spoilt[2000]
+    spoilt[3000:] += 3.0
+    found = evaluate(np.arange(4000) * (SECOND // 10), spoilt, proposal.rules, per_rule=True).by_rule
+    assert found is not None
+    for table in ("noise", "repeated"):
+        assert set(found[table][2090:2100].tolist()) <= {3, 4}, table
+    for table in ("ewma", "cusum"):
+        assert 3 in found[table][3000:3100], table
+    assert 3 in found["level_shift"][2990:3010]
