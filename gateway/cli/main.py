@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from config import Exit
-from gateway.cli import demo, files, journal, people, qc, read, roles, sim, status, tasks
+from gateway.cli import (
+    archive,
+    demo,
+    files,
+    journal,
+    keys,
+    people,
+    qc,
+    read,
+    record,
+    roles,
+    sim,
+    status,
+    tasks,
+)
 from gateway.cli.common import OUT, tell_error
 
 app = typer.Typer(
@@ -40,7 +54,7 @@ def _root(
     pass
 
 
-for _room in (demo, roles, people, files, status, read, tasks, journal, qc, sim):
+for _room in (demo, roles, people, keys, files, status, read, tasks, journal, record, archive, qc, sim):
     _room.register(app)
 
 

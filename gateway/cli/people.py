@@ -1,4 +1,4 @@
-"""`init`, `person`, `keys`: who may act, and whose receipts count."""
+"""`init`, `person`: who may act."""
 
 from __future__ import annotations
 
@@ -24,18 +24,14 @@ from gateway.cli.common import (
     command,
     example,
     fail,
-    print_json,
     secret_for,
     site_of,
 )
-from gateway.edge.state import TrustedKeys
 from gateway.initialise import AlreadyInitialisedError, initialise
 from gateway.persons import PersonsError
 from pipeline.journal import JournalError
-from pipeline.records.signing import SigningKey
 
 person_app = typer.Typer(no_args_is_help=True, help="People who may act: enrol, change password, disable.")
-keys_app = typer.Typer(no_args_is_help=True, help="Keys of collectors: show ours, trust theirs.")
 
 PersonArgument = Annotated[str, typer.Argument(help="Id of the person.")]
 
@@ -154,45 +150,6 @@ def disable(
         OUT.print(f"{person} is shut out", markup=False)
 
 
-@keys_app.command("show", epilog=example("keys show -c /etc/yaosu/collector.toml"))
-def show_keys(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Print the public key of this site's collector, and the collector keys that its gateway trusts."""
-    state = site_of(config).state
-    # Loading would make a key where there is none, owned by whoever looks.
-    own = SigningKey.load_or_create(state.collector_key) if state.collector_key.exists() else None
-    trusted = {name: key.hex() for name, key in TrustedKeys(state.trusted_keys).keys().items()}
-    if as_json:
-        collector = None if own is None else {"id": own.id, "public": own.public.hex()}
-        print_json({"collector": collector, "trusted": trusted})
-        return
-    if own is None:
-        OUT.print("no collector has run here; its first start makes the key: yaosu collect", markup=False)
-    else:
-        OUT.print(f"collector {own.id}: {own.public.hex()}", markup=False)
-    for name, public in trusted.items():
-        OUT.print(f"trusted {name}: {public}", markup=False)
-    if not trusted:
-        OUT.print("no collector is trusted; trust one with: yaosu keys trust PUBLIC-KEY", markup=False)
-
-
-@keys_app.command("trust", epilog=example(f"keys trust {'3b' * 32} -c gateway.toml"))
-def trust(
-    public: Annotated[str, typer.Argument(help="Public key of a collector: 64 hexadecimal digits.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-) -> None:
-    """Accept receipts signed by a collector's key: run it on the gateway, the key read out by the centre."""
-    keys = TrustedKeys(site_of(config).state.trusted_keys)
-    try:
-        raw = bytes.fromhex(public)
-    except ValueError:
-        raw = b""
-    try:
-        name = keys.trust(raw)
-    except ValueError as error:
-        fail(Exit.USAGE, str(error))
-    OUT.print(f"receipts of collector {name} are accepted from now on", markup=False)
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(
@@ -200,4 +157,3 @@ def register(app: typer.Typer) -> None:
         epilog=example("init -c gateway.toml", 'init -c gateway.toml --person p-0001 --name "Qin Wangshu"'),
     )(init)
     app.add_typer(person_app, name="person", rich_help_panel=WORK)
-    app.add_typer(keys_app, name="keys", rich_help_panel=SET_UP)
