@@ -50,8 +50,8 @@ class JournalReader:
         """Return one record; None when it is not there, not any more, or damaged."""
         return next((one for one in self._forward(seq, None) if one.seq == seq), None)
 
-    def after(self, seq: int, kinds: Collection[str]) -> Iterator[Record]:
-        """Go through the records of some kinds behind `seq`, the oldest first."""
+    def after(self, seq: int, kinds: Collection[str] | None) -> Iterator[Record]:
+        """Go through the records of some kinds (None: of all) behind `seq`, the oldest first."""
         return self._forward(seq + 1, kinds, to_the_end=True)
 
     def before(self, seq: int, kinds: Collection[str]) -> Iterator[Record]:

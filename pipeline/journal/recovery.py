@@ -161,7 +161,7 @@ def _read_back(
         damages.insert(0, Damage(0, FILE_HEADER_BYTES, segment.first_seq))
     for damage in damages:
         _set_aside(disk, segment, data, damage, found)
-    index = _take(data, entries, found.fold)
+    index = index_of(data, entries, found.fold)
     if retired:
         with suppress(OSError):
             write_index(disk, segment, index, found.fold.pack())
@@ -199,7 +199,8 @@ def _settle(
     return entries, damages, None
 
 
-def _take(data: bytes, entries: list[Entry], fold: Fold) -> Index:
+def index_of(data: bytes, entries: list[Entry], fold: Fold) -> Index:
+    """Make the index of records that were read back, and carry the state forward over them."""
     index = Index()
     for entry in entries:
         record, leaf = fold.take_bytes(entry.seq, payload(data, entry))

@@ -78,6 +78,13 @@ class Space:
         self.prepared_bytes = 0
         return True
 
+    def close(self) -> None:
+        """Give back what was prepared; the reserve stays."""
+        with suppress(OSError):
+            if self.prepared_bytes:
+                self._disk.remove(self._directory / PREPARED_NAME)
+        self.prepared_bytes = 0
+
     def use_reserve(self) -> bool:
         """Free the reserve (and the prepared segment), the disk being full; false when there was none."""
         held = self.reserve == "held"

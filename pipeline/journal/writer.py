@@ -130,6 +130,8 @@ class Writer:
 
     def close(self) -> None:
         """Close the open file, cut to what is in it; it stays the open segment of the next start."""
+        if self._space is not None:
+            self._space.close()
         opened = self._open
         if opened is None:
             return
