@@ -77,7 +77,8 @@ def verify(
     if not what.is_dir():
         checked = check_file(what, policy_of(policy, key))
         if as_json:
-            print_json({**asdict(checked), "verified": not checked.problems})
+            cosigned = [one._asdict() for one in checked.cosigned]
+            print_json({**asdict(checked), "cosigned": cosigned, "verified": not checked.problems})
         else:
             OUT.print(report(checked), markup=False, end="")
         raise typer.Exit(int(Exit.FINDINGS if checked.problems else Exit.OK))

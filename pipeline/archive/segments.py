@@ -138,6 +138,8 @@ class Segments:
         if header is None:
             return [], [Damage(0, len(data), 0)]
         entries, damages = scan(data, header[1])
+        if data[:FILE_HEADER_BYTES] != file_header(*header):  # also what nobody reads is as it was written
+            damages.append(Damage(0, FILE_HEADER_BYTES, header[1]))
         view = memoryview(data)
         found: list[tuple[Place, Content]] = []
         for entry in entries:
