@@ -1,6 +1,7 @@
 """What happens beside the commits: room kept ready, bulk let go or given up, hashes kept, bytes verified."""
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,10 @@ class FullDisk(RealDisk):
         self.full = False
         self.free = 10**12
 
-    def write_at(self, path: Path, offset: int, data: bytes) -> None:
-        if self.full and path.suffix == ".seg":
+    def write_pieces_at(self, path: Path, offset: int, pieces: Sequence[bytes]) -> None:
+        if self.full:
             raise OSError(errno.ENOSPC, "No space left on device")
-        super().write_at(path, offset, data)
+        super().write_pieces_at(path, offset, pieces)
 
     def free_bytes(self, directory: Path) -> int:
         return self.free
