@@ -74,8 +74,9 @@ class Space:
         """Give the prepared file the name of a segment; false when none is ready. Raises OSError."""
         if not self.prepared_bytes:
             return False
-        self._disk.replace(self._directory / PREPARED_NAME, target)
+        # Whether a rename that fails was done, nobody knows: the file is not counted on again.
         self.prepared_bytes = 0
+        self._disk.replace(self._directory / PREPARED_NAME, target)
         return True
 
     def close(self) -> None:
