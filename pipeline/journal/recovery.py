@@ -17,9 +17,11 @@ from pipeline.journal.framing import (
     read_file_header,
     scan,
 )
+from pipeline.journal.merging import list_ledger, remove_merged
 from pipeline.journal.sealing import finish_segment
 from pipeline.journal.segments import (
     LEDGER_DIRECTORY,
+    MERGED_DIRECTORY,
     QUARANTINE_DIRECTORY,
     Index,
     Sealed,
@@ -86,7 +88,8 @@ def recover(disk: Disk, directory: Path, journal: bytes, durable_floor: int) -> 
         durable_floor: highest seq that is known from elsewhere (receipts, snapshots) to have been durable; a
             seq is never given twice, so the next one is above it.
     """
-    for folder in (directory, directory / LEDGER_DIRECTORY, directory / QUARANTINE_DIRECTORY):
+    ledger = directory / LEDGER_DIRECTORY
+    for folder in (directory, ledger, ledger / MERGED_DIRECTORY, directory / QUARANTINE_DIRECTORY):
         disk.make_directory(folder)
         for name in disk.names(folder):
             if name.endswith(".new"):
@@ -94,7 +97,9 @@ def recover(disk: Disk, directory: Path, journal: bytes, durable_floor: int) -> 
     found = Recovery()
     mains = list_segments(disk, directory)
     firsts = {segment.first_seq for segment in mains}
-    ledgers = list_segments(disk, directory / LEDGER_DIRECTORY)
+    ledgers, replaced = list_ledger(disk, directory)
+    with suppress(OSError):  # they are hidden by the merged file, whose records they hold
+        remove_merged(disk, replaced)
     found.ledger_bytes = sum(one.size for one in ledgers)
     found.ledger = [one for one in ledgers if one.first_seq not in firsts]
     everything = sorted([*mains, *found.ledger], key=lambda segment: segment.first_seq)
@@ -270,7 +275,7 @@ def _set_aside(disk: Disk, segment: Segment, data: bytes, damage: Damage, found:
 def set_aside(disk: Disk, segment: Path, offset: int, piece: bytes) -> bool:
     """Copy unreadable bytes to the quarantine folder; false when they lie there already."""
     folder = segment.parent
-    if folder.name == LEDGER_DIRECTORY:
+    while folder.name in {LEDGER_DIRECTORY, MERGED_DIRECTORY}:
         folder = folder.parent
     target = folder / QUARANTINE_DIRECTORY / f"{segment.stem}-{offset}-{offset + len(piece)}.bin"
     try:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.records import Record
 
 LEDGER_DIRECTORY = "ledger"
+MERGED_DIRECTORY = "merged"
 QUARANTINE_DIRECTORY = "quarantine"
 _NAME = re.compile(r"(\d{20})\.seg")
 _INDEX_MAGIC = b"YAOSUIDX"

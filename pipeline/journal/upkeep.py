@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.journal.errors import JournalFullError
 from pipeline.journal.fold import SHED_EVENT
+from pipeline.journal.merging import FILES_MIN, files_to_merge, merge_ledger
 from pipeline.journal.retirement import DAY_NS, retire_segment
 from pipeline.journal.scrub import Scrub
 from pipeline.journal.sealing import finish_segment
@@ -121,6 +122,7 @@ class Upkeep:
         durable.
         """
         await self.retire()
+        await self.merge()
         self._announce()
         if self._over():
             await self.retire(at_once=True)
@@ -156,6 +158,23 @@ class Upkeep:
                 break  # the later ones are younger
             retired += 1
         return retired
+
+    async def merge(self, files_min: int = FILES_MIN) -> bool:
+        """Merge small ledger files, when there are so many; whether it did."""
+        parts = self._parts
+        oldest = parts.shelf.oldest_seq(0)
+        files = files_to_merge(parts.shelf.ledger, oldest, files_min)
+        if not files:
+            return False
+        async with self._lock:
+            try:
+                one = await self._run(merge_ledger, parts.disk, parts.directory, parts.journal, files)
+            except OSError as error:
+                LOG.warning("ledger files were not merged, trying again later: %s", error)
+                return False
+        if one is not None:
+            parts.shelf.merged(files, one)
+        return one is not None
 
     async def _retire_one(self, segment: Segment, done: RangeSet, limit_ns: int | None) -> bool:
         parts = self._parts
