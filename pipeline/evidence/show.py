@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def show(path: Path) -> dict[str, Any]:
-    """Summarise a file: task, instruments, verdicts with their reasons, results, dispositions, seals.
+    """Summarise a file: task, verdicts in force with their reasons, results, dispositions, seals.
 
     Raises:
         Refused: it is no evidence file, or a record in it is none.
@@ -45,6 +45,8 @@ def _show(path: Path) -> dict[str, Any]:
                 if record.body.get("task") == header["task"]:
                     start = start or record.body
                     _tell(told, record.kind, seq, record.body)
+    replaced = {one["supersedes"] for one in told["verdicts"]}
+    told["verdicts"] = [one for one in told["verdicts"] if one["seq"] not in replaced]
     return {
         "task": header["task"], "journal": header["journal"].hex(), "sample": start.get("sample"),
         "item": start.get("item"), "method": start.get("method"), "instruments": start.get("instruments", []),

@@ -84,10 +84,15 @@ class Checked:
 
 def check_file(path: Path, policy: Policy) -> Checked:
     """Check a file. Raises OSError when it cannot be read; whatever it holds is a finding, never an error."""
+    with path.open("rb") as stream:
+        return check_stream(stream, path.stat().st_size, policy)
+
+
+def check_stream(stream: IO[bytes], size: int, policy: Policy) -> Checked:
+    """Check a file of `size` bytes that is open."""
     checked = Checked()
     try:
-        with path.open("rb") as stream:
-            _check(stream, path.stat().st_size, policy, checked)
+        _check(stream, size, policy, checked)
     except Refused as refused:
         checked.add(str(refused), refused.seq)
     return checked
