@@ -138,7 +138,9 @@ class ModelDisk:
         pass
 
     def names(self, directory: Path) -> list[str]:
-        return sorted(path.name for path in self.files if path.parent == directory)
+        start = f"{directory}/"  # comparing text: a Path takes its time
+        inside = (str(path).removeprefix(start) for path in self.files if str(path).startswith(start))
+        return sorted(name for name in inside if "/" not in name)
 
     def size(self, path: Path) -> int:
         return self.files[path].now.size if path in self.files else -1
