@@ -23,6 +23,7 @@ from gateway.cli.common import (
     site_of,
 )
 from pipeline.archive import Checker
+from pipeline.archive.archive import FORKS_MAX
 from pipeline.archive.index import INDEX_NAME
 from pipeline.evidence.create import create
 from pipeline.evidence.policy import Policy, read_policy
@@ -100,10 +101,12 @@ def verify_archive(folder: Path, keys: dict[str, bytes]) -> tuple[dict[str, Any]
         with closing(Checker(folder)) as checker:
             findings = [f for segment in checker.segments() for f in checker.check(segment)]
             histories = [checker.history(journal, keys) for journal in checker.journals()]
+            forks = checker.index.forks(FORKS_MAX)
     except sqlite3.Error as error:
         fail(Exit.IO, f"{folder / INDEX_NAME}: {error}; a start of the collector makes it anew")
     content = {
         "damaged": [f"segment {f.segment}, byte {f.offset}: {f.what}" for f in findings],
+        "forks": [f"journal {journal.hex()} seq {seq}" for journal, seq in forks],
         "journals": [
             {
                 **asdict(one),
@@ -113,7 +116,7 @@ def verify_archive(folder: Path, keys: dict[str, bytes]) -> tuple[dict[str, Any]
             for one in histories
         ],
     }
-    return content, not findings and not any(one.problems for one in histories)
+    return content, not (findings or forks or any(one.problems for one in histories))
 
 
 def show_facts(content: dict[str, Any], *, as_json: bool, indent: str = "") -> None:

@@ -77,10 +77,9 @@ async def run_collector(
             partial(health.as_json, key=key.id, dead_letters=dead_letters, archive=archive),
             partial(_requeue, state.dead_letters, dead_letters, archive, store),
         )
-        upkeep = Upkeep(state.archive, archive, settings.archive, clock)
         async with Supervisor(_report) as parts:
             parts.start("status", lambda: serve(application, listener))
-            parts.start("archive upkeep", upkeep.run)
+            parts.start("archive upkeep", Upkeep(state.archive, archive, settings.archive, clock).run)
             parts.start("link", lambda: keep_connected(link, collector.work, health.link, clock, random))
             ready(key.id)
             await stop.wait()
