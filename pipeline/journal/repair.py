@@ -23,6 +23,7 @@ from pipeline.journal.segments import QUARANTINE_DIRECTORY, Sealed, Segment, rea
 from pipeline.journal.start import read_meta_public
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -115,10 +116,11 @@ def _repair_segment(disk: Disk, journal: bytes, segment: Segment, before: Fold, 
     return fold
 
 
-def _agrees(known: list[Entry], read: list[Entry], damages: list[Damage]) -> bool:
+def _agrees(known: Iterable[Entry], read: list[Entry], damages: list[Damage]) -> bool:
     """Whether an index lists what was read, and else only what is damaged now: it knows its leaf hash."""
-    extra = set(known) - set(read)
-    return not set(read) - set(known) and all(
+    listed = set(known)
+    extra = listed - set(read)
+    return not set(read) - listed and all(
         any(damage.offset < entry.end and damage.end > entry.offset for damage in damages) for entry in extra
     )
 

@@ -37,6 +37,8 @@ _SEGMENTS_LOOKED_AT = 4096
 _SHED_AT_ONCE = 8
 """Segments given up in one go; the next comes a few seconds later."""
 _ANNOUNCED_PERCENT = (80, 90)
+RETIRE_NS = 60 * 10**9
+"""How often it is looked for what is old enough to go: an index is read for it."""
 
 
 class Append(Protocol):
@@ -80,6 +82,7 @@ class Upkeep:
         self._unfinished = list(unfinished)
         self._declared = set(declared)
         self._announced = 0
+        self._retire_ns = 0
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
 
@@ -121,8 +124,13 @@ class Upkeep:
         `append` takes the gaps and the event that explain what is given up: nothing goes before they are
         durable.
         """
-        await self.retire()
-        await self.merge()
+        now_ns = self._parts.clock.run_ns()
+        if self._retire_ns <= now_ns:
+            self._retire_ns = now_ns + RETIRE_NS
+            await self.retire()
+            await self.merge()
+        else:
+            await self.finish()
         self._announce()
         if self._over():
             await self.retire(at_once=True)
