@@ -80,7 +80,8 @@ def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
         OUT.print(f"witness of {content['witness']['operator']}: {content['witness']['key']}", markup=False)
     if not (content["log"] or collector or content["witness"]):
         OUT.print(
-            "no role has run here; the first start of each makes its key: yaosu run, yaosu collect, yaosu witness",
+            "no role has run here; the first start of each makes its key: yaosu run, yaosu collect, "
+            "yaosu witness",
             markup=False,
         )
     for name, public in content["trusted"].items():
