@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgpack
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.evidence import create as create_module
 from pipeline.evidence import policy as policy_module
@@ -133,6 +135,32 @@ def test_every_changed_byte_is_detected(tmp_path: Path) -> None:
         checked = check_stream(io.BytesIO(data), len(data), BOTH)
         assert checked.problems, position
         assert report(checked).endswith("NOT VERIFIED\n")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    log = paper_log(250)
+    log.seal()
+    path = tmp_path_factory.mktemp("large") / "task.evidence"
+    assert create(log, TASK, path).records > 700
+    return path.read_bytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_damage_to_a_large_file_goes_unnoticed(large: bytes, data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(large) - 1))
+    last = min(len(large), first + data.draw(st.integers(1, 2000)))
+    damage = data.draw(st.sampled_from(["change", "cut", "double", "swap"]))
+    piece, follow = large[first:last], large[last : 2 * last - first]
+    changed = {
+        "change": bytes(byte ^ 0x55 for byte in piece), "cut": b"", "double": piece * 2,
+        "swap": follow + piece,
+    }[damage]  # fmt: skip
+    rest = large[last + (len(follow) if damage == "swap" else 0) :]
+    damaged = large[:first] + changed + rest
+    problems = check_stream(io.BytesIO(damaged), len(damaged), BOTH).problems
+    assert bool(problems) == (damaged != large)
 
 
 def _taken_apart(path: Path) -> tuple[dict[str, object], list[tuple[int, bytes]]]:
