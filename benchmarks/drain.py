@@ -102,20 +102,20 @@ async def live_load(journal: Journal, first: int, lags: Lags) -> None:
         await asyncio.sleep(0.1)
 
 
-async def drain(
-    folder: Path, port: int, key: bytes, records: int, collector: psutil.Process
-) -> dict[str, Any]:
-    """Fill the journal, then publish until the backlog is receipted."""
-    journal = await Journal.open(folder / "journal", JournalSettings(), purpose="rehearsal")
+async def fill(journal: Journal, records: int) -> int:
+    """Append the backlog; return its last seq."""
     generator = np.random.default_rng(1)
     for number in range(records):
         append_row(journal, number, generator)
         if number % 1000 == 999:
             await journal.room()
-    last = journal.head_seq - 1
-    await journal.wait_durable(last)
-    lags = Lags()
-    acknowledge = journal.receipts.acknowledge
+    await journal.wait_durable(journal.head_seq - 1)
+    return journal.head_seq - 1
+
+
+def watch_receipts(journal: Journal) -> Lags:
+    """Note when receipts come."""
+    lags, acknowledge = Lags(), journal.receipts.acknowledge
 
     def acknowledged(ranges: Iterable[Range]) -> None:
         ranges = list(ranges)
@@ -123,6 +123,15 @@ async def drain(
         acknowledge(ranges)
 
     journal.receipts.acknowledge = acknowledged  # type: ignore[method-assign]
+    return lags
+
+
+async def drain(
+    folder: Path, port: int, key: bytes, records: int, collector: psutil.Process
+) -> dict[str, Any]:
+    """Fill the journal, then publish until the backlog is receipted."""
+    journal = await Journal.open(folder / "journal", JournalSettings(), purpose="rehearsal")
+    last, lags = await fill(journal, records), watch_receipts(journal)
     trusted = {SigningKey.load_or_create(StateFolder(folder / "state").collector_key).id: key}
     publisher = Publisher(
         settings=MqttSettings(port=port), topics=Topics("lab", "drain"), source=journal, clock=journal.clock,

@@ -199,8 +199,8 @@ def results_section(found: dict[str, Any]) -> str:
     text = (
         f"The daemon of the reference site ({INSTRUMENTS} instruments, 1,024 readings/s) for {one['days']:g} "
         "days of virtual time without a broker, into a journal with a bound: how memory follows the length "
-        "of the outage, and the disk its bound. Instruments hand over a minute of rows at a time and syncs are "
-        "left out, to get through a week in minutes."
+        "of the outage, and the disk its bound. Instruments hand over a minute of rows at a time and syncs "
+        "are left out, to get through a week in minutes."
     )
     rows = [
         ("readings recorded", f"{one['readings']:,}"),
