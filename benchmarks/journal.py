@@ -231,7 +231,7 @@ def results_section(found: dict[str, Any]) -> str:
         ("open again, open segment read whole", f"{journal['open_s']:.2f} s", "", ""),
         *(
             (
-                f"open: {found[size]['segments']:,} sealed, {found[size]['tail']:,} records in the open segment",
+                f"open: {found[size]['segments']:,} sealed segments, {found[size]['tail']:,} open records",
                 f"{found[size]['open_s']:.2f} s ({found[size]['cpu_s']:.2f} s of processor)",
                 "",
                 "",
