@@ -33,7 +33,8 @@ from pipeline.evidence.show import show
 from pipeline.evidence.sources import ArchiveSource, JournalSource
 from pipeline.evidence.verify import Refused, check_file
 from pipeline.journal import verify as verify_journal
-from pipeline.journal.start import META_NAMES
+from pipeline.journal.disk import RealDisk
+from pipeline.journal.start import META_NAMES, read_meta_public
 
 if TYPE_CHECKING:
     from gateway.site import LoadedSite
@@ -84,8 +85,7 @@ def verify(
             OUT.print(report(checked), markup=False, end="")
         raise typer.Exit(int(Exit.FINDINGS if checked.problems else Exit.OK))
     if any((what / name).exists() for name in META_NAMES):
-        result = verify_journal(what)
-        content, sound = asdict(result), result.sound
+        content, sound = _verify_journal(what, policy_of(policy, key) if policy or key else None)
     elif (what / INDEX_NAME).exists():
         keys = {log.name: log.public for log in policy_of(policy, key).logs} if policy or key else {}
         content, sound = verify_archive(what, keys)
@@ -93,6 +93,18 @@ def verify(
         fail(Exit.USAGE, f"{what} is neither an evidence file nor the folder of an archive or a journal")
     show_facts(content, as_json=as_json)
     raise typer.Exit(int(Exit.OK if sound else Exit.FINDINGS))
+
+
+def _verify_journal(folder: Path, policy: Policy | None) -> tuple[dict[str, Any], bool]:
+    """Check every byte of a journal, and that its key is the one that a policy names."""
+    result = verify_journal(folder)
+    content, sound = {**asdict(result), "key": "not given"}, result.sound
+    meta = read_meta_public(RealDisk(), folder)
+    if policy is not None and meta is not None:
+        pinned = meta[1] in {log.public for log in policy.logs}
+        content["key"] = "pinned" if pinned else "NOT one of the policy's"
+        sound = sound and pinned
+    return content, sound
 
 
 def verify_archive(folder: Path, keys: dict[str, bytes]) -> tuple[dict[str, Any], bool]:

@@ -13,6 +13,7 @@ from gateway.collector.dead_letters import DeadLetters
 from gateway.edge.trusted_witnesses import TrustedWitnesses
 from pipeline.archive import Archive
 from pipeline.evidence.cosignature import vkey, witness_key
+from pipeline.journal import Journal, JournalSettings
 from pipeline.mqtt import MqttSettings
 from pipeline.records import Record
 from pipeline.store import Origin
@@ -118,6 +119,25 @@ def test_an_archive_is_verified_held_merged_and_restored(config: Path, tmp_path:
     assert made.code == 0
     assert yaosu("verify", tmp_path / "e", "--policy", policy).code == 0
     assert yaosu("evidence", "create", "--task", "t-9", "-c", config).code == 1
+
+
+def test_a_journal_is_verified_against_the_key_that_was_pinned(config: Path, tmp_path: Path) -> None:
+    async def recorded() -> None:
+        journal = await Journal.open(
+            tmp_path / "state" / "journal", JournalSettings(), purpose="production", origin="yaosu/lab/gw"
+        )
+        journal.append("tick", {}, source="live")
+        await journal.close()
+
+    asyncio.run(recorded())
+    folder = tmp_path / "state" / "journal"
+    log = yaosu("keys", "show", "-c", config, "--json").json["log"]
+    assert yaosu("verify", folder).code == 0
+    done = yaosu("verify", folder, "--key", log)
+    assert done.code == 0
+    assert "pinned" in done.out
+    (tmp_path / "policy.txt").write_text(policy_text("none"))  # another laboratory's
+    assert yaosu("verify", folder, "--policy", tmp_path / "policy.txt").code == 1
 
 
 def test_a_fork_found_in_a_merge_ends_with_one_and_is_named(config: Path, tmp_path: Path) -> None:
