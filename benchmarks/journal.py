@@ -210,6 +210,23 @@ def measure(seconds: float, directory: Path | None, segments: int) -> dict[str, 
     }  # fmt: skip
 
 
+def own_rows(found: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Write the figures that SQLite has none beside."""
+    journal = found["journal"]
+    figures = {
+        "event loop blocked, p99": f"{journal['loop_blocked_p99_ms']:.1f} ms",
+        "event loop late, p99": f"{journal['loop_late_p99_ms']:.1f} ms",
+        "open again, open segment read whole": f"{journal['open_s']:.2f} s",
+    }
+    for one in (found["small"], found["large"], found["full"]):
+        what = f"open: {one['segments']:,} sealed segments, {one['tail']:,} open records"
+        figures[what] = f"{one['open_s']:.2f} s ({one['cpu_s']:.2f} s of processor)"
+    for size in (200, 9000):
+        value = found["tree"][f"append_beyond_leaf_us_{size}"]
+        figures[f"Merkle append beyond the leaf's SHA-256, {size} B"] = f"{value:.1f} µs"
+    return [(what, figure, "", "") for what, figure in figures.items()]
+
+
 def results_section(found: dict[str, Any]) -> str:
     """Write the figures as a section of RESULTS.md."""
     journal, sqlite = found["journal"], found["sqlite_full"]
@@ -226,23 +243,7 @@ def results_section(found: dict[str, Any]) -> str:
             for p in ("p50", "p99")
             if (ours := journal[f"commit_{p}_ms"]) and (theirs := sqlite[f"commit_{p}_ms"])
         ),
-        ("event loop blocked, p99", f"{journal['loop_blocked_p99_ms']:.1f} ms", "not run on a loop", ""),
-        ("event loop late, p99", f"{journal['loop_late_p99_ms']:.1f} ms", "", ""),
-        ("open again, open segment read whole", f"{journal['open_s']:.2f} s", "", ""),
-        *(
-            (
-                f"open: {found[size]['segments']:,} sealed segments, {found[size]['tail']:,} open records",
-                f"{found[size]['open_s']:.2f} s ({found[size]['cpu_s']:.2f} s of processor)",
-                "",
-                "",
-            )
-            for size in ("small", "large", "full")
-        ),
-        *(
-            (f"Merkle append beyond the leaf's SHA-256, {size} B", f"{value:.1f} µs", "", "")
-            for size in (200, 9000)
-            if (value := found["tree"][f"append_beyond_leaf_us_{size}"]) is not None
-        ),
+        *own_rows(found),
     ]
     text = (
         f"Frames of {ROWS} readings, as fast as the disk takes them for {found['seconds']:.1f} s each. "
