@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from config import Exit
 from gateway.cli.common import (
     DEFAULT_CONFIG,
+    ERR,
     LOOK,
     OUT,
     ConfigOption,
@@ -20,13 +26,24 @@ from gateway.cli.common import (
     print_json,
     site_of,
 )
-from pipeline.journal import stat, verify
+from pipeline.journal import JournalBusyError, stat, verify
+from pipeline.journal.export import export_records, json_line
+from pipeline.journal.repair import repair
 from pipeline.records.ranges import RangeSet
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-journal_app = typer.Typer(no_args_is_help=True, help="The journal on disk: size, and whether it is whole.")
+class Form(StrEnum):
+    """How records are exported."""
+
+    JSONL = "jsonl"
+    BYTES = "bytes"
+
+
+journal_app = typer.Typer(
+    no_args_is_help=True,
+    help="The journal on disk: size, whether it is whole, its records for other programs.",
+)
+Moment = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])]
 
 
 def _folder(config: Path) -> Path:
@@ -64,6 +81,65 @@ def run_verify(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = Fals
     report = verify(_folder(config))
     _show(asdict(report), as_json=as_json)
     if not report.sound:
+        raise typer.Exit(int(Exit.FINDINGS))
+
+
+@journal_app.command(
+    "export",
+    epilog=example(
+        "journal export -c gateway.toml --kind event --since 2026-11-01 --out events.jsonl",
+        "journal export -c gateway.toml --from 1000 --to 1999 --format bytes --out records.bin",
+    ),
+)
+def run_export(
+    config: ConfigOption = DEFAULT_CONFIG,
+    first_seq: Annotated[int, typer.Option("--from", help="First seq.", min=0)] = 0,
+    last_seq: Annotated[int | None, typer.Option("--to", help="Last seq; the end when left out.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="Only this kind; may be given again.")] = None,
+    since: Moment = None,
+    until: Moment = None,
+    form: Annotated[
+        Form, typer.Option("--format", help="JSON lines, or the records' own bytes.")
+    ] = Form.JSONL,
+    out: Annotated[Path | None, typer.Option(help="A new file; standard output when left out.")] = None,
+) -> None:
+    """Write records as JSON lines or as bytes, end to end; works while the daemon runs. Times are UTC."""
+    records = export_records(
+        _folder(config), first_seq=first_seq, last_seq=last_seq, kinds=kind or None,
+        from_utc_ns=_utc_ns(since), to_utc_ns=_utc_ns(until),
+    )  # fmt: skip
+    count = 0
+    try:
+        with nullcontext(sys.stdout.buffer) if out is None else out.open("xb") as stream:
+            for record in records:
+                stream.write(record.data if form is Form.BYTES else json_line(record))
+                count += 1
+    except FileExistsError:
+        fail(Exit.USAGE, f"{out} is there already; give another name")
+    except OSError as error:
+        fail(Exit.IO, f"records cannot be written or read: {error}")
+    ERR.print(f"{count} records", markup=False)
+
+
+def _utc_ns(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.replace(tzinfo=UTC).timestamp()) * 10**9
+
+
+@journal_app.command("repair", epilog=example("journal repair -c gateway.toml"))
+def run_repair(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Go over every byte of a journal that no daemon has open, and make anew what can be made from the rest.
+
+    A start needs no repair; this is for a disk that has lost bytes. Nothing is destroyed: what is replaced is
+    moved to the journal's quarantine folder. Ends with 1 when something is lost.
+    """
+    try:
+        report = repair(_folder(config))
+    except JournalBusyError as error:
+        fail(Exit.RETRY, str(error))
+    except OSError as error:
+        fail(Exit.IO, f"the journal cannot be read or written: {error}")
+    _show(asdict(report), as_json=as_json)
+    if report.lost:
         raise typer.Exit(int(Exit.FINDINGS))
 
 

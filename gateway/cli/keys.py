@@ -1,9 +1,9 @@
-"""`keys`: whose receipts count, and which other systems may give commands."""
+"""`keys`: the public keys of this site's roles, and whose word and commands count here."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,42 +20,106 @@ from gateway.cli.common import (
     site_of,
 )
 from gateway.edge.state import KeyRole, TrustedKeys, TrustedKeysError
+from gateway.edge.trusted_witnesses import TrustedWitnesses
 from gateway.remote import ROLE_COMMANDS, ServiceTokens, ServiceTokensError
+from gateway.witness.state import WitnessState
+from pipeline.evidence.cosignature import vkey, witness_key
+from pipeline.evidence.policy import LOG, Key
+from pipeline.journal.disk import RealDisk
+from pipeline.journal.start import read_meta_public
 from pipeline.records.signing import SigningKey
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.site import LoadedSite
+
 keys_app = typer.Typer(
-    no_args_is_help=True, help="Keys of collectors and tokens of other systems: show, trust, end."
+    no_args_is_help=True,
+    help="Keys of log, collector and witness, tokens of other systems: show, trust, end.",
 )
-NameOption = Annotated[str, typer.Option(help="Who holds the key, as records name it; not for collectors.")]
+NameOption = Annotated[
+    str, typer.Option(help="Who holds the key, as records name it; for commands of other systems.")
+]
+ROLE_KEYS = {"collector": "yaosu collect", "witness": "yaosu witness"}
 
 
-@keys_app.command("show", epilog=example("keys show -c /etc/yaosu/collector.toml"))
-def show_keys(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Print the public key of this site's collector, and the keys and services that its gateway trusts."""
-    state = site_of(config).state
+def _own(path: Path) -> SigningKey | None:
     # Loading would make a key where there is none, owned by whoever looks.
-    own = SigningKey.load_or_create(state.collector_key) if state.collector_key.exists() else None
-    pinned = TrustedKeys(state.trusted_keys).pinned()
-    trusted = {name: key.public.hex() for name, key in pinned.items() if key.role == "collector"}
-    commanding = {name: key for name, key in pinned.items() if key.role != "collector"}
-    services = _services(ServiceTokens(state.service_tokens))
+    return SigningKey.load_or_create(path) if path.exists() else None
+
+
+def log_key(site: LoadedSite) -> str | None:
+    """The public key of this gateway's log as a vkey; None where there is no journal."""
+    names = site.settings.site
+    try:
+        meta = read_meta_public(RealDisk(), site.state.journal)
+    except OSError:
+        return None
+    return None if meta is None else vkey(Key(f"yaosu/{names.lab}/{names.gateway}", LOG, meta[1]))
+
+
+@keys_app.command("show", epilog=example("keys show -c /etc/yaosu/gateway.toml"))
+def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Print the public keys of this site's log, collector and witness, and whom its gateway trusts."""
+    content = _known(site_of(config))
     if as_json:
-        collector = None if own is None else {"id": own.id, "public": own.public.hex()}
-        keys = {n: {"public": k.public.hex(), "role": k.role, "name": k.name} for n, k in commanding.items()}
-        print_json({"collector": collector, "trusted": trusted, "commands": keys, "services": services})
+        print_json(content)
         return
-    if own is None:
-        OUT.print("no collector has run here; its first start makes the key: yaosu collect", markup=False)
-    else:
-        OUT.print(f"collector {own.id}: {own.public.hex()}", markup=False)
-    for name, public in trusted.items():
-        OUT.print(f"trusted {name}: {public}", markup=False)
-    if not trusted:
-        OUT.print("no collector is trusted; trust one with: yaosu keys trust PUBLIC-KEY", markup=False)
-    for name, key in commanding.items():
-        OUT.print(f"{key.role} {key.name}, key {name}: {key.public.hex()}", markup=False)
-    for name, role in services.items():
-        OUT.print(f"{role} {name}: has a token", markup=False)
+    for line in (*_own_lines(content), *_trusted_lines(content)):
+        OUT.print(line, markup=False)
+
+
+def _known(site: LoadedSite) -> dict[str, Any]:
+    state, settings = site.state, site.settings.witness
+    collector, witness = _own(state.collector_key), _own(state.witness_key)
+    pinned = TrustedKeys(state.trusted_keys).pinned()
+    operators = TrustedWitnesses(state.trusted_witnesses).witnesses()
+    shown: dict[str, Any] = {
+        "log": log_key(site),
+        "collector": None if collector is None else {"id": collector.id, "public": collector.public.hex()},
+        "witness": None,
+        "trusted": {name: key.public.hex() for name, key in pinned.items() if key.role == "collector"},
+        "trusted_witnesses": {name: operator for name, (_, operator) in operators.items()},
+        "commands": {
+            name: {"public": key.public.hex(), "role": key.role, "name": key.name}
+            for name, key in pinned.items()
+            if key.role != "collector"
+        },
+        "services": _services(ServiceTokens(state.service_tokens)),
+    }
+    if witness is not None and settings is not None:
+        key = vkey(witness_key(settings.name, witness.public))
+        shown["witness"] = {"operator": settings.operator, "key": key}
+    return shown
+
+
+def _own_lines(content: dict[str, Any]) -> Iterator[str]:
+    log, collector, witness = content["log"], content["collector"], content["witness"]
+    if log:
+        yield f"log: {log}"
+    if collector:
+        yield f"collector {collector['id']}: {collector['public']}"
+    if witness:
+        yield f"witness of {witness['operator']}: {witness['key']}"
+    if not (log or collector or witness):
+        yield (
+            "no role has run here; the first start of each makes its key: yaosu run, yaosu collect, "
+            "yaosu witness"
+        )
+
+
+def _trusted_lines(content: dict[str, Any]) -> Iterator[str]:
+    for name, public in content["trusted"].items():
+        yield f"trusted collector {name}: {public}"
+    for name, operator in content["trusted_witnesses"].items():
+        yield f"trusted witness of {operator}: {name}"
+    if not content["trusted"]:
+        yield "no collector is trusted; trust one with: yaosu keys trust PUBLIC-KEY"
+    for name, key in content["commands"].items():
+        yield f"{key['role']} {key['name']}, key {name}: {key['public']}"
+    for name, role in content["services"].items():
+        yield f"{role} {name}: has a token"
 
 
 def _services(tokens: ServiceTokens) -> dict[str, str]:
@@ -66,27 +130,60 @@ def _services(tokens: ServiceTokens) -> dict[str, str]:
 
 
 @keys_app.command(
+    "gen", epilog=example("keys gen witness -c witness.toml", "keys gen collector -c collector.toml")
+)
+def gen(
+    role: Annotated[str, typer.Argument(help="collector or witness.")], config: ConfigOption = DEFAULT_CONFIG
+) -> None:
+    """Make the key of a role before its first start, to hand its public half out; one that is there stays."""
+    state = site_of(config).state
+    if role not in ROLE_KEYS:
+        fail(Exit.USAGE, "a role is collector or witness; the log's key is made with the journal: yaosu init")
+    path = state.collector_key if role == "collector" else state.witness_key
+    if path.exists():
+        fail(Exit.FINDINGS, f"{path} is there already; see: yaosu keys show")
+    if role == "witness":
+        WitnessState(state.witness_state, path)  # its memory begins with it
+    SigningKey.load_or_create(path)
+    OUT.print(f"made {path}; keep a backup; public half: yaosu keys show -c {config}", markup=False)
+
+
+@keys_app.command(
     "trust",
     epilog=example(
-        f"keys trust {'3b' * 32} -c gateway.toml", f"keys trust {'5d' * 32} --role lims --name hospital-lims"
+        f"keys trust {'3b' * 32} -c gateway.toml",
+        'keys trust w.example/1+da77ade7+BOvN63jn/bLv… --operator "Institute of Metrology" -c gateway.toml',
+        f"keys trust {'5d' * 32} --role lims --name hospital-lims",
     ),
 )
 def trust(
-    public: Annotated[str, typer.Argument(help="Public key: 64 hexadecimal digits.")],
+    public: Annotated[
+        str,
+        typer.Argument(
+            help="Collector or other system: 64 hexadecimal digits. Witness: name+hash+key, with --operator."
+        ),
+    ],
     role: Annotated[
         KeyRole, typer.Option(help="For what: a collector's receipts, or commands of that role.")
     ] = "collector",
     name: NameOption = "",
+    operator: Annotated[
+        str, typer.Option("--operator", help="Organisation that runs this witness and answers for it.")
+    ] = "",
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Accept receipts, or signed commands, made with a key: run it on the gateway, the key read out."""
-    keys = TrustedKeys(site_of(config).state.trusted_keys)
+    """Pin a public key on the gateway: of a collector, of a witness, or of a system that gives commands.
+
+    Have the key read out by somebody who knows that it is right: `yaosu keys show` prints it at its owner.
+    The running gateway takes it up by itself.
+    """
+    state = site_of(config).state
     try:
-        raw = bytes.fromhex(public)
-    except ValueError:
-        raw = b""
-    try:
-        identifier = keys.trust(raw, role, name)
+        if "+" in public:
+            key = TrustedWitnesses(state.trusted_witnesses).trust(public, operator)
+            OUT.print(f"cosignatures of {key.name} ({operator}) are accepted from now on", markup=False)
+            return
+        identifier = TrustedKeys(state.trusted_keys).trust(_raw(public), role, name)
     except ValueError as error:
         fail(Exit.USAGE, str(error))
     if role == "collector":
@@ -95,6 +192,14 @@ def trust(
     OUT.print(f"commands of {name} ({role}), key {identifier}, are carried out from now on", markup=False)
     if role not in ROLE_COMMANDS:
         OUT.print(f"no command is open to role {role} yet", markup=False)
+
+
+def _raw(public: str) -> bytes:
+    """Read hexadecimal digits; others give bytes that are no key, which is told by whoever takes them."""
+    try:
+        return bytes.fromhex(public)
+    except ValueError:
+        return b""
 
 
 @keys_app.command("distrust", epilog=example("keys distrust 1f0a6c2b77d3e948 -c gateway.toml"))
@@ -144,5 +249,5 @@ def make(
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command group."""
     app.add_typer(keys_app, name="keys", rich_help_panel=SET_UP)

@@ -10,6 +10,7 @@ import typer
 
 from config import Exit
 from gateway.cli import (
+    archive,
     bench,
     demo,
     files,
@@ -18,13 +19,14 @@ from gateway.cli import (
     people,
     qc,
     read,
+    record,
     replay,
     risk,
     roles,
     sim,
     status,
     tasks,
-)  # fmt: skip
+)
 from gateway.cli.common import OUT, tell_error
 
 app = typer.Typer(
@@ -55,7 +57,9 @@ def _root(
     pass
 
 
-for _room in (demo, roles, people, keys, files, status, read, replay, tasks, risk, journal, qc, sim, bench):
+for _room in (
+    demo, roles, people, keys, files, status, read, replay, tasks, risk, journal, record, archive, qc, sim, bench,
+):  # fmt: skip
     _room.register(app)
 
 

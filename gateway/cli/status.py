@@ -33,26 +33,29 @@ RECEIPT_AGE_NS_MAX = 60_000_000_000
 
 
 def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Show the health of daemon and collector. Ends with 0 ok, 1 when something is wrong, 69 not running."""
+    """Show the health of this site's roles. Ends with 0 ok, 1 when something is wrong, 69 not running."""
     site = site_of(config)
-    daemon, collector = run(_ask_both(site))
-    findings = find(daemon, collector, expects_daemon=bool(site.settings.instrument))
+    daemon, collector, witness = run(_ask_all(site))
+    findings = find(daemon, collector, expects_daemon=bool(site.settings.instrument), witness=witness)
     if as_json:
-        print_json({"daemon": daemon, "collector": collector, "findings": findings})
+        roles = {"daemon": daemon, "collector": collector}
+        print_json({**roles, **({"witness": witness} if witness else {}), "findings": findings})
     else:
         if daemon is not None:
             _show_daemon(daemon, site)
         if collector is not None:
             _show_collector(collector)
+        if witness is not None:
+            _show_witness(witness)
         for finding in findings:
             OUT.print(finding, markup=False)
-    if daemon is None and collector is None:
+    if daemon is None and collector is None and witness is None:
         raise typer.Exit(int(Exit.UNAVAILABLE))
     if findings:
         raise typer.Exit(int(Exit.FINDINGS))
 
 
-async def _ask_both(site: LoadedSite) -> tuple[Json | None, Json | None]:
+async def _ask_all(site: LoadedSite) -> tuple[Json | None, Json | None, Json | None]:
     async def ask(role: str) -> Json | None:
         try:
             async with DoorClient(site.state.socket(role)) as door:
@@ -63,19 +66,23 @@ async def _ask_both(site: LoadedSite) -> tuple[Json | None, Json | None]:
                 return None
             raise
 
-    daemon, collector = await asyncio.gather(ask("door"), ask("collect"))
-    return daemon, collector
+    daemon, collector, witness = await asyncio.gather(ask("door"), ask("collect"), ask("witness"))
+    return daemon, collector, witness
 
 
-def find(daemon: Json | None, collector: Json | None, *, expects_daemon: bool) -> list[str]:
+def find(
+    daemon: Json | None, collector: Json | None, *, expects_daemon: bool, witness: Json | None = None
+) -> list[str]:  # fmt: skip
     """Say what is wrong, a sentence each; an empty list is well."""
     found: list[str] = []
     if daemon is not None:
         found += _find_in_daemon(daemon)
-    elif expects_daemon or collector is None:
+    elif expects_daemon or (collector is None and witness is None):
         found.append("daemon: not running; start it with: yaosu run")
     if collector is not None:
         found += _find_in_collector(collector)
+    if witness is not None:
+        found += _find_in_witness(witness)
     return found
 
 
@@ -123,11 +130,27 @@ def _find_in_collector(collector: Json) -> list[str]:
     if collector["forks"]:
         found.append(f"forks: {collector['forks']} records came with different bytes; none was receipted")
     if collector["dead_letters"]:
-        found.append(f"dead letters: {collector['dead_letters']} lines that the store refused")
+        letters = f"{collector['dead_letters']} lines that the store refused"
+        found.append(f"dead letters: {letters}; see: yaosu dead-letter list")
+    if damaged := collector["archive"].get("damaged"):
+        segments = ", ".join(map(str, damaged[:5]))
+        found.append(f"archive: damaged segments {segments}; see: yaosu archive verify, restore from a copy")
     if collector["dead_letters_full"]:
         found.append("dead letters: the file is full; what belongs in it gets no receipt")
     if collector["receipts_refused"]:
         found.append(f"receipts: the broker refused one ({collector['receipts_refused']})")
+    return found
+
+
+def _find_in_witness(witness: Json) -> list[str]:
+    found = _find_in_link("broker of the witness", witness["link"], "nothing is cosigned")
+    if alarm := witness["last_alarm"]:
+        found.append(f"witness: {witness['alarms']} alarms, the last: {alarm['kind']}, {alarm['reason']}")
+    for origin, log in witness["logs"].items():
+        if log["refused"]:
+            found.append(f"{origin}: not cosigned ({log['refused']})")
+        elif log["silent"]:
+            found.append(f"{origin}: the gateway does not answer")
     return found
 
 
@@ -165,6 +188,12 @@ def _show_daemon(daemon: Json, site: LoadedSite) -> None:
     link = (daemon.get("publisher") or {}).get("link")
     if link is not None and link["connected"]:
         OUT.print(f"broker: connected since {local_time(link['since_utc_ns'])}", markup=False)
+    if refused := (daemon.get("publisher") or {}).get("receipts_refused"):
+        last = daemon["publisher"]["receipt_error"]
+        OUT.print(f"receipts: {refused} refused since the start, the last: {last}", markup=False)
+    for name, one in (daemon.get("witnesses") or {}).items():
+        seen = f"has seen the first {one['size']} records, {local_time(one['t_s'] * 10**9)} by its clock"
+        OUT.print(f"witness {name} ({one['operator']}): {seen}", markup=False)
     if daemon["config_sha256"] != site.sha256:
         OUT.print(
             f"configuration: {site.path} was changed since the start; in force after "
@@ -190,6 +219,16 @@ def _show_collector(collector: Json) -> None:
     for name in ("store", "archive"):
         if collector[name]["ok"] and collector[name]["since_utc_ns"]:
             OUT.print(f"{name}: good since {local_time(collector[name]['since_utc_ns'])}", markup=False)
+
+
+def _show_witness(witness: Json) -> None:
+    OUT.print(f"witness for {witness['operator']}: key {witness['key']}", markup=False)
+    for origin in witness["logs"]:
+        last = witness["cosigned"].get(origin)
+        told = "nothing cosigned yet"
+        if last is not None:
+            told = f"the first {last['size']} records cosigned, {local_time(last['t_s'] * 10**9)}"
+        OUT.print(f"{origin}: {told}", markup=False)
 
 
 def register(app: typer.Typer) -> None:

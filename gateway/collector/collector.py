@@ -216,8 +216,9 @@ class Collector:
         try:
             await link.publish(topic, receipt)
         except PublishRefusedError as error:
+            if str(error) != self.health.receipts_refused:
+                LOG.warning("%s", error)  # once for each reason: there are several receipts a second
             self.health.receipts_refused = str(error)
-            LOG.warning("%s", error)
         else:
             self.health.receipts += 1
 

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import threading
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from gateway.durable import write_durably
+from pipeline.records.envelope import decode
+from pipeline.store.door import Origin
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
+
+    from pipeline.archive import Archive
+    from pipeline.store.door import Store
+
+ID_LENGTH = 12
 
 
 class DeadLetters:
@@ -65,3 +77,79 @@ class DeadLetters:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+    def take_out(self, identifiers: Collection[str]) -> None:
+        """Remove letters that were dealt with, durably. Raises OSError: then all stay."""
+        with self._lock:
+            lines = self._path.read_bytes().splitlines()
+            kept = [line for line in lines if letter_id(line) not in identifiers]
+            write_durably(self._path, b"".join(line + b"\n" for line in kept), mode=0o640)
+            self.count = max(0, self.count - (len(lines) - len(kept)))
+
+
+def letter_id(line: bytes) -> str:
+    """Name a letter: the begin of its SHA-256."""
+    return hashlib.sha256(line).hexdigest()[:ID_LENGTH]
+
+
+def read_letters(path: Path) -> dict[str, dict[str, Any]]:
+    """Read every whole letter by its id, in order; none where there is no file. Raises OSError."""
+    letters: dict[str, dict[str, Any]] = {}
+    with suppress(FileNotFoundError):
+        for line in path.read_bytes().splitlines():
+            with suppress(ValueError):
+                letter = orjson.loads(line)
+                if isinstance(letter, dict):
+                    letters[letter_id(line)] = letter
+    return letters
+
+
+@dataclass(slots=True)
+class Requeued:
+    """What became of letters that were offered to the store again."""
+
+    stored: list[str]
+    """Now in the store, each once, and no longer letters."""
+    refused: dict[str, str]
+    """Still letters: why."""
+
+
+async def requeue(
+    letters: DeadLetters, chosen: dict[str, dict[str, Any]], archive: Archive, store: Store
+) -> Requeued:
+    """Write the archived records of letters into the store again; those that it takes are letters no longer.
+
+    Writing is idempotent and a letter goes last: a crash in between stores nothing twice and loses nothing.
+
+    Raises:
+        StoreUnavailable: the store is away; nothing was taken out that was not stored.
+        ArchiveError, OSError: archive or file cannot be used.
+    """
+    done = Requeued([], {})
+    try:
+        for identifier, letter in chosen.items():
+            reason = await _requeue_one(letter, archive, store)
+            if reason:
+                done.refused[identifier] = reason
+            else:
+                done.stored.append(identifier)
+    finally:
+        if done.stored:
+            await asyncio.to_thread(letters.take_out, frozenset(done.stored))
+    return done
+
+
+async def _requeue_one(letter: dict[str, Any], archive: Archive, store: Store) -> str:
+    """Return why a letter stays one; "" when its record is stored now."""
+    try:
+        journal, seq = bytes.fromhex(letter["journal"]), int(letter["seq"])
+    except (KeyError, ValueError, TypeError):
+        return "it is no record, only bytes that somebody sent: there is nothing to store"
+    versions = await archive.read(journal, seq)
+    if len(versions) != 1:
+        return (
+            "its record is not in the archive" if not versions else "it is forked: see yaosu archive verify"
+        )
+    record = decode(versions[0].data)
+    report = await store.write(Origin(*versions[0].origin), [record])
+    return "; ".join(dict.fromkeys(dead.reason for dead in report.dead))

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.collector.collector import Collector
-from gateway.collector.dead_letters import DeadLetters
+from gateway.collector.dead_letters import DeadLetters, read_letters, requeue
+from gateway.collector.upkeep import Upkeep
 from gateway.door.socket_server import bind, serve
 from gateway.supervise import Supervisor
-from pipeline.archive import Archive
+from pipeline.archive import Archive, ArchiveError
 from pipeline.mqtt import Link, keep_connected
 from pipeline.records.signing import SigningKey
+from pipeline.store.door import StoreUnavailable
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
     from random import Random
 
     from starlette.requests import Request
@@ -62,7 +66,7 @@ async def run_collector(
         ArchiveError, OSError: the state folder cannot be used.
     """
     async with _opened(settings, state) as (listener, key, archive):
-        dead_letters = DeadLetters(state.root / "dead-letters.jsonl", settings.dead_letter_bytes_max)
+        dead_letters = DeadLetters(state.dead_letters, settings.dead_letter_bytes_max)
         collector = Collector(
             settings, store=store, archive=archive, dead_letters=dead_letters, key=key, clock=clock,
             random=random,
@@ -70,10 +74,12 @@ async def run_collector(
         health = collector.health
         link = partial(Link, mqtt, f"yaosu-collector-{key.id}", None, password)
         application = _application(
-            partial(health.as_json, key=key.id, dead_letters=dead_letters, archive=archive)
+            partial(health.as_json, key=key.id, dead_letters=dead_letters, archive=archive),
+            partial(_requeue, state.dead_letters, dead_letters, archive, store),
         )
         async with Supervisor(_report) as parts:
             parts.start("status", lambda: serve(application, listener))
+            parts.start("archive upkeep", Upkeep(state.archive, archive, settings.archive, clock).run)
             parts.start("link", lambda: keep_connected(link, collector.work, health.link, clock, random))
             ready(key.id)
             await stop.wait()
@@ -103,8 +109,36 @@ def _report(part: str, error: str) -> None:
     LOG.error("%s failed and is started again: %s", part, error)
 
 
-def _application(status: Callable[[], dict[str, Any]]) -> Starlette:
+async def _requeue(
+    path: Path, dead_letters: DeadLetters, archive: Archive, store: Store, wanted: list[str]
+) -> dict[str, Any]:  # fmt: skip
+    """Offer letters to the store again; all of them when none is named."""
+    letters = await asyncio.to_thread(read_letters, path)
+    chosen = {name: letter for name, letter in letters.items() if not wanted or name in wanted}
+    try:
+        done = await requeue(dead_letters, chosen, archive, store)
+    except (StoreUnavailable, ArchiveError, OSError) as error:
+        return {"ok": False, "error": str(error)}
+    return {"ok": True, "unknown": sorted(set(wanted) - set(letters)), **asdict(done)}
+
+
+def _application(
+    status: Callable[[], dict[str, Any]], requeue_letters: Callable[[list[str]], Awaitable[dict[str, Any]]]
+) -> Starlette:  # fmt: skip
     async def answer(_request: Request) -> Response:
         return Response(orjson.dumps(status()), media_type="application/json")
 
-    return Starlette(routes=[Route("/v1/status", answer, methods=["GET"])])
+    async def take(request: Request) -> Response:
+        try:
+            wanted = [str(name) for name in orjson.loads(await request.body())["ids"]]
+        except (ValueError, TypeError, LookupError) as error:
+            refusal = {"ok": False, "error": f"not a request: {error}"}
+            return Response(orjson.dumps(refusal), 400, media_type="application/json")
+        return Response(orjson.dumps(await requeue_letters(wanted)), media_type="application/json")
+
+    return Starlette(
+        routes=[
+            Route("/v1/status", answer, methods=["GET"]),
+            Route("/v1/dead-letters/requeue", take, methods=["POST"]),
+        ]
+    )

@@ -169,5 +169,5 @@ def _found(content: Json | None, name: str) -> Json:
 
 
 def journal_ok(stats: Json) -> bool:
-    """Whether the journal can write."""
-    return not stats.get("trouble")
+    """Whether the journal can write, rows too."""
+    return not stats.get("trouble") and stats.get("reserve") != "used"

@@ -17,8 +17,6 @@ from gateway.witness.judge import Witness
 from gateway.witness.service import WitnessService
 from gateway.witness.state import Alarms, WitnessState
 from pipeline.evidence.cosignature import vkey, witness_key
-from pipeline.evidence.policy import LOG as LOG_KEY
-from pipeline.evidence.policy import read_key
 from pipeline.mqtt import Link, keep_connected
 from pipeline.records.signing import SigningKey
 
@@ -65,17 +63,13 @@ async def run_witness(
         key = SigningKey.load_or_create(state.witness_key)
         own = witness_key(settings.name, key.public)
         alarms = Alarms(state.witness_alarms, settings.alarm_bytes_max)
-        logs = [read_key(log.key, LOG_KEY) for log in settings.log]
-        service = WitnessService(
-            settings, Witness(settings.name, key, memory), own, logs, alarms, clock
-        )  # fmt: skip
+        service = WitnessService(settings, Witness(settings.name, key, memory), own, alarms, clock)
         link = partial(Link, mqtt, f"yaosu-witness-{key.id}", None, password)
         application = _application(lambda: _status(settings, service, memory, alarms, vkey(own)))
+        health = service.health.link
         async with Supervisor(lambda part, error: LOG.error("%s failed: %s", part, error)) as parts:
             parts.start("status", lambda: serve(application, listener))
-            parts.start(
-                "link", lambda: keep_connected(link, service.work, service.health.link, clock, random)
-            )
+            parts.start("link", lambda: keep_connected(link, service.work, health, clock, random))
             ready(vkey(own))
             await stop.wait()
     finally:

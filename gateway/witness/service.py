@@ -12,6 +12,8 @@ import orjson
 
 from gateway.witness.judge import RefusedError, read_answer
 from pipeline.evidence.cosignature import vkey
+from pipeline.evidence.policy import LOG as LOG_KEY
+from pipeline.evidence.policy import read_key
 from pipeline.mqtt import PublishRefusedError, Topics
 from pipeline.mqtt.reconnect import LinkHealth
 
@@ -77,22 +79,20 @@ class WitnessService:
         settings: who witnesses whom, and how often.
         witness: judges and signs.
         own: the witness's public key.
-        logs: keys of the logs.
         alarms: takes what is refused.
         clock: UTC of the cosignatures.
     """
 
     def __init__(
-        self, settings: WitnessSettings, witness: Witness, own: Key, logs: list[Key], alarms: Alarms,
-        clock: Clock,
+        self, settings: WitnessSettings, witness: Witness, own: Key, alarms: Alarms, clock: Clock
     ) -> None:  # fmt: skip
         self._settings = settings
         self._witness = witness
         self._own = own
-        self._logs = logs
+        self._logs = [read_key(log.key, LOG_KEY) for log in settings.log]
         self._alarms = alarms
         self._clock = clock
-        self.health = WitnessHealth(logs={key.name: LogHealth() for key in logs})
+        self.health = WitnessHealth(logs={key.name: LogHealth() for key in self._logs})
 
     async def work(self, link: Link) -> None:
         """Witness over one connection until it is lost."""

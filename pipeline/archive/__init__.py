@@ -6,10 +6,13 @@ from pipeline.archive.archive import (
     ArchiveBusyError,
     Archived,
     ArchiveError,
-    Finding,
+    Merged,
 )
+from pipeline.archive.check import Checker, Finding
+from pipeline.archive.holds import Hold, Holds, HoldsError
 from pipeline.archive.settings import ArchiveSettings
 
 __all__ = [
-    "Appended", "Archive", "ArchiveBusyError", "ArchiveError", "ArchiveSettings", "Archived", "Finding",
+    "Appended", "Archive", "ArchiveBusyError", "ArchiveError", "ArchiveSettings", "Archived", "Checker",
+    "Finding", "Hold", "Holds", "HoldsError", "Merged",
 ]  # fmt: skip

@@ -9,13 +9,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
-from pipeline.archive.index import Index
-from pipeline.archive.segments import Content, Place, Segments
+from pipeline.archive.check import Checker, Finding
+from pipeline.archive.holds import Holds
+from pipeline.archive.index import INDEX_NAME, Index, Row, ledger_kind
+from pipeline.archive.merging import Copied, copy_segments
+from pipeline.archive.purging import read_purged, write_purged
+from pipeline.archive.segments import PURGED_SUFFIX, Content, Place, Segments
 from pipeline.archive.settings import ArchiveSettings
 from pipeline.journal.disk import Disk, RealDisk
 from pipeline.journal.errors import JournalBusyError
+from pipeline.journal.framing import Damage
 from pipeline.journal.merkle import leaf_hash
-from pipeline.records.envelope import decode
+from pipeline.records.envelope import MalformedRecord, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +32,6 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 LOCK_NAME = "archive.lock"
-INDEX_NAME = "index.sqlite"
 FORKS_MAX = 1000
 """Forks that are remembered by name from earlier runs."""
 
@@ -59,12 +63,17 @@ class Appended:
     """There are different bytes of the same (journal, seq): all are kept, and no receipt may be given."""
 
 
-class Finding(NamedTuple):
-    """Something that `verify` does not find as it must be."""
+class Merged(NamedTuple):
+    """What a merge brought."""
 
-    segment: int
-    offset: int
-    what: str
+    segments: int
+    """Files that are new here, or have grown."""
+    records: int
+    """Versions of records that were not here before."""
+    forks: list[tuple[bytes, int]]
+    """(journal, seq) of records that have different contents in the two archives: all are kept."""
+    refused: list[str]
+    """Files that are no segments, or contradict a copy that is here."""
 
 
 @dataclass(slots=True)
@@ -73,10 +82,14 @@ class ArchiveHealth:
 
     torn_bytes: int = 0
     """Cut off at the end of the last segment when the archive was opened: never promised to anybody."""
-    damaged: list[int] = field(default_factory=list)
-    """Segments with bytes that cannot be read."""
+    damaged: list[str] = field(default_factory=list)
+    """Segments with bytes that cannot be read, or not those that were archived."""
     forks: int = 0
     """Identities with more than one version, up to FORKS_MAX of earlier runs."""
+    purged: int = 0
+    """Segments of which only hashes are left."""
+    checked_utc_ns: int = 0
+    """When the last whole round of the integrity check ended; 0 before the first."""
 
 
 class Archive:
@@ -138,26 +151,50 @@ class Archive:
         self._index = Index(self._folder / INDEX_NAME)
         through = self._index.through()
         # A segment is indexed only as far as it was synced.
-        names = self._segments.names()
+        names = self._segments.own()
         self.health.torn_bytes = self._segments.recover(through.get(names[-1], 0) if names else 0)
-        for segment in self._segments.names():
-            size = self._segments.size(segment)
-            if size < through.get(segment, 0):
-                self._index.forget(segment)
-            if size != through.get(segment):
-                self._index_segment(segment, size)
+        self._bring_up_to_date(through)
         self.health.forks = len(self._index.forks(FORKS_MAX))
 
-    def _index_segment(self, segment: int, size: int) -> None:
-        assert self._index is not None  # noqa: S101 - opened before
+    def _bring_up_to_date(self, through: dict[str, int]) -> None:
+        """Index what the segments hold beyond the index, and the hashes of those whose bytes are gone."""
+        index = self._require_index()
+        names = self._segments.names()
+        for segment in names:
+            size = self._segments.size(segment)
+            if size < through.get(segment, 0):
+                index.forget(segment)
+            if size != through.get(segment):
+                self._index_segment(segment, size)
+        purged = self._segments.purged()
+        self.health.purged = len(purged)
+        for segment in purged:
+            if segment in names:  # a crash came between: the bytes count, their turn comes again
+                self._disk.remove(self._folder / f"{segment}{PURGED_SUFFIX}")
+                self.health.purged -= 1
+            elif through.get(segment):
+                index.let_go(segment)
+            elif segment not in through:
+                rows = read_purged(self._disk, self._folder, segment)
+                if rows is None:
+                    self.health.damaged.append(segment)
+                else:
+                    index.add(rows, segment, 0, 0)
+
+    def _index_segment(self, segment: str, size: int) -> None:
         contents, damages = self._segments.contents(segment)
-        if damages:
-            self.health.damaged.append(segment)
-        rows = []
+        rows, latest_ns = [], 0
         for place, content in contents:
-            record = decode(content.data)  # whole by its checksum, and only decoded records are appended
-            rows.append((record.journal, record.seq, leaf_hash(content.data), place))
-        self._index.add(rows, segment, size)
+            try:
+                record = decode(content.data)
+            except MalformedRecord:  # of an archive that was merged: we append only what can be decoded
+                damages.append(Damage(place.offset, place.end, 0))
+                continue
+            latest_ns = max(latest_ns, record.t_utc_ns)
+            rows.append(_row(record, leaf_hash(content.data), place))
+        if damages and segment not in self.health.damaged:
+            self.health.damaged.append(segment)
+        self._require_index().add(rows, segment, size, latest_ns)
 
     async def append(self, items: Sequence[tuple[Origin, Record]]) -> Appended:
         """Store records and return once they are durable; bytes that are there are not stored twice.
@@ -194,25 +231,25 @@ class Archive:
 
     def _store(self, items: Sequence[tuple[Origin, Record]], fresh: list[int], digests: list[bytes]) -> None:
         places = self._segments.append([Content(items[i][0], items[i][1].data) for i in fresh])
-        rows = [
-            (items[i][1].journal, items[i][1].seq, digests[i], place)
-            for i, place in zip(fresh, places, strict=True)
-        ]
-        self._require_index().add(rows, places[-1].segment, places[-1].end)
+        rows = [_row(items[i][1], digests[i], place) for i, place in zip(fresh, places, strict=True)]
+        latest_ns = max(items[i][1].t_utc_ns for i in fresh)
+        self._require_index().add(rows, places[-1].segment, places[-1].end, latest_ns)
 
     async def read(self, journal: bytes, seq: int) -> list[Archived]:
         """Return every version of one record: several when there is a fork. Raises ArchiveError."""
         return await self._call(self._read, journal, seq)
 
     def _read(self, journal: bytes, seq: int) -> list[Archived]:
-        return [self._content(place) for place in self._require_index().find(journal, seq).values()]
+        places = self._require_index().find(journal, seq).values()
+        return [self._content(place) for place in places if place.end]
 
     async def records(self, journal: bytes, from_seq: int, limit: int = 1000) -> list[Archived]:
         """Return up to `limit` versions of records from a seq on, by seq. Raises ArchiveError."""
         return await self._call(self._records, journal, from_seq, limit)
 
     def _records(self, journal: bytes, from_seq: int, limit: int) -> list[Archived]:
-        return [self._content(place) for _, place in self._require_index().page(journal, from_seq, limit)]
+        rows = self._require_index().page(journal, from_seq, limit)
+        return [self._content(row.place) for row in rows if row.place.end]
 
     def _content(self, place: Place) -> Archived:
         content = self._segments.read(place)
@@ -227,31 +264,73 @@ class Archive:
         return await self._call(lambda: self._require_index().journals())
 
     async def verify(self) -> list[Finding]:
-        """Read every segment again and compare it with the index; appends go on between segments.
+        """Read every segment again and compare it with the index; appends go on meanwhile.
 
         Returns an empty list when every checksum, hash and place fits. Raises ArchiveError.
         """
-        findings: list[Finding] = []
-        for segment in await self._call(self._segments.names):
-            findings.extend(await self._call(self._verify_segment, segment))
-        return findings
+        try:
+            return await asyncio.to_thread(self._verify)
+        except (OSError, sqlite3.Error) as error:
+            raise ArchiveError(f"the archive in {self._folder} cannot be read: {error}") from error
 
-    def _verify_segment(self, segment: int) -> list[Finding]:
-        contents, damages = self._segments.contents(segment)
-        findings = [Finding(segment, d.offset, f"{d.end - d.offset} bytes cannot be read") for d in damages]
-        there = {place: leaf_hash(content.data) for place, content in contents}
-        indexed = set()
-        for _, _, digest, *position in self._require_index().within(segment):
-            place = Place(*position)
-            indexed.add(place)
-            if there.get(place) != digest:
-                findings.append(Finding(segment, place.offset, "an indexed record is missing or differs"))
-        findings.extend(
-            Finding(segment, place.offset, "a record is not in the index")
-            for place in there
-            if place not in indexed
-        )
-        return findings
+    def _verify(self) -> list[Finding]:
+        checker = Checker(self._folder, self._disk)
+        try:
+            return [finding for segment in checker.segments() for finding in checker.check(segment)]
+        finally:
+            checker.close()
+
+    async def purge(self, older_than_utc_ns: int) -> list[str]:
+        """Let go of whole sealed segments whose every record is older, and is not under a legal hold.
+
+        A record is as old as its stamp and the file that holds it, whichever is younger: a clock that was
+        wrong lets nothing go early. Returns the segments' names; their hashes stay.
+
+        Raises:
+            ArchiveError: the disk does not work.
+            HoldsError: the file of holds is damaged; nothing was let go.
+        """
+        own = await self._call(self._segments.own)
+        names = await self._call(self._segments.names)
+        sealed = [name for name in names if name not in own[-1:]]
+        return [name for name in sealed if await self._call(self._purge, name, older_than_utc_ns)]
+
+    def _purge(self, segment: str, older_than_utc_ns: int) -> bool:
+        index = self._require_index()
+        path = self._segments.path(segment)
+        youngest_ns = max(index.youngest().get(segment, 2**63), path.stat().st_mtime_ns)
+        if youngest_ns >= older_than_utc_ns:
+            return False
+        holds = Holds(self._folder, self._disk).all()
+        if any(hold.covers(*span) for hold in holds for span in index.spans(segment)):
+            return False
+        write_purged(self._disk, self._folder, segment, index.within(segment))
+        self._disk.remove(path)
+        self._disk.sync_directory(path.parent)
+        index.let_go(segment)
+        self.health.purged += 1
+        return True
+
+    async def merge(self, other: Path, *, with_open: bool = True) -> Merged:
+        """Take in the segments of another collector's archive: a union, in which nothing is lost.
+
+        Args:
+            other: its folder, or a copy of it.
+            with_open: also its last segment, which still grows while its collector runs.
+
+        Raises:
+            ArchiveError: a folder cannot be read or written.
+        """
+        return await self._call(self._merge, other, with_open)
+
+    def _merge(self, other: Path, with_open: bool) -> Merged:  # noqa: FBT001 - handed through a thread
+        index = self._require_index()
+        before, known = sum(index.journals().values()), set(index.forks(-1))
+        copied: Copied = copy_segments(self._disk, other, self._folder, with_open=with_open)
+        self._bring_up_to_date(index.through())
+        forks = [identity for identity in index.forks(-1) if identity not in known]
+        self.health.forks += len(forks)
+        return Merged(len(copied.segments), sum(index.journals().values()) - before, forks, copied.refused)
 
     def _require_index(self) -> Index:
         assert self._index is not None  # noqa: S101 - `open` is the only way in
@@ -268,3 +347,7 @@ class Archive:
         self._index = None
         self._segments.close()
         self._disk.unlock(self._folder / LOCK_NAME)
+
+
+def _row(record: Record, digest: bytes, place: Place) -> Row:
+    return Row(record.journal, record.seq, digest, place, ledger_kind(record.kind))

@@ -3,8 +3,9 @@
     payload of a frame   length of what follows (2 bytes, big-endian), msgpack [lab, gateway], the record's
     bytes
 
-A file is named by its first ordinal, so that sealed files of several collectors can lie side by side in
-folders of their own, and each says by its header which collector wrote it. Everything here blocks.
+A file is named by its first ordinal and says by its header which collector wrote it. Those of other
+collectors lie in folders of their own, `from-` and that collector's number. Of a segment whose time is over a
+`.purged` file stays: the hashes and kinds of its records. Everything here blocks.
 """
 
 from __future__ import annotations
@@ -35,14 +36,16 @@ if TYPE_CHECKING:
     from pipeline.journal.disk import Disk
 
 _LENGTH = struct.Struct(">H")
-_SUFFIX = ".segment"
+SUFFIX = ".segment"
+PURGED_SUFFIX = ".purged"
+FOREIGN = "from-"
 
 
 class Place(NamedTuple):
     """Where a frame lies."""
 
-    segment: int
-    """First ordinal of the file, which names it."""
+    segment: str
+    """Name of the file: its first ordinal, in the folder of another collector with that before it."""
     offset: int
     end: int
 
@@ -81,6 +84,11 @@ def _end_of_promised(entries: list[Entry], damages: list[Damage], synced_to: int
     return max(FILE_HEADER_BYTES, min(torn, default=size))
 
 
+def names_in(disk: Disk, folder: Path, suffix: str) -> list[str]:
+    """List the files of a folder with a suffix, without it, in order."""
+    return [name.removesuffix(suffix) for name in disk.names(folder) if name.endswith(suffix)]
+
+
 class Segments:
     """The segment files of one folder; the last one grows.
 
@@ -92,34 +100,56 @@ class Segments:
         self._folder = folder
         self._archive = archive
         self._segment_bytes = segment_bytes
-        self._open: int | None = None
+        self._open: str | None = None
         self._end = 0
         self._next = 0
 
-    def names(self) -> list[int]:
-        """First ordinals of all segment files, in order."""
-        names = [name for name in self._disk.names(self._folder) if name.endswith(_SUFFIX)]
-        return [int(name.removesuffix(_SUFFIX)) for name in names]
+    def own(self) -> list[str]:
+        """Names of the segments that this archive wrote itself, in order; the last one may still grow."""
+        return names_in(self._disk, self._folder, SUFFIX)
 
-    def path(self, segment: int) -> Path:
+    def names(self) -> list[str]:
+        """Names of all segments, those of other collectors after our own."""
+        return [*self.own(), *self._foreign(SUFFIX)]
+
+    def purged(self) -> list[str]:
+        """Names of the segments of which only hashes are left."""
+        own = names_in(self._disk, self._folder, PURGED_SUFFIX)
+        return [*own, *self._foreign(PURGED_SUFFIX)]
+
+    def _foreign(self, suffix: str) -> list[str]:
+        folders = sorted(path for path in self._folder.glob(f"{FOREIGN}*") if path.is_dir())
+        return [f"{one.name}/{name}" for one in folders for name in names_in(self._disk, one, suffix)]
+
+    def path(self, segment: str) -> Path:
         """File of a segment."""
-        return self._folder / f"{segment:016d}{_SUFFIX}"
+        return self._folder / f"{segment}{SUFFIX}"
 
-    def size(self, segment: int) -> int:
+    def size(self, segment: str) -> int:
         """Bytes of a segment file; -1 when there is none."""
         return self._disk.size(self.path(segment))
 
-    def contents(self, segment: int) -> tuple[list[tuple[Place, Content]], list[Damage]]:
-        """Read every whole frame of a segment, and the bytes that are none."""
-        data = self._disk.read(self.path(segment))
-        if read_file_header(data) is None:
-            return [], [Damage(0, len(data), segment)]
-        entries, damages = scan(data, segment)
+    def contents(
+        self, segment: str, through: int | None = None
+    ) -> tuple[list[tuple[Place, Content]], list[Damage]]:  # fmt: skip
+        """Read every whole frame of a segment, up to an offset, and the bytes that are none."""
+        data = self._disk.read(self.path(segment), 0, through)
+        header = read_file_header(data)
+        if header is None:
+            return [], [Damage(0, len(data), 0)]
+        entries, damages = scan(data, header[1])
+        if data[:FILE_HEADER_BYTES] != file_header(*header):  # also what nobody reads is as it was written
+            damages.append(Damage(0, FILE_HEADER_BYTES, header[1]))
         view = memoryview(data)
-        return [
-            (Place(segment, e.offset, e.end), unpack(view[e.offset + FRAME_HEADER_BYTES : e.end]))
-            for e in entries
-        ], damages
+        found: list[tuple[Place, Content]] = []
+        for entry in entries:
+            try:
+                content = unpack(view[entry.offset + FRAME_HEADER_BYTES : entry.end])
+            except (ValueError, TypeError, struct.error, msgpack.UnpackException):
+                damages.append(Damage(entry.offset, entry.end, entry.seq))
+            else:
+                found.append((Place(segment, entry.offset, entry.end), content))
+        return found, damages
 
     def recover(self, synced_to: int = 0) -> int:
         """Find where to go on, set a torn tail aside in a file of its own, and return its size in bytes.
@@ -130,23 +160,24 @@ class Segments:
         Args:
             synced_to: bytes of the last segment that are known to have been synced.
         """
-        names = self.names()
+        names = self.own()
         if not names:
             return 0
         last = names[-1]
+        first = int(last)
         data = self._disk.read(self.path(last))
         if read_file_header(data) is None:
             # A file that was only begun is begun again. A damaged one stays as it is: no frame of it has an
             # ordinal as large as its number of bytes.
-            self._next = last + (len(data) if len(data) > FILE_HEADER_BYTES else 0)
+            self._next = first + (len(data) if len(data) > FILE_HEADER_BYTES else 0)
             return 0
-        entries, damages = scan(data, last)
+        entries, damages = scan(data, first)
         end = _end_of_promised(entries, damages, synced_to, len(data))
         kept = [entry for entry in entries if entry.end <= end]
-        self._next = max([entry.seq + 1 for entry in kept], default=last)
+        self._next = max([entry.seq + 1 for entry in kept], default=first)
         torn = len(data) - end
         if torn:
-            write_whole(self._disk, self._folder / f"{last:016d}-{end}.torn", data[end:])
+            write_whole(self._disk, self._folder / f"{last}-{end}.torn", data[end:])
             self._disk.truncate(self.path(last), end)
             self._disk.sync(self.path(last))
         self._open, self._end = last, end
@@ -175,13 +206,14 @@ class Segments:
     def _begin(self) -> None:
         if self._open is not None:
             self._disk.close(self.path(self._open))
-        path = self.path(self._next)
+        name = f"{self._next:016d}"
+        path = self.path(name)
         self._disk.create(path)
         header = file_header(self._archive, self._next)
         self._disk.write_at(path, 0, header)
         self._disk.sync(path)
         self._disk.sync_directory(self._folder)
-        self._open, self._end = self._next, len(header)
+        self._open, self._end = name, len(header)
 
     def read(self, place: Place) -> Content | None:
         """Read one record again; None when its bytes are damaged."""

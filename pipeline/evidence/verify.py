@@ -84,17 +84,22 @@ class Checked:
 
 def check_file(path: Path, policy: Policy) -> Checked:
     """Check a file. Raises OSError when it cannot be read; whatever it holds is a finding, never an error."""
+    with path.open("rb") as stream:
+        return check_stream(stream, path.stat().st_size, policy)
+
+
+def check_stream(stream: IO[bytes], size: int, policy: Policy) -> Checked:
+    """Check a file of `size` bytes that is open."""
     checked = Checked()
     try:
-        with path.open("rb") as stream:
-            _check(stream, path.stat().st_size, policy, checked)
+        _check(stream, size, policy, checked)
     except Refused as refused:
         checked.add(str(refused), refused.seq)
     return checked
 
 
 def _check(stream: IO[bytes], size: int, policy: Policy, checked: Checked) -> None:
-    header = _read_header(stream, size)
+    header = read_header(stream, size)
     seqs = [seq for first, last in header["records"] for seq in range(first, last + 1)]
     checked.task, checked.journal = header["task"], header["journal"].hex()
     checked.records, checked.seqs = len(seqs), (seqs[0], seqs[-1])
@@ -121,20 +126,22 @@ def _check(stream: IO[bytes], size: int, policy: Policy, checked: Checked) -> No
     _check_records(stream, header, seqs, leaves, checked)
 
 
-def _read(stream: IO[bytes], count: int, what: str, seq: int | None = None) -> bytes:
+def read_exactly(stream: IO[bytes], count: int, what: str, seq: int | None = None) -> bytes:
+    """Read so many bytes. Raises Refused when the file ends before."""
     data = stream.read(count)
     if len(data) != count:
         raise Refused(f"the file ends in {what}", seq)
     return data
 
 
-def _read_header(stream: IO[bytes], size: int) -> dict[str, Any]:
+def read_header(stream: IO[bytes], size: int) -> dict[str, Any]:
+    """Read the header of a file of `size` bytes. Raises Refused."""
     if stream.read(len(MAGIC)) != MAGIC:
         raise Refused("this is no evidence file of a version that this program knows")
-    (length,) = struct.unpack(">I", _read(stream, 4, "its header"))
+    (length,) = struct.unpack(">I", read_exactly(stream, 4, "its header"))
     if length > min(size, HEADER_BYTES_MAX):
         raise Refused("the header is longer than the file, or above the limit")
-    raw = _read(stream, length, "its header")
+    raw = read_exactly(stream, length, "its header")
     try:
         header: dict[str, Any] = msgpack.unpackb(raw)
         # One way of writing it: no byte can be changed without changing what it says.
@@ -270,10 +277,10 @@ def _check_records(
     """Check each record's bytes against its leaf, then that nothing is missing that the verdicts rest on."""
     story = _Story(header["task"], checked)
     for seq, leaf in zip(seqs, leaves, strict=True):
-        (length,) = struct.unpack(">I", _read(stream, 4, "this record", seq))
+        (length,) = struct.unpack(">I", read_exactly(stream, 4, "this record", seq))
         if length > RECORD_BYTES_MAX:
             raise Refused("this record is longer than a record can be", seq)
-        data = _read(stream, length, "this record", seq)
+        data = read_exactly(stream, length, "this record", seq)
         if hashlib.sha256(b"\x00" + data).digest() != leaf:
             checked.add("the record is not the one that was sealed here", seq)
             continue

@@ -103,7 +103,8 @@ class Intake:
         if not len(block):
             return
         state, service = self._of(block.instrument), self._service_state(block.instrument)
-        self._end_down_gap(state, int(block.t_run_ns[0]), int(block.t_utc_ns[0]))
+        early_ns = max(0, int(block.t_run_ns[0] - block.t_request_ns[0]))  # a stamp may lie in mid-sleep
+        self._end_down_gap(state, int(block.t_run_ns[0]) - early_ns, int(block.t_utc_ns[0]) - early_ns)
         if state.frame is not None and not state.frame.fits(block, service):
             self._close(block.instrument, state)
         result = self._judge(block, state)
@@ -252,7 +253,6 @@ class Intake:
         }
 
     # ------------------------------------------------------------------------------------------ restart
-
     def snapshot(self) -> bytes:
         """State after every row taken so far; open frames are closed first: the journal then holds them.
 

@@ -54,10 +54,23 @@ def read_file_header(data: bytes) -> tuple[bytes, int] | None:
     return journal, first_seq
 
 
+def frame_header(seq: int, durable_seq: int, payload: bytes) -> bytes:
+    """Return what goes before one record."""
+    fields = _FRAME.pack(FRAME_MAGIC, len(payload), seq, durable_seq)
+    return fields + _CRC.pack(checksum(fields, payload))
+
+
 def frame(seq: int, durable_seq: int, payload: bytes) -> bytes:
     """Frame one record."""
-    fields = _FRAME.pack(FRAME_MAGIC, len(payload), seq, durable_seq)
-    return b"".join((fields, _CRC.pack(checksum(fields, payload)), payload))
+    return frame_header(seq, durable_seq, payload) + payload
+
+
+def belongs(header: bytes, payload: bytes) -> bool:
+    """Check a frame header against the record that it goes before."""
+    _, length, _, _ = _FRAME.unpack_from(header)
+    (crc,) = _CRC.unpack_from(header, _FRAME.size)
+    sound: bool = length == len(payload) and crc == checksum(header[: _FRAME.size], payload)
+    return sound
 
 
 class Entry(NamedTuple):

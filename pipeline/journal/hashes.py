@@ -119,7 +119,7 @@ class _Run(NamedTuple):
 
     @classmethod
     def of(cls, index: Index, first: int, end: int) -> _Run:
-        return cls(first, end, [entry.seq for entry in index.entries], bytes(index.leaves))
+        return cls(first, end, index.entries.seqs(), bytes(index.leaves))
 
     def leaf(self, seq: int) -> bytes:
         position = bisect_left(self.seqs, seq)

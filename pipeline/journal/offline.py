@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.journal.disk import Disk, RealDisk, read_damaged
 from pipeline.journal.framing import payload, read_file_header, scan
+from pipeline.journal.merging import list_ledger
 from pipeline.journal.merkle import Tree
 from pipeline.journal.note import MalformedNote, read_checkpoint
 from pipeline.journal.note import verify as verify_note
 from pipeline.journal.receipts import RECEIPTS_NAME, read_receipts
-from pipeline.journal.segments import LEDGER_DIRECTORY, Segment, list_segments, read_fold
+from pipeline.journal.segments import Segment, list_segments, read_fold
 from pipeline.journal.start import read_meta_public
 from pipeline.records.envelope import MalformedRecord, Record, decode
 
@@ -113,9 +113,7 @@ def verify(directory: Path, *, disk: Disk | None = None) -> Verification:
 def _files(disk: Disk, directory: Path) -> list[_File]:
     mains = list_segments(disk, directory)
     firsts = {segment.first_seq for segment in mains}
-    retired: list[Segment] = []
-    with suppress(FileNotFoundError):
-        retired = [s for s in list_segments(disk, directory / LEDGER_DIRECTORY) if s.first_seq not in firsts]
+    retired = [one for one in list_ledger(disk, directory)[0] if one.first_seq not in firsts]
     ordered = sorted([*mains, *retired], key=lambda segment: segment.first_seq)
     following = [*(segment.first_seq for segment in ordered), None][1:]
     return [

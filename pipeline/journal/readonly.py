@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.journal.disk import Disk, RealDisk
 from pipeline.journal.framing import Entry, parse, payload
-from pipeline.journal.segments import LEDGER_DIRECTORY, Index, Segment, list_segments
+from pipeline.journal.merging import list_ledger
+from pipeline.journal.segments import Index, Segment, list_segments
 from pipeline.journal.shelf import load_index
 from pipeline.records.envelope import MalformedRecord, Record, decode
 
@@ -37,12 +38,10 @@ class JournalReader:
     def __init__(self, directory: Path, *, disk: Disk | None = None) -> None:
         """List the segments; records are read when they are asked for."""
         self._disk: Disk = RealDisk() if disk is None else disk
-        self._ledger = directory / LEDGER_DIRECTORY
+        self._directory = directory
         mains = list_segments(self._disk, directory)
         firsts = {segment.first_seq for segment in mains}
-        retired: list[Segment] = []
-        with suppress(FileNotFoundError):
-            retired = [one for one in list_segments(self._disk, self._ledger) if one.first_seq not in firsts]
+        retired = [one for one in list_ledger(self._disk, directory)[0] if one.first_seq not in firsts]
         self._files = sorted([*mains, *retired], key=lambda segment: segment.first_seq)
         self._held: tuple[int, Segment, Index] | None = None
 
@@ -50,8 +49,8 @@ class JournalReader:
         """Return one record; None when it is not there, not any more, or damaged."""
         return next((one for one in self._forward(seq, None) if one.seq == seq), None)
 
-    def after(self, seq: int, kinds: Collection[str]) -> Iterator[Record]:
-        """Go through the records of some kinds behind `seq`, the oldest first."""
+    def after(self, seq: int, kinds: Collection[str] | None) -> Iterator[Record]:
+        """Go through the records of some kinds (None: of all) behind `seq`, the oldest first."""
         return self._forward(seq + 1, kinds, to_the_end=True)
 
     def before(self, seq: int, kinds: Collection[str]) -> Iterator[Record]:
@@ -59,7 +58,7 @@ class JournalReader:
         for position in reversed(range(self._file_of(seq - 1) + 1)):
             segment, wanted = self._wanted(position, kinds)
             for entry in reversed(wanted):
-                if entry.seq < seq and (record := self._read(segment, entry)) is not None:
+                if entry.seq < seq and (record := self._read(position, segment, entry)) is not None:
                     yield record
 
     def _forward(
@@ -72,7 +71,7 @@ class JournalReader:
             segment, wanted = self._wanted(position, kinds)
             start = bisect_right(wanted, seq - 1, key=lambda entry: entry.seq)
             for entry in wanted[start:] if to_the_end else wanted[start : start + 1]:
-                if (record := self._read(segment, entry)) is not None:
+                if (record := self._read(position, segment, entry)) is not None:
                     yield record
 
     def _file_of(self, seq: int) -> int:
@@ -82,35 +81,45 @@ class JournalReader:
     def _wanted(self, position: int, kinds: Collection[str] | None) -> tuple[Segment, list[Entry]]:
         """List where the records of some kinds lie; what the next file holds again is left to it."""
         segment, index = self._index(position)
+        first = self._files[position].first_seq
         end = self._files[position + 1].first_seq if position + 1 < len(self._files) else None
         found = [
             entry
             for entry, kind in zip(index.entries, index.kinds, strict=True)
-            if (kinds is None or kind in kinds) and (end is None or entry.seq < end)
+            if (kinds is None or kind in kinds) and first <= entry.seq and (end is None or entry.seq < end)
         ]
         return segment, found
 
     def _index(self, position: int) -> tuple[Segment, Index]:
         if self._held is not None and self._held[0] == position:
             return self._held[1:]
-        segment = self._files[position]
-        try:
+        segment, index = self._files[position], None
+        with suppress(FileNotFoundError):
             index = load_index(self._disk, segment)
-        except FileNotFoundError:
-            path = self._ledger / segment.path.name
-            segment = Segment(path, segment.first_seq, self._disk.size(path))
-            try:
+        if index is None:
+            # It was retired or merged meanwhile: the ledger has what of it was worth keeping.
+            earlier = [
+                one
+                for one in list_ledger(self._disk, self._directory)[0]
+                if one.first_seq <= segment.first_seq
+            ]
+            segment, index = (earlier or [segment])[-1], Index()
+            with suppress(FileNotFoundError):
                 index = load_index(self._disk, segment)
-            except FileNotFoundError:
-                index = Index()  # retired, and nothing of it was worth keeping
         self._held = position, segment, index
         return segment, index
 
-    def _read(self, segment: Segment, entry: Entry) -> Record | None:
+    def _read(self, position: int, segment: Segment, entry: Entry) -> Record | None:
         try:
             data = self._disk.read(segment.path, entry.offset, entry.end - entry.offset)
         except FileNotFoundError:
-            return None
+            self._held = None
+            segment, index = self._index(position)
+            moved = next((one for one in index.entries if one.seq == entry.seq), None)
+            if moved is None:
+                return None
+            entry = moved
+            data = self._disk.read(segment.path, entry.offset, entry.end - entry.offset)
         here = Entry(entry.seq, entry.durable_seq, 0, entry.end - entry.offset)
         if parse(memoryview(data), 0) != here:
             return None

@@ -17,9 +17,11 @@ from pipeline.journal.framing import (
     read_file_header,
     scan,
 )
+from pipeline.journal.merging import list_ledger, remove_merged
 from pipeline.journal.sealing import finish_segment
 from pipeline.journal.segments import (
     LEDGER_DIRECTORY,
+    MERGED_DIRECTORY,
     QUARANTINE_DIRECTORY,
     Index,
     Sealed,
@@ -86,7 +88,8 @@ def recover(disk: Disk, directory: Path, journal: bytes, durable_floor: int) -> 
         durable_floor: highest seq that is known from elsewhere (receipts, snapshots) to have been durable; a
             seq is never given twice, so the next one is above it.
     """
-    for folder in (directory, directory / LEDGER_DIRECTORY, directory / QUARANTINE_DIRECTORY):
+    ledger = directory / LEDGER_DIRECTORY
+    for folder in (directory, ledger, ledger / MERGED_DIRECTORY, directory / QUARANTINE_DIRECTORY):
         disk.make_directory(folder)
         for name in disk.names(folder):
             if name.endswith(".new"):
@@ -94,7 +97,9 @@ def recover(disk: Disk, directory: Path, journal: bytes, durable_floor: int) -> 
     found = Recovery()
     mains = list_segments(disk, directory)
     firsts = {segment.first_seq for segment in mains}
-    ledgers = list_segments(disk, directory / LEDGER_DIRECTORY)
+    ledgers, replaced = list_ledger(disk, directory)
+    with suppress(OSError):  # they are hidden by the merged file, whose records they hold
+        remove_merged(disk, replaced)
     found.ledger_bytes = sum(one.size for one in ledgers)
     found.ledger = [one for one in ledgers if one.first_seq not in firsts]
     everything = sorted([*mains, *found.ledger], key=lambda segment: segment.first_seq)
@@ -161,7 +166,7 @@ def _read_back(
         damages.insert(0, Damage(0, FILE_HEADER_BYTES, segment.first_seq))
     for damage in damages:
         _set_aside(disk, segment, data, damage, found)
-    index = _take(data, entries, found.fold)
+    index = index_of(data, entries, found.fold)
     if retired:
         with suppress(OSError):
             write_index(disk, segment, index, found.fold.pack())
@@ -199,7 +204,8 @@ def _settle(
     return entries, damages, None
 
 
-def _take(data: bytes, entries: list[Entry], fold: Fold) -> Index:
+def index_of(data: bytes, entries: list[Entry], fold: Fold) -> Index:
+    """Make the index of records that were read back, and carry the state forward over them."""
     index = Index()
     for entry in entries:
         record, leaf = fold.take_bytes(entry.seq, payload(data, entry))
@@ -269,7 +275,7 @@ def _set_aside(disk: Disk, segment: Segment, data: bytes, damage: Damage, found:
 def set_aside(disk: Disk, segment: Path, offset: int, piece: bytes) -> bool:
     """Copy unreadable bytes to the quarantine folder; false when they lie there already."""
     folder = segment.parent
-    if folder.name == LEDGER_DIRECTORY:
+    while folder.name in {LEDGER_DIRECTORY, MERGED_DIRECTORY}:
         folder = folder.parent
     target = folder / QUARANTINE_DIRECTORY / f"{segment.stem}-{offset}-{offset + len(piece)}.bin"
     try:

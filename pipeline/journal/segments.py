@@ -11,17 +11,20 @@ import numpy as np
 
 from pipeline.journal import fold as folding
 from pipeline.journal.disk import Disk, write_whole
+from pipeline.journal.entries import Entries
 from pipeline.journal.fold import Fold
-from pipeline.journal.framing import Entry, seal, unseal
+from pipeline.journal.framing import seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pipeline.journal.framing import Entry
     from pipeline.journal.merkle import Node
     from pipeline.records import Record
 
 LEDGER_DIRECTORY = "ledger"
+MERGED_DIRECTORY = "merged"
 QUARANTINE_DIRECTORY = "quarantine"
 _NAME = re.compile(r"(\d{20})\.seg")
 _INDEX_MAGIC = b"YAOSUIDX"
@@ -46,7 +49,7 @@ class Segment:
 class Index:
     """Where each record of a segment lies, its kind and leaf hash, and what is worth knowing of all."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: Entries = field(default_factory=Entries)
     kinds: list[str] = field(default_factory=list)
     leaves: bytearray = field(default_factory=bytearray)
     """32 bytes a record."""
@@ -100,25 +103,13 @@ def list_segments(disk: Disk, directory: Path) -> list[Segment]:
     return found
 
 
-def _column(values: list[int]) -> bytes:
-    return np.array(values, dtype="<i8").tobytes()
-
-
-def _numbers(data: bytes) -> list[int]:
-    numbers: list[int] = np.frombuffer(data, dtype="<i8").tolist()
-    return numbers
-
-
 def write_index(disk: Disk, segment: Segment, index: Index, after: dict[str, Any]) -> None:
     """Write the index of a sealed segment; `after` is `Fold.pack` after its last record."""
     names = sorted(set(index.kinds))
     codes = {name: code for code, name in enumerate(names)}
     content = {
         "bytes": segment.size,
-        "seqs": _column([entry.seq for entry in index.entries]),
-        "durables": _column([entry.durable_seq for entry in index.entries]),
-        "offsets": _column([entry.offset for entry in index.entries]),
-        "ends": _column([entry.end for entry in index.entries]),
+        **index.entries.columns(),
         "kinds": names,
         "codes": np.array([codes[kind] for kind in index.kinds], dtype="<u2").tobytes(),
         "leaves": bytes(index.leaves),
@@ -135,8 +126,7 @@ def read_index(disk: Disk, segment: Segment) -> tuple[Index, Fold] | None:
     content = _read_content(disk, segment)
     if content is None:
         return None
-    columns = (_numbers(content[name]) for name in ("seqs", "durables", "offsets", "ends"))
-    entries = [Entry(*numbers) for numbers in zip(*columns, strict=True)]
+    entries = Entries.of_columns(content)
     names = content["kinds"]
     kinds = [names[code] for code in np.frombuffer(content["codes"], dtype="<u2").tolist()]
     index = Index(
@@ -144,6 +134,12 @@ def read_index(disk: Disk, segment: Segment) -> tuple[Index, Fold] | None:
         content["stops"],
     )  # fmt: skip
     return index, folding.unpack(content["after"])
+
+
+def is_flagged(disk: Disk, segment: Segment) -> bool | None:
+    """Whether a segment has rows with a flag other than pass; None without a usable index."""
+    content = _read_content(disk, segment)
+    return None if content is None else content["flagged"] > 0
 
 
 def read_fold(disk: Disk, segment: Segment) -> Fold | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.journal.disk import Disk
 from pipeline.journal.framing import Entry, parse, payload
-from pipeline.journal.segments import Segment, read_index
+from pipeline.journal.segments import Segment, is_flagged, read_index
 from pipeline.records import Gap
 from pipeline.records.envelope import BULK_KINDS, MalformedRecord, decode
 from pipeline.records.frame import span
@@ -41,9 +41,9 @@ def choose_segment(disk: Disk, segments: Sequence[Segment]) -> Segment | None:
     """Choose what is given up next: the oldest without flagged rows, else the oldest. Reads indices."""
     finished: list[tuple[bool, int, Segment]] = []
     for segment in segments[:CANDIDATES]:
-        found = read_index(disk, segment)
-        if found is not None:
-            finished.append((found[0].flagged > 0, segment.first_seq, segment))
+        flagged = is_flagged(disk, segment)
+        if flagged is not None:
+            finished.append((flagged, segment.first_seq, segment))
     return min(finished, key=lambda one: one[:2])[2] if finished else None
 
 

@@ -151,6 +151,12 @@ class Shelf:
         self.segments.remove(segment)
         insort(self.ledger, ledger, key=lambda one: one.first_seq)
 
+    def merged(self, files: list[Segment], one: Segment) -> None:
+        """Note that a ledger file has taken the place of several."""
+        self.ledger[:] = [other for other in self.ledger if other not in files]
+        insort(self.ledger, one, key=lambda other: other.first_seq)
+        self._ledger_bytes += one.size - sum(other.size for other in files)
+
     def last_seq(self, segment: Segment) -> int:
         """Last seq that a sealed segment can have: the one before the next file begins."""
         position = bisect_right(self.segments, segment.first_seq, key=lambda one: one.first_seq)

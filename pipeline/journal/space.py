@@ -74,9 +74,17 @@ class Space:
         """Give the prepared file the name of a segment; false when none is ready. Raises OSError."""
         if not self.prepared_bytes:
             return False
-        self._disk.replace(self._directory / PREPARED_NAME, target)
+        # Whether a rename that fails was done, nobody knows: the file is not counted on again.
         self.prepared_bytes = 0
+        self._disk.replace(self._directory / PREPARED_NAME, target)
         return True
+
+    def close(self) -> None:
+        """Give back what was prepared; the reserve stays."""
+        with suppress(OSError):
+            if self.prepared_bytes:
+                self._disk.remove(self._directory / PREPARED_NAME)
+        self.prepared_bytes = 0
 
     def use_reserve(self) -> bool:
         """Free the reserve (and the prepared segment), the disk being full; false when there was none."""

@@ -13,7 +13,7 @@ import msgpack
 from pipeline.journal.disk import Disk, write_whole
 from pipeline.journal.errors import ForeignKeyError, WrongPurposeError
 from pipeline.journal.framing import read_file_header, seal, unseal
-from pipeline.journal.segments import LEDGER_DIRECTORY, list_segments
+from pipeline.journal.segments import LEDGER_DIRECTORY, MERGED_DIRECTORY, list_segments
 from pipeline.records.signing import ALGORITHM, SigningKey, verify
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _read_meta(disk: Disk, path: Path, key: SigningKey) -> Meta | None:
 
 
 def _id_of_segments(disk: Disk, directory: Path) -> bytes | None:
-    folders = [directory, directory / LEDGER_DIRECTORY]
+    folders = [directory, directory / LEDGER_DIRECTORY, directory / LEDGER_DIRECTORY / MERGED_DIRECTORY]
     with suppress(OSError):
         for segment in (segment for folder in folders for segment in list_segments(disk, folder)):
             header = read_file_header(disk.read(segment.path, 0, 64))

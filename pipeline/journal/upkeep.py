@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.journal.errors import JournalFullError
 from pipeline.journal.fold import SHED_EVENT
+from pipeline.journal.merging import FILES_MIN, files_to_merge, merge_ledger
 from pipeline.journal.retirement import DAY_NS, retire_segment
 from pipeline.journal.scrub import Scrub
 from pipeline.journal.sealing import finish_segment
@@ -36,6 +37,8 @@ _SEGMENTS_LOOKED_AT = 4096
 _SHED_AT_ONCE = 8
 """Segments given up in one go; the next comes a few seconds later."""
 _ANNOUNCED_PERCENT = (80, 90)
+RETIRE_NS = 60 * 10**9
+"""How often it is looked for what is old enough to go: an index is read for it."""
 
 
 class Append(Protocol):
@@ -79,6 +82,7 @@ class Upkeep:
         self._unfinished = list(unfinished)
         self._declared = set(declared)
         self._announced = 0
+        self._retire_ns = 0
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
 
@@ -120,7 +124,13 @@ class Upkeep:
         `append` takes the gaps and the event that explain what is given up: nothing goes before they are
         durable.
         """
-        await self.retire()
+        now_ns = self._parts.clock.run_ns()
+        if self._retire_ns <= now_ns:
+            self._retire_ns = now_ns + RETIRE_NS
+            await self.retire()
+            await self.merge()
+        else:
+            await self.finish()
         self._announce()
         if self._over():
             await self.retire(at_once=True)
@@ -156,6 +166,23 @@ class Upkeep:
                 break  # the later ones are younger
             retired += 1
         return retired
+
+    async def merge(self, files_min: int = FILES_MIN) -> bool:
+        """Merge small ledger files, when there are so many; whether it did."""
+        parts = self._parts
+        oldest = parts.shelf.oldest_seq(0)
+        files = files_to_merge(parts.shelf.ledger, oldest, files_min)
+        if not files:
+            return False
+        async with self._lock:
+            try:
+                one = await self._run(merge_ledger, parts.disk, parts.directory, parts.journal, files)
+            except OSError as error:
+                LOG.warning("ledger files were not merged, trying again later: %s", error)
+                return False
+        if one is not None:
+            parts.shelf.merged(files, one)
+        return one is not None
 
     async def _retire_one(self, segment: Segment, done: RangeSet, limit_ns: int | None) -> bool:
         parts = self._parts

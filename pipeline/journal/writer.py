@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline.journal.framing import FILE_HEADER_BYTES, Entry, file_header, frame, parse
+from pipeline.journal.framing import FILE_HEADER_BYTES, Entry, belongs, file_header, frame_header
 from pipeline.journal.merkle import Tree
 from pipeline.journal.recovery import OpenSegment
 from pipeline.journal.segments import Index, Sealed, Segment, segment_name
@@ -74,15 +74,19 @@ class Writer:
         """
         durable_seq = self._fold.next_seq - 1
         assert batch[0].seq == durable_seq + 1  # noqa: S101 - our bug, never the world's
-        frames = [frame(record.seq, durable_seq, record.data) for record in batch]
-        size = sum(map(len, frames))
+        pieces = [
+            piece
+            for record in batch
+            for piece in (frame_header(record.seq, durable_seq, record.data), record.data)
+        ]
+        size = sum(map(len, pieces))
         self._make_room(size)
         target = self._open or OpenSegment(
             self.directory / segment_name(batch[0].seq), batch[0].seq, FILE_HEADER_BYTES, Index()
         )
-        entries = _lay_out(frames, target.size)
+        entries = _lay_out(batch, pieces, durable_seq, target.size)
         try:
-            self._write(target, b"".join(frames))
+            self._write(target, pieces)
         except OSError:
             self._suspect = self._open is not None
             if self._open is None:
@@ -115,21 +119,23 @@ class Writer:
         self._sealed.append(Sealed(segment, opened.index, self._fold.pack(), tiles))
         self._open, self._suspect = None, False
 
-    def _write(self, target: OpenSegment, data: bytes) -> None:
+    def _write(self, target: OpenSegment, pieces: list[bytes]) -> None:
         fresh = target.size == FILE_HEADER_BYTES
         if fresh:
             if self._space is None or not self._space.claim(target.path):
                 self._disk.create(target.path)
-            data, offset = file_header(self._journal, target.first_seq) + data, 0
+            pieces, offset = [file_header(self._journal, target.first_seq), *pieces], 0
         else:
             offset = target.size
-        self._disk.write_at(target.path, offset, data)
+        self._disk.write_pieces_at(target.path, offset, pieces)
         self._disk.sync(target.path)
         if fresh:
             self._disk.sync_directory(self.directory)
 
     def close(self) -> None:
         """Close the open file, cut to what is in it; it stays the open segment of the next start."""
+        if self._space is not None:
+            self._space.close()
         opened = self._open
         if opened is None:
             return
@@ -140,13 +146,12 @@ class Writer:
         self._disk.close(opened.path)
 
 
-def _lay_out(frames: list[bytes], offset: int) -> list[Entry]:
+def _lay_out(batch: Sequence[Record], pieces: list[bytes], durable_seq: int, offset: int) -> list[Entry]:
     """Return where each frame will lie, after checking that it reads back as what it should be."""
     entries = []
-    for data in frames:
-        entry = parse(memoryview(data), 0)
-        assert entry is not None, "a frame does not read back"  # noqa: S101 - pair assertion, see design
-        assert entry.end == len(data)  # noqa: S101 - pair assertion, see design
-        entries.append(Entry(entry.seq, entry.durable_seq, offset, offset + len(data)))
-        offset += len(data)
+    for record, header, data in zip(batch, pieces[::2], pieces[1::2], strict=True):
+        assert belongs(header, data), "a frame does not read back"  # noqa: S101 - pair assertion, see design
+        end = offset + len(header) + len(data)
+        entries.append(Entry(record.seq, durable_seq, offset, end))
+        offset = end
     return entries

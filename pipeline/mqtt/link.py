@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline.mqtt.settings import MqttSettings
 
 NO_MATCHING_SUBSCRIBERS = 0x10
+SESSION_TAKEN_OVER = 0x8E
 TIMEOUT_S = 10.0
 _HEADER_BYTES = 16
 """Fixed header, topic length, packet identifier and empty properties of a PUBLISH, rounded up."""
@@ -59,6 +60,7 @@ class Link:
             tls_context=None if settings.tls is None else settings.tls.context(),
         )  # fmt: skip
         self._window, self._packet_bytes_max = settings.in_flight_max, 268_435_455
+        self._taken_over = False
         self._acknowledged: dict[int, asyncio.Future[int]] = {}
         self._paho = self._client._client  # noqa: SLF001 - see the module's docstring
         self.held = Held(settings.held_bytes_max, lambda mid: self._paho.ack(mid, 1))
@@ -80,7 +82,17 @@ class Link:
         accepted = self._client._connected  # noqa: SLF001
         if not accepted.done():  # else aiomqtt waits in vain for a CONNACK
             accepted.set_exception(aiomqtt.MqttError("the broker closed the connection at once"))
+        self._taken_over |= getattr(arguments[3], "value", None) == SESSION_TAKEN_OVER
         self._client._on_disconnect(*arguments)  # noqa: SLF001
+
+    def _lost(self, why: str) -> LinkLostError:
+        """Make the error of an ended connection, which names the one cause that a person must mend."""
+        if self._taken_over:
+            why = (
+                f"another client has taken over the session of '{self._client.identifier}': two gateways, or "
+                "two collectors, of one identity are running; give one of them a name or a key of its own"
+            )
+        return LinkLostError(why)
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         if message.qos and self.held.take(message.mid, len(message.payload)):
@@ -160,7 +172,7 @@ class Link:
             await asyncio.wait({waiting, ended}, timeout=TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 why = "the connection ended" if ended.done() else f"no acknowledgement within {TIMEOUT_S:g} s"
-                raise LinkLostError(why)
+                raise self._lost(why)
         finally:
             self._acknowledged.pop(info.mid, None)
         reason: int = waiting.result()
@@ -189,7 +201,7 @@ class Link:
                     getattr(answer, "ResponseTopic", None), getattr(answer, "CorrelationData", None),
                 )  # fmt: skip
         except aiomqtt.MqttError as error:
-            raise LinkLostError(str(error)) from error
+            raise self._lost(str(error)) from error
 
 
 def _request_properties(response_topic: str | None, correlation: bytes | None) -> Properties | None:

@@ -1,7 +1,8 @@
 """What is published and not yet receipted: pure bookkeeping on gateway time, no I/O.
 
 Two lanes share the window: *live* takes what becomes durable now, *backlog* everything older. A quarter of
-the window belongs to the live lane, so that a backlog cannot fill it.
+the window belongs to the live lane, so that a backlog cannot fill it. And the backlog takes only as much of
+its share as comes back receipted within a second: what is on its way is ahead of every live frame.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ LIVE_SHARE = 4
 """One part in this many of the window is kept for live frames."""
 ROOM_SHARE = 8
 """A lane takes more once one part in this many of it is free: crumbs would make crumbs of messages."""
+BACKLOG_FIRST_BYTES = 512 * 1024
+BACKLOG_LAG_NS = 1_000_000_000
+"""The backlog slows down when its receipts take longer than this, and speeds up when they do not."""
 SILENCE_FIRST_NS = 1_000_000_000
 SILENCE_MAX_NS = 30_000_000_000
 
@@ -113,6 +117,8 @@ class Outbox:
     max_ns: int
     _messages: dict[Message, None] = field(default_factory=dict)
     _bytes: dict[Lane, int] = field(default_factory=lambda: {"live": 0, "backlog": 0})
+    _backlog_limit: int = BACKLOG_FIRST_BYTES
+    _slowed_ns: int = 0
     _quiet_until_ns: int = 0
     _silence_ns: int = SILENCE_FIRST_NS
     _heard_ns: int | None = None
@@ -125,7 +131,7 @@ class Outbox:
         if now_ns < self._quiet_until_ns:
             return 0
         live_share = self.window_bytes // LIVE_SHARE
-        limit = live_share if lane == "live" else self.window_bytes - live_share
+        limit = live_share if lane == "live" else min(self.window_bytes - live_share, self._backlog_limit)
         free = limit - self._bytes[lane]
         return free if free * ROOM_SHARE >= limit else 0
 
@@ -160,13 +166,25 @@ class Outbox:
 
     def receipted(self, stored: RangeSet, now_ns: int) -> None:
         """Drop the messages whose records are all in `stored`. After a silence the waiting is cut short."""
-        for message in [m for m in self._messages if all(stored.covers(*pair) for pair in m.seqs)]:
+        done = [m for m in self._messages if all(stored.covers(*pair) for pair in m.seqs)]
+        self._adapt([m for m in done if m.lane == "backlog" and m.sent_ns is not None], now_ns)
+        for message in done:
             self._remove(message)
         self._silence_ns, self._quiet_until_ns = SILENCE_FIRST_NS, 0
         if self._heard_ns is not None and now_ns - self._heard_ns > self.first_ns:
             for message in self._messages:
                 message.wait_ns = min(message.wait_ns, self.first_ns)
         self._heard_ns = now_ns
+
+    def _adapt(self, done: list[Message], now_ns: int) -> None:
+        """Let the backlog have more under way while receipts are quick, a quarter less when they are slow."""
+        lags_ns = [now_ns - message.sent_ns for message in done if message.sent_ns is not None]
+        if lags_ns and max(lags_ns) <= BACKLOG_LAG_NS:
+            grown = self._backlog_limit + sum(len(message.payload) for message in done)
+            self._backlog_limit = min(grown, self.window_bytes)
+        elif lags_ns and now_ns - self._slowed_ns >= BACKLOG_LAG_NS:
+            self._slowed_ns = now_ns
+            self._backlog_limit = max(self.window_bytes // 64, self._backlog_limit * 3 // 4)
 
     def nobody_listens(self, message: Message, now_ns: int) -> None:
         """The broker had no subscriber for a message: there is no collector; wait, longer each time."""

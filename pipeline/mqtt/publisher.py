@@ -48,6 +48,8 @@ class PublisherHealth:
     receipts: int = 0
     receipts_refused: int = 0
     receipt_error: str = ""
+    namesake: str = ""
+    """Another gateway that uses this one's name, as far as its receipts tell."""
     no_collector: bool = False
     refused: dict[str, str] = field(default_factory=dict)
     """Topic to the broker's refusal; its records wait in the journal and are offered again."""
@@ -163,7 +165,19 @@ class Publisher:
                     self._stored.update(ranges)
                     self._outbox.receipted(self._stored, self._clock.run_ns())
                     self._wake.set()
+                else:
+                    self._note_namesake(receipt.journal)
             delivery.done()
+
+    def _note_namesake(self, journal: bytes) -> None:
+        """A receipt for another journal came to our topic: somebody else publishes under our name, or has."""
+        told = (
+            f"receipts for journal {journal.hex()} come to the topic of this gateway: another gateway uses "
+            "its name; give one of them another (site.gateway)"
+        )
+        if told != self.health.namesake:
+            LOG.warning("%s", told)
+        self.health.namesake = told
 
     def _refuse_receipt(self, error: str) -> None:
         """Count it, and tell of it when it is news: a collector sends one every few seconds."""

@@ -300,3 +300,25 @@ async def test_two_collectors_on_one_state_folder_are_refused(
         with pytest.raises(SocketInUseError):
             async with collecting(mqtt, tmp_path, store):
                 pass
+
+
+async def test_two_gateways_of_one_identity_drive_each_other_out_and_lose_nothing(
+    tmp_path: Path, mqtt: MqttSettings, store: Store
+) -> None:
+    journals = [JournalInMemory(bytes([number]) * 16) for number in (1, 2)]
+    for journal in journals:
+        for number in range(40):
+            journal.append("event", {"code": "part", "number": number})
+    folder = tmp_path / "collector"
+    key = key_of(folder)
+    trusted = {key.id: key.public}
+    async with collecting(mqtt, folder, store), asyncio.timeout(30):
+        async with publishing(mqtt, journals[0], trusted) as one:
+            async with publishing(mqtt, journals[1], trusted) as other:
+                await until(lambda: min(one.health.link.connections, other.health.link.connections) > 1)
+            await journals[0].all_receipted()
+        async with publishing(mqtt, journals[1], trusted):
+            await journals[1].all_receipted()
+    rows = await store.ledger(Origin("lab", "one"), "event")
+    assert {row.journal for row in rows} == {journal.id for journal in journals}
+    assert len(rows) == 80

@@ -286,6 +286,23 @@ async def test_a_broker_that_hangs_up_at_once_is_left_at_once() -> None:
         await hung_up.wait()
 
 
+async def test_a_session_that_was_taken_over_says_what_to_mend() -> None:
+    async def take_over(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(bytes.fromhex("20 03 00 00 00"))  # CONNACK
+        await reader.read(1000)
+        # DISCONNECT, reason 0x8E (MQTT 5 section 3.14.2.1); Mosquitto 2.0.11 closes without a word instead.
+        writer.write(bytes.fromhex("e0 02 8e 00"))
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(take_over, "127.0.0.1", 0) as server:
+        link = Link(MqttSettings(port=server.sockets[0].getsockname()[1]), "twin")
+        with pytest.raises(LinkLostError, match="taken over the session of 'twin'"):
+            async with asyncio.timeout(5), link:
+                await link.publish("a/b", b"x")
+
+
 async def test_over_tls_with_a_certificate_that_is_checked(tls_server: MosquittoTls, tmp_path: Path) -> None:
     tls = {"ca_file": str(tmp_path / "certificate.pem")}
     settings = MqttSettings.model_validate({"port": tls_server.port, "tls": tls})

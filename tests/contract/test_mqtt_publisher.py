@@ -145,6 +145,7 @@ async def test_forged_and_untrusted_receipts_count_for_nothing(
             await link.publish(TOPICS.receipt, seal_receipt(key, bytes(16), [(0, 0)]))  # another journal's
             await until(lambda: publisher.health.receipts_refused >= 4)
             assert "does not fit" in publisher.health.receipt_error
+            await until(lambda: bytes(16).hex() in publisher.health.namesake)
             assert list(journal.receipts.done) == []
             await collector.receipt(RangeSet([(0, 99)]))  # beyond what was ever published
             await journal.all_receipted()

@@ -11,9 +11,12 @@ import pytest
 from tests.support.tree import ROOT
 
 PROGRAM = Path(sys.executable).parent / "yaosu"
-UNITS = ("yaosu.service", "yaosu-collect.service", "yaosu-web.service", "yaosu-sim@.service")
+UNITS = (
+    "yaosu.service", "yaosu-collect.service", "yaosu-web.service", "yaosu-witness.service",
+    "yaosu-sim@.service",
+)  # fmt: skip
 EXPOSURE_MAX_TENTHS = {"yaosu.service": 13} | dict.fromkeys(UNITS[1:], 10)
-EXAMPLES = {"gateway.toml", "collector.toml"}
+EXAMPLES = {"gateway.toml", "collector.toml", "witness.toml"}
 
 
 def _run(*command: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

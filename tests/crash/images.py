@@ -26,6 +26,7 @@ from typing import Any
 from pipeline.journal.fold import SHED_EVENT
 from pipeline.journal.framing import payload, scan
 from pipeline.journal.hashes import KeptHashes
+from pipeline.journal.merging import files_to_merge, list_ledger, merge_ledger
 from pipeline.journal.merkle import TILE_LEAVES, TILE_LEVELS, LeafHashes, Tree
 from pipeline.journal.opening import Opened, open_directory
 from pipeline.journal.receipts import RECEIPTS_NAME, write_receipts
@@ -45,14 +46,14 @@ DIRECTORY = Path("/journal")
 LIVES_MAX = 5
 SETTINGS = JournalSettings.model_construct(segment_bytes=6000, segment_records=40)
 SEEDS_AT_ONCE = 250
-MAINTENANCE = ("receipts", "snapshot", "retire", "finish", "finish", "prepare", "shed")
+MAINTENANCE = ("receipts", "snapshot", "retire", "finish", "finish", "prepare", "shed", "merge")
 
 
 def stored_records(disk: ModelDisk) -> dict[int, bytes]:
     """Every record that a reader of the files finds, by seq; a segment counts before its ledger file."""
     found: dict[int, bytes] = {}
     mains = {segment.first_seq: segment for segment in list_segments(disk, DIRECTORY)}
-    ledger = {segment.first_seq: segment for segment in list_segments(disk, DIRECTORY / "ledger")}
+    ledger = {segment.first_seq: segment for segment in list_ledger(disk, DIRECTORY)[0]}
     segments = [one for _, one in sorted((ledger | mains).items())]
     for position, segment in enumerate(segments):
         following = segments[position + 1].first_seq if position + 1 < len(segments) else None
@@ -189,6 +190,11 @@ class World:
                     life.unfinished.pop(0)
             case "prepare":
                 life.space.prepare()
+            case "merge":
+                mains = [segment.first_seq for segment in list_segments(life.disk, DIRECTORY)]
+                ledger = [one for one in list_ledger(life.disk, DIRECTORY)[0] if one.first_seq not in mains]
+                if files := files_to_merge(ledger, min(mains, default=0), 2):
+                    merge_ledger(life.disk, DIRECTORY, life.opened.meta.id, files)
             case "shed":
                 self.give_up(life)
             case _:

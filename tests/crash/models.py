@@ -1,7 +1,7 @@
 """A disk that forgets and tears what was not synced, and a clock that is set by hand."""
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -138,7 +138,9 @@ class ModelDisk:
         pass
 
     def names(self, directory: Path) -> list[str]:
-        return sorted(path.name for path in self.files if path.parent == directory)
+        start = f"{directory}/"  # comparing text: a Path takes its time
+        inside = (str(path).removeprefix(start) for path in self.files if str(path).startswith(start))
+        return sorted(name for name in inside if "/" not in name)
 
     def size(self, path: Path) -> int:
         return self.files[path].now.size if path in self.files else -1
@@ -154,6 +156,9 @@ class ModelDisk:
     def write_at(self, path: Path, offset: int, data: bytes) -> None:
         self._existing(path).change(Write(offset, bytes(data)))
         self._step()
+
+    def write_pieces_at(self, path: Path, offset: int, pieces: Sequence[bytes]) -> None:
+        self.write_at(path, offset, b"".join(pieces))
 
     def sync(self, path: Path) -> None:
         self._step()

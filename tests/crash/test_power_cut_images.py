@@ -19,7 +19,7 @@ SIZES = (0, 10, 100, 700, 2500)
 SOAK_CUTS = int(os.environ.get("YAOSU_IMAGES", "1000000"))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_every_image_of_a_power_cut_keeps_what_was_promised(
     pytestconfig: pytest.Config, record_testsuite_property: Callable[[str, object], None]
 ) -> None:

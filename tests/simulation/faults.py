@@ -118,10 +118,14 @@ class Faults:
 
     async def _restart_gateway(self) -> None:
         await asyncio.sleep(self.random.uniform(0, 2))
-        if self.gateway.node is None or self._disk_bad_since_s is not None:
-            return
-        self._note("restart", self.gateway.name)
-        await self.gateway.end()
+        if self.gateway.node is None or "disk" in self._busy:
+            return  # a stop on a disk that fails is no stop in order: a crash says the same
+        self._busy.add("disk")
+        try:
+            self._note("restart", self.gateway.name)
+            await self.gateway.end()
+        finally:
+            self._busy.discard("disk")
         await asyncio.sleep(self.random.uniform(0, 3))
         self.gateway.start()
 

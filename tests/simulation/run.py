@@ -6,6 +6,7 @@ import asyncio
 import logging
 import shutil
 import tempfile
+import traceback
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,8 @@ def simulate(seed: int) -> Outcome:
             warnings.simplefilter("ignore", ResolutionWarning)  # a microsecond more or less decides nothing
             with asyncio.Runner(loop_factory=VirtualLoop) as runner:
                 runner.run(_Run(seed, folder, outcome).run())
+    except Exception:  # noqa: BLE001 - a part that breaks is a finding of its seed
+        outcome.findings.append(traceback.format_exc())
     finally:
         logging.disable(level)
         shutil.rmtree(folder)

@@ -102,12 +102,17 @@ def compare(answers: list[Answer], rows: list[Row], exempt: list[tuple[int, int]
         exempt: spans of UTC (ns) in which an answer may be lost: the last 500 ms before a kill.
     """
     findings, taken = Findings(), _Taken(rows)
-    for answer in answers:
+
+    def excused(answer: Answer) -> bool:
+        return any(first <= answer.t_utc_ns <= last for first, last in exempt or ())
+
+    # Those that must be there first: one that may be lost would take the row of an equal one near by.
+    for answer in sorted(answers, key=excused):
         at = taken.nearest(answer)
         if at is not None:
             taken.channels[at].update(answer.values)
             findings.matched += 1
-        elif not any(first <= answer.t_utc_ns <= last for first, last in exempt or ()):
+        elif not excused(answer):
             findings.lost.append(f"{answer.t_utc_ns}: {answer.values} ({answer.fault})")
     answered = {name for answer in answers for name in answer.values}
     for row, channels in zip(taken.rows, taken.channels, strict=True):

@@ -50,6 +50,7 @@ class PaperLog:
     journal: bytes = JOURNAL
     records: list[Record] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
+    _hashes: tuple[int, LeafHashes] | None = None
 
     def add(self, kind: str, body: dict[str, Any] | None = None) -> Record:
         record = make_record(len(self.records), kind, body or {}, self.journal)
@@ -85,7 +86,10 @@ class PaperLog:
         return iter([record for record in self.records[seq + 1 :] if record.kind in kinds])
 
     def node(self, level: int, index: int) -> bytes:
-        return LeafHashes([leaf_hash(record.data) for record in self.records])(level, index)
+        if self._hashes is None or self._hashes[0] != len(self.records):
+            hashes = LeafHashes([leaf_hash(record.data) for record in self.records])
+            self._hashes = len(self.records), hashes
+        return self._hashes[1](level, index)
 
 
 def paper_log(frames: int = 4) -> PaperLog:

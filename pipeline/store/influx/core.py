@@ -17,7 +17,6 @@ from pipeline.store.influx.answers import (
     text_literal,
 )
 from pipeline.store.influx.batches import write_lines
-from pipeline.store.influx.client2 import ClientWriter
 from pipeline.store.influx.http import InfluxHttp
 from pipeline.store.influx.lines import record_lines
 from pipeline.store.prepare import prepare, report
@@ -45,9 +44,12 @@ class InfluxCore:
 
     def __init__(self, settings: InfluxStoreSettings, credentials: Path | None) -> None:
         self._http = InfluxHttp(settings, credentials)
-        self._poster: Poster = (
-            self._http if settings.generation == "1" else ClientWriter(settings, credentials, self._http)
-        )
+        self._poster: Poster = self._http
+        if settings.generation != "1":
+            # Only here: it brings 16 MiB along, which a gateway has no use for.
+            from pipeline.store.influx.client2 import ClientWriter  # noqa: PLC0415
+
+            self._poster = ClientWriter(settings, credentials, self._http)
 
     def close(self) -> None:
         """Close the connections."""

@@ -145,7 +145,7 @@ async def test_damage_is_found_named_and_stops_nothing(tmp_path: Path) -> None:
     segment.write_bytes(data)
     archive = await Archive.open(tmp_path, WRITER)
     findings = await archive.verify()
-    assert {finding.segment for finding in findings} == {0}
+    assert {finding.segment for finding in findings} == {"0000000000000000"}
     assert any("cannot be read" in finding.what for finding in findings)
     assert any("missing or differs" in finding.what for finding in findings)
     with pytest.raises(ArchiveError, match="restore"):

@@ -1,11 +1,14 @@
 """Evidence files: made from a log, checked with public keys alone, refused for whatever was changed."""
 
 import ast
+import io
 import struct
 from pathlib import Path
 
 import msgpack
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.evidence import create as create_module
 from pipeline.evidence import policy as policy_module
@@ -14,7 +17,7 @@ from pipeline.evidence.create import Made, create
 from pipeline.evidence.policy import read_policy
 from pipeline.evidence.report import report
 from pipeline.evidence.select import NoEvidenceError, select
-from pipeline.evidence.verify import MAGIC, Checked, check_file
+from pipeline.evidence.verify import MAGIC, Checked, check_file, check_stream
 from pipeline.records import Record
 from tests.support.journal_fake import make_record
 from tests.support.paper_log import COSIGNED_S, OPERATORS, TASK, PaperLog, paper_log, policy_text
@@ -126,14 +129,38 @@ def test_every_changed_byte_is_detected(tmp_path: Path) -> None:
     whole = path.read_bytes()
     assert facts.bytes == len(whole)
     assert check_file(path, BOTH).problems == []
-    changed = tmp_path / "changed"
     for position in range(len(whole)):
         data = bytearray(whole)
         data[position] ^= MASKS[position % len(MASKS)]
-        changed.write_bytes(data)
-        checked = check_file(changed, BOTH)
+        checked = check_stream(io.BytesIO(data), len(data), BOTH)
         assert checked.problems, position
         assert report(checked).endswith("NOT VERIFIED\n")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    log = paper_log(250)
+    log.seal()
+    path = tmp_path_factory.mktemp("large") / "task.evidence"
+    assert create(log, TASK, path).records > 700
+    return path.read_bytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_damage_to_a_large_file_goes_unnoticed(large: bytes, data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(large) - 1))
+    last = min(len(large), first + data.draw(st.integers(1, 2000)))
+    damage = data.draw(st.sampled_from(["change", "cut", "double", "swap"]))
+    piece, follow = large[first:last], large[last : 2 * last - first]
+    changed = {
+        "change": bytes(byte ^ 0x55 for byte in piece), "cut": b"", "double": piece * 2,
+        "swap": follow + piece,
+    }[damage]  # fmt: skip
+    rest = large[last + (len(follow) if damage == "swap" else 0) :]
+    damaged = large[:first] + changed + rest
+    problems = check_stream(io.BytesIO(damaged), len(damaged), BOTH).problems
+    assert bool(problems) == (damaged != large)
 
 
 def _taken_apart(path: Path) -> tuple[dict[str, object], list[tuple[int, bytes]]]:

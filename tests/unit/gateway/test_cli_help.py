@@ -36,6 +36,7 @@ def test_every_command_of_the_foundation_is_there() -> None:
         "collect", "web", "sim list", "sim run", "check", "explain", "config apply", "read", "task start",
         "task handover", "task stop", "task abort", "task list", "hold list", "hold release",
         "instrument state", "registry import", "registry show", "status", "journal stat", "journal verify",
+        "journal export", "journal repair",
     }  # fmt: skip
 
 

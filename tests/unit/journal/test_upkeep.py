@@ -1,6 +1,7 @@
 """What happens beside the commits: room kept ready, bulk let go or given up, hashes kept, bytes verified."""
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,10 @@ class FullDisk(RealDisk):
         self.full = False
         self.free = 10**12
 
-    def write_at(self, path: Path, offset: int, data: bytes) -> None:
-        if self.full and path.suffix == ".seg":
+    def write_pieces_at(self, path: Path, offset: int, pieces: Sequence[bytes]) -> None:
+        if self.full:
             raise OSError(errno.ENOSPC, "No space left on device")
-        super().write_at(path, offset, data)
+        super().write_pieces_at(path, offset, pieces)
 
     def free_bytes(self, directory: Path) -> int:
         return self.free
@@ -236,6 +237,7 @@ async def test_gaps_that_were_recorded_before_a_crash_are_not_recorded_again(
         return journal.append(kind, body, source="live")
 
     await journal.upkeep.maintain(until_the_event)
+    await journal.wait_durable(journal.head_seq - 1)
     assert [one.kind for one in await read_all(journal)].count("gap") == 1
     await journal.close()
     again = await open_journal(TIGHT)
@@ -337,3 +339,31 @@ async def test_ordinals_go_on_when_nothing_is_left_that_they_could_be_counted_fr
     await journal.close()
     again = await open_journal(SMALL)
     assert again.ordinals == {"meter": 10_000}
+
+
+async def test_small_ledger_files_become_one_and_nobody_who_reads_misses_a_record(
+    open_journal: Opener, clock: ManualClock, tmp_path: Path
+) -> None:
+    journal = await open_journal(SMALL)
+    await fill(journal, 200)
+    journal.receipts.acknowledge([(0, journal.durable_seq)])
+    await journal.receipts.close()
+    clock.advance(2 * DAY_NS)
+    reader = JournalReader(tmp_path / "journal")
+    half = reader.after(-1, LEDGER_KINDS)
+    begun = [next(half) for _ in range(3)]
+    assert await journal.upkeep.retire() > 4
+    ledger = [one for one in await read_all(journal) if one.kind in LEDGER_KINDS]
+    size = journal.stats().bytes
+    assert await journal.upkeep.merge(files_min=4)
+    assert journal.stats().bytes < size
+    assert len(list((tmp_path / "journal" / "ledger" / "merged").glob("*.seg"))) == 1
+    assert [one for one in await read_all(journal) if one.kind in LEDGER_KINDS] == ledger
+    assert [*begun, *half] == ledger, "a reader that had begun before"
+    assert list(JournalReader(tmp_path / "journal").after(-1, LEDGER_KINDS)) == ledger
+    assert not await journal.upkeep.merge(files_min=100)
+    journal.checkpoint()
+    await journal.close()
+    assert verify(tmp_path / "journal").sound
+    again = await open_journal(SMALL)
+    assert [one for one in await read_all(again) if one.kind in LEDGER_KINDS][: len(ledger)] == ledger

@@ -1,0 +1,215 @@
+"""`evidence`, `verify`: the record for somebody who trusts nobody here."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from config import Exit
+from gateway.cli.common import (
+    DEFAULT_CONFIG,
+    LOOK,
+    OUT,
+    ConfigOption,
+    JsonOption,
+    example,
+    fail,
+    print_json,
+    site_of,
+)
+from pipeline.archive import Checker
+from pipeline.archive.archive import FORKS_MAX
+from pipeline.archive.index import INDEX_NAME
+from pipeline.evidence.create import create
+from pipeline.evidence.policy import Policy, read_policy
+from pipeline.evidence.report import report
+from pipeline.evidence.select import NoEvidenceError
+from pipeline.evidence.show import show
+from pipeline.evidence.sources import ArchiveSource, JournalSource
+from pipeline.evidence.verify import Refused, check_file
+from pipeline.journal import verify as verify_journal
+from pipeline.journal.disk import RealDisk
+from pipeline.journal.start import META_NAMES, read_meta_public
+
+if TYPE_CHECKING:
+    from gateway.site import LoadedSite
+
+evidence_app = typer.Typer(no_args_is_help=True, help="One task's records in one file, with their proofs.")
+
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option("--policy", help="Trust policy: keys of log and witnesses, and how many must have seen it."),
+]
+KeyOption = Annotated[
+    list[str] | None,
+    typer.Option("--key", help="Instead of a policy: key of the log (name+hash+key); asks for no witness."),
+]
+
+
+def policy_of(path: Path | None, keys: list[str] | None) -> Policy:
+    """Read the policy that was named, or make one of bare keys of logs."""
+    if (path is None) == (not keys):
+        fail(
+            Exit.USAGE,
+            "name a policy (--policy FILE), or at least the log's key (--key); see docs/evidence.md",
+        )
+    try:
+        if path is not None:
+            return read_policy(path.read_text(encoding="utf-8"))
+        return read_policy("\n".join([*(f"log {key}" for key in keys or ()), "quorum none"]))
+    except ValueError as error:
+        fail(Exit.CONFIG, str(error))
+
+
+def verify(
+    what: Annotated[Path, typer.Argument(help="Evidence file, or folder of an archive or a journal.")],
+    policy: PolicyOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check an evidence file offline, or every byte of an archive or a journal. Ends with 1 if it is wrong.
+
+    It needs nothing but the public keys: no network, no database, no trust in whoever made the file.
+    """
+    if not what.is_dir():
+        checked = check_file(what, policy_of(policy, key))
+        if as_json:
+            cosigned = [one._asdict() for one in checked.cosigned]
+            print_json({**asdict(checked), "cosigned": cosigned, "verified": not checked.problems})
+        else:
+            OUT.print(report(checked), markup=False, end="")
+        raise typer.Exit(int(Exit.FINDINGS if checked.problems else Exit.OK))
+    if any((what / name).exists() for name in META_NAMES):
+        content, sound = _verify_journal(what, policy_of(policy, key) if policy or key else None)
+    elif (what / INDEX_NAME).exists():
+        keys = {log.name: log.public for log in policy_of(policy, key).logs} if policy or key else {}
+        content, sound = verify_archive(what, keys)
+    else:
+        fail(Exit.USAGE, f"{what} is neither an evidence file nor the folder of an archive or a journal")
+    show_facts(content, as_json=as_json)
+    raise typer.Exit(int(Exit.OK if sound else Exit.FINDINGS))
+
+
+def _verify_journal(folder: Path, policy: Policy | None) -> tuple[dict[str, Any], bool]:
+    """Check every byte of a journal, and that its key is the one that a policy names."""
+    result = verify_journal(folder)
+    content, sound = {**asdict(result), "key": "not given"}, result.sound
+    meta = read_meta_public(RealDisk(), folder)
+    if policy is not None and meta is not None:
+        pinned = meta[1] in {log.public for log in policy.logs}
+        content["key"] = "pinned" if pinned else "NOT one of the policy's"
+        sound = sound and pinned
+    return content, sound
+
+
+def verify_archive(folder: Path, keys: dict[str, bytes]) -> tuple[dict[str, Any], bool]:
+    """Check bytes and history of an archive; with the public keys of the logs that are known."""
+    try:
+        with closing(Checker(folder)) as checker:
+            findings = [f for segment in checker.segments() for f in checker.check(segment)]
+            histories = [checker.history(journal, keys) for journal in checker.journals()]
+            forks = checker.index.forks(FORKS_MAX)
+    except sqlite3.Error as error:
+        fail(Exit.IO, f"{folder / INDEX_NAME}: {error}; a start of the collector makes it anew")
+    content = {
+        "damaged": [f"segment {f.segment}, byte {f.offset}: {f.what}" for f in findings],
+        "forks": [f"journal {journal.hex()} seq {seq}" for journal, seq in forks],
+        "journals": [
+            {
+                **asdict(one),
+                "journal": one.journal.hex(),
+                "key": "pinned" if one.origin in keys else "not given",
+            }
+            for one in histories
+        ],
+    }
+    return content, not (findings or forks or any(one.problems for one in histories))
+
+
+def show_facts(content: dict[str, Any], *, as_json: bool, indent: str = "") -> None:
+    """Print a map as lines, or as JSON."""
+    if as_json:
+        print_json(content)
+        return
+    for name, value in content.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            for one in value:
+                OUT.print(f"{indent}{name.rstrip('s')}", markup=False)
+                show_facts(one, as_json=False, indent=f"{indent}  ")
+        else:
+            text = "; ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value
+            OUT.print(f"{indent}{name.replace('_', ' '):24} {text}", markup=False)
+
+
+@evidence_app.command(
+    "create", epilog=example("evidence create --task 82069143-00007 -c /etc/yaosu/collector.toml")
+)
+def create_evidence(
+    task: Annotated[str, typer.Option(help="Id of the task.")],
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; default TASK.evidence.")] = None,
+    journal: Annotated[str, typer.Option(help="Id of the journal, where the archive has several.")] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Write one file of a task's records with inclusion proofs, checkpoints and cosignatures.
+
+    Taken from the collector's archive where there is one, else from the gateway's journal, also while in use.
+    """
+    site = site_of(config)
+    path = Path(f"{task}.evidence") if out is None else out
+    try:
+        with closing(_source(site, journal)) as source:
+            made = create(source, task, path)
+    except NoEvidenceError as error:
+        fail(Exit.FINDINGS, str(error))
+    except sqlite3.Error as error:
+        fail(Exit.IO, f"the archive's index cannot be read: {error}")
+    if as_json:
+        print_json({"file": path, **asdict(made)})
+        return
+    OUT.print(f"wrote {path}: {made.records} records, {made.bytes} bytes", markup=False)
+    if not made.final:
+        OUT.print(
+            "the task's verdicts are provisional: make the file again when they are final", markup=False
+        )
+    if not any(size > made.last_seq for size in made.witnesses.values()):
+        OUT.print("no witness has seen all of it yet: make the file again later", markup=False)
+
+
+def _source(site: LoadedSite, journal: str) -> ArchiveSource | JournalSource:
+    if (site.state.archive / INDEX_NAME).exists():
+        try:
+            return ArchiveSource(site.state.archive, bytes.fromhex(journal) or None)
+        except ValueError:
+            fail(Exit.USAGE, "--journal is 32 hexadecimal digits, as yaosu status shows them")
+    if not site.state.journal.is_dir():
+        fail(Exit.UNAVAILABLE, f"there is neither an archive nor a journal in {site.state.root}")
+    return JournalSource(site.state.journal)
+
+
+@evidence_app.command("show", epilog=example("evidence show 82069143-00007.evidence"))
+def show_evidence(
+    file: Annotated[Path, typer.Argument(help="Evidence file.")], as_json: JsonOption = False
+) -> None:
+    """Show what an evidence file says. This checks nothing: for that there is `yaosu verify`."""
+    try:
+        content = show(file)
+    except Refused as refused:
+        fail(Exit.FINDINGS, str(refused))
+    show_facts(content, as_json=as_json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        rich_help_panel=LOOK,
+        epilog=example(
+            "verify 82069143-00007.evidence --policy policy.txt", "verify /var/lib/yaosu-collect/archive"
+        ),
+    )(verify)
+    app.add_typer(evidence_app, name="evidence", rich_help_panel=LOOK)

@@ -1,0 +1,76 @@
+"""Legal holds: what must not be let go, whatever its age, until a person releases it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+from pipeline.journal.disk import Disk, RealDisk, write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOLDS_NAME = "holds.json"
+
+
+class HoldsError(Exception):
+    """The file of holds cannot be read: nothing may be let go; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Records that are held."""
+
+    id: str
+    journal: str
+    """Hex of its id; "" holds every journal."""
+    from_seq: int
+    to_seq: int | None
+    """None: to the end."""
+    reason: str
+    by: str
+    at_utc_ns: int
+
+    def covers(self, journal: bytes, first: int, last: int) -> bool:
+        """Whether any record of a span is held."""
+        ours = self.journal in {"", journal.hex()}
+        return ours and last >= self.from_seq and (self.to_seq is None or first <= self.to_seq)
+
+
+class Holds:
+    """The holds of one archive, read anew at each call: the command line writes beside the collector."""
+
+    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
+        self._path = folder / HOLDS_NAME
+        self._disk = RealDisk() if disk is None else disk
+
+    def all(self) -> list[Hold]:
+        """Return every hold in force. Raises HoldsError, OSError."""
+        if self._disk.size(self._path) < 0:
+            return []
+        try:
+            return [Hold(**one) for one in orjson.loads(self._disk.read(self._path))]
+        except (ValueError, TypeError) as error:
+            raise HoldsError(f"{self._path} is damaged ({error}); restore it from a backup") from error
+
+    def add(self, hold: Hold) -> None:
+        """Hold records, durably. Raises HoldsError, OSError; ValueError for an id that is taken."""
+        holds = self.all()
+        if any(one.id == hold.id for one in holds):
+            raise ValueError(f"there is a hold '{hold.id}' already")
+        self._write([*holds, hold])
+
+    def release(self, identifier: str) -> Hold:
+        """Take a hold away, durably. Raises KeyError where there is none, HoldsError, OSError."""
+        holds = self.all()
+        released = next((one for one in holds if one.id == identifier), None)
+        if released is None:
+            raise KeyError(identifier)
+        self._write([one for one in holds if one.id != identifier])
+        return released
+
+    def _write(self, holds: list[Hold]) -> None:
+        content = orjson.dumps([asdict(one) for one in holds], option=orjson.OPT_INDENT_2)
+        write_whole(self._disk, self._path, content)

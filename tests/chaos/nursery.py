@@ -1,0 +1,50 @@
+"""Roles as real processes that start in milliseconds: forked from a server that has imported everything.
+
+The command line of the product runs in them, from its first line to its exit code.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from tests.chaos.points import arm
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
+    from pathlib import Path
+
+    from tests.chaos.points import Point, Role
+
+PRELOADED = ["tests.chaos.preloaded"]
+
+
+def _main(role: Role, config: str, log: str, point: Point | None, number: int) -> None:
+    from gateway.cli.main import main  # noqa: PLC0415 - in the child alone
+
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    if point is not None:
+        arm(point, number)
+    sys.argv = ["yaosu", role, "-c", config]
+    main()
+
+
+class Nursery:
+    """Starts roles."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(PRELOADED)
+
+    def start(
+        self, role: Role, config: Path, point: Point | None = None, number: int = 0
+    ) -> ForkServerProcess:
+        """Start a role, which may kill itself at a point."""
+        log = config.with_suffix(f".{role}.log")
+        process = self._context.Process(target=_main, args=(role, str(config), str(log), point, number))
+        process.start()
+        return process

@@ -1,0 +1,196 @@
+"""Gateway and two collectors that die at named points again and again, real servers behind proxies."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.edge.state import StateFolder, TrustedKeys
+from pipeline.records.signing import SigningKey
+from tests.chaos.nursery import Nursery
+from tests.chaos.points import POINTS
+from tests.support.bench import Bench, until
+from tests.support.services import InfluxDatabase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.context import ForkServerProcess
+    from pathlib import Path
+    from random import Random
+
+    from tests.chaos.points import Role
+    from tests.support.proxy import Mode, TcpProxy
+    from tests.support.services import Mosquitto
+
+ACCEPT_NS = 500_000_000
+NOTICED_NS = 300_000_000
+"""The end of a process is noticed this long after it, at most, on a busy machine."""
+LIFE_S = 6.0
+"""A process that has not come to its point by then is killed wherever it is."""
+LOOK_S = 0.02
+PEACE_S = 0.5
+MODES: tuple[Mode, ...] = ("clear", "clear", "slow", "slice", "half-open", "cut")
+
+
+@dataclass
+class Besieged:
+    """One role under siege."""
+
+    name: str
+    role: Role
+    config: Path
+    process: ForkServerProcess | None = None
+    point: str = ""
+    born_s: float = 0.0
+
+
+@dataclass
+class Siege:
+    """Counts and times of one siege."""
+
+    bench: Bench
+    random: Random
+    broker: Mosquitto
+    proxies: list[TcpProxy]
+    nursery: Nursery = field(default_factory=Nursery)
+    kills: Counter[str] = field(default_factory=Counter)
+    gateway_ends_ns: list[int] = field(default_factory=list)
+    gateway_starts_ns: list[int] = field(default_factory=list)
+    parts: list[Besieged] = field(default_factory=list)
+
+    @property
+    def aimed(self) -> int:
+        """Processes that died exactly at their point."""
+        return sum(count for name, count in self.kills.items() if "time" not in name)
+
+    async def prepare(self) -> None:
+        """Simulators, site file, people; two collectors with a key each, both trusted."""
+        await self.bench.prepare()
+        text = self.bench.config.read_text(encoding="utf-8")
+        second = self.bench.folder / "second" / "gateway.toml"
+        second.parent.mkdir()
+        second.write_text(text, encoding="utf-8")
+        state = StateFolder(second.parent / self.bench.site.settings.site.state_dir)
+        key = SigningKey.load_or_create(state.collector_key)
+        TrustedKeys(self.bench.site.state.trusted_keys).trust(key.public)
+        self.parts = [
+            Besieged("gateway", "run", self.bench.config),
+            Besieged("collector A", "collect", self.bench.config),
+            Besieged("collector B", "collect", second),
+        ]
+
+    def start(self, part: Besieged, *, armed: bool) -> None:
+        """Start a role; armed, it dies at a point drawn anew."""
+        point, number = None, 0
+        if armed:
+            point = self.random.choice(POINTS[part.role])
+            number = self.random.randint(1, point.calls_max)
+        part.point = f"{part.name} {point}"
+        part.born_s = time.monotonic()
+        part.process = self.nursery.start(part.role, part.config, point, number)
+        if part.role == "run":
+            self.gateway_starts_ns.append(time.time_ns())
+
+    def _has_ended(self, part: Besieged) -> bool:
+        """Look after one process; true when it has died and was counted."""
+        process = part.process
+        assert process is not None
+        if process.is_alive():
+            if time.monotonic() - part.born_s < LIFE_S:
+                return False
+            process.kill()
+            part.point = f"{part.name} at a random time"
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, f"{part.name} ended by itself: {self.log(part)[-3000:]}"
+        if part.role == "run":
+            self.gateway_ends_ns.append(time.time_ns())
+        self.kills[part.point] += 1
+        return True
+
+    def log(self, part: Besieged) -> str:
+        path = part.config.with_suffix(f".{part.role}.log")
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    async def rage(self, kills: int, say: Callable[[str], None] = lambda _text: None) -> None:
+        """Kill until there were so many aimed kills; the network and the broker suffer too."""
+        for part in self.parts:
+            self.start(part, armed=True)
+        weather = asyncio.create_task(self._weather())
+        try:
+            while self.aimed < kills:
+                for part in self.parts:
+                    if self._has_ended(part):
+                        self.start(part, armed=True)
+                        if self.aimed % 50 == 0:
+                            say(f"siege: {self.aimed} aimed kills")
+                await asyncio.sleep(LOOK_S)
+                assert not weather.done(), weather.exception()
+        finally:
+            weather.cancel()
+            await asyncio.gather(weather, return_exceptions=True)
+
+    async def _weather(self) -> None:
+        while True:
+            await asyncio.sleep(self.random.uniform(0.2, 2.0))
+            proxy = self.random.choice(self.proxies)
+            if self.random.random() < 0.1:
+                self.broker.kill()
+                await asyncio.sleep(self.random.uniform(0, 0.5))
+                await asyncio.to_thread(self.broker.start)
+            elif self.random.random() < 0.3:
+                proxy.reset()
+            else:
+                proxy.become(self.random.choice(MODES))
+                await asyncio.sleep(self.random.uniform(0.1, 1.0))
+                proxy.become("clear")
+
+    async def make_peace(self) -> None:
+        """Kill what is armed, mend the network, start everything unarmed and wait until all is receipted."""
+        for part in self.parts:
+            assert part.process is not None
+            part.process.kill()
+            part.process.join()
+            if part.role == "run":
+                self.gateway_ends_ns.append(time.time_ns())
+        for proxy in self.proxies:
+            proxy.become("clear")
+            proxy.reset()
+        for part in self.parts:
+            self.start(part, armed=False)
+        await until(self.bench.status, "the gateway answers")
+        await asyncio.sleep(PEACE_S)  # rows after the last kill
+        await self.bench.drained()
+
+    async def end(self) -> None:
+        """Stop in order: the gateway first, so that the collectors store what it still has."""
+        for part in self.parts:
+            process = part.process
+            if process is not None and process.is_alive():
+                process.terminate()
+                await asyncio.to_thread(process.join, 60.0)
+                assert process.exitcode == 0, f"{part.name}: {process.exitcode} {self.log(part)[-3000:]}"
+
+    def abandon(self) -> None:
+        """Leave no process behind, whatever has happened."""
+        for part in self.parts:
+            if part.process is not None and part.process.is_alive():
+                part.process.kill()
+                part.process.join()
+
+    def exempt(self) -> list[tuple[int, int]]:
+        """Spans of UTC (ns) in which an answer may be lost.
+
+        From half a second before an end of the gateway to its next start: an instrument may still answer
+        what the process had asked that is gone.
+        """
+        pairs = zip(self.gateway_ends_ns, self.gateway_starts_ns[1:], strict=True)
+        return [(end_ns - ACCEPT_NS - NOTICED_NS, start_ns) for end_ns, start_ns in pairs]
+
+
+def influx_behind(proxy: TcpProxy, database: InfluxDatabase) -> InfluxDatabase:
+    """The same database, seen through a proxy."""
+    return InfluxDatabase(f"http://127.0.0.1:{proxy.port}", database.database)
