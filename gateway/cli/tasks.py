@@ -92,6 +92,22 @@ def handover(
     _done(answer, f"{task} handed over to {to}", as_json=as_json)
 
 
+@task_app.command("step", epilog=example("task step 5b41ec3a-00001 dwell --as p-0002"))
+def mark_step(
+    task: TaskArgument, person: PersonOption,
+    step: Annotated[str, typer.Argument(help="Step that begins; none: the one under way ends.")] = "",
+    replicate: Annotated[bool, typer.Option("--replicate", help="The next replicate begins.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG, key: KeyOption = "", as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Mark that a step of the procedure, or the next replicate, begins now."""
+    args: dict[str, Any] = {"task": task} | ({"step": step} if step else {})
+    args |= {"replicate": True} if replicate else {}
+    answer = command(config, "task.step", args, secret_for(person), key=key, as_json=as_json)
+    number = answer["result"].get("replicate")
+    begun = f"replicate {number} begins" if number else f"step {step} begins" if step else "step ended"
+    _done(answer, f"{task}: {begun}", as_json=as_json)
+
+
 @task_app.command("stop", epilog=example("task stop 5b41ec3a-00001 --as p-0002"))
 def stop(
     task: TaskArgument,

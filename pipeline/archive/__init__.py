@@ -8,8 +8,10 @@ from pipeline.archive.archive import (
     ArchiveError,
     Finding,
 )
+from pipeline.archive.reading import archived_records
 from pipeline.archive.settings import ArchiveSettings
 
 __all__ = [
     "Appended", "Archive", "ArchiveBusyError", "ArchiveError", "ArchiveSettings", "Archived", "Finding",
+    "archived_records",
 ]  # fmt: skip
