@@ -198,14 +198,14 @@ class Bench:
     def frame(
         self, instrument: str, layout: Layout, rows: Iterable[tuple[float, ...]],
         flag: int = 1, status: int = 0,
-        step_s: float = 0.1,
+        step_s: float = 0.1, lag_s: float = 0.0,
     ) -> int:  # fmt: skip
-        """Append rows that end now; columns of kind i8 come after those of kind f8."""
+        """Append rows that end now, or `lag_s` ago; columns of kind i8 come after those of kind f8."""
         table = list(rows)
         n, channels = len(table), len(layout.channels)
         first = self.ordinals.get(instrument, 0)
         self.ordinals[instrument] = first + n
-        back = np.arange(n - 1, -1, -1, dtype=np.int64) * round(step_s * SECOND)
+        back = np.arange(n - 1, -1, -1, dtype=np.int64) * round(step_s * SECOND) + round(lag_s * SECOND)
         columns = np.array(table, dtype=np.float64).T.reshape(channels, n)
         reals = layout.counts["f8"]
         run = RUN0 + self.now - back
