@@ -9,7 +9,23 @@ from typing import Annotated
 import typer
 
 from config import Exit
-from gateway.cli import demo, files, journal, keys, people, qc, read, results, risk, roles, sim, status, tasks
+from gateway.cli import (
+    alarms,
+    batches,
+    demo,
+    files,
+    journal,
+    keys,
+    people,
+    qc,
+    read,
+    results,
+    risk,
+    roles,
+    sim,
+    status,
+    tasks,
+)  # fmt: skip
 from gateway.cli.common import OUT, tell_error
 
 app = typer.Typer(
@@ -40,7 +56,9 @@ def _root(
     pass
 
 
-for _room in (demo, roles, people, keys, files, status, read, tasks, results, risk, journal, qc, sim):
+for _room in (
+    demo, roles, people, keys, files, status, read, tasks, results, batches, alarms, risk, journal, qc, sim,
+):  # fmt: skip
     _room.register(app)
 
 

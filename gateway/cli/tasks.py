@@ -58,7 +58,11 @@ def start(
     reference: Annotated[str, typer.Option(help="Reference material or check weight, for purpose qc.")] = "",
     item: Annotated[str, typer.Option(help="Test item.")] = "",
     purpose: Annotated[Purpose, typer.Option(help="What the work is for.")] = "test",
-    batch: Annotated[str, typer.Option(help="Analysis batch.")] = "",
+    batch: Annotated[str, typer.Option(help="Analysis batch, which is open.")] = "",
+    place: Annotated[int | None, typer.Option(min=1, help="Place in the batch; else the next.")] = None,
+    control: Annotated[str, typer.Option(help="Kind of quality control, such as blank or duplicate.")] = "",
+    of: Annotated[str, typer.Option(help="Task that a control is compared with.")] = "",
+    added: Annotated[float | None, typer.Option(help="Amount added to a matrix spike.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     key: KeyOption = "",
     as_json: JsonOption = False,
@@ -70,8 +74,11 @@ def start(
         "purpose": purpose,
         "operator": person,
     }
-    given = {"sample": sample, "reference": reference, "item": item, "batch": batch}
-    args |= {name: value for name, value in given.items() if value}
+    given = {
+        "sample": sample, "reference": reference, "item": item, "batch": batch, "place": place,
+        "control": control, "of": of, "added": added,
+    }  # fmt: skip
+    args |= {name: value for name, value in given.items() if value is not None and value != ""}
     answer = command(config, "task.start", args, secret_for(person), key=key, as_json=as_json)
     _done(answer, f"task {answer['result']['task']} started", as_json=as_json)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.elements.alarms.part import watch
 from pipeline.elements.batches.part import batches_part
 from pipeline.elements.detectors.part import detect
+from pipeline.elements.lookback.part import look_back
 from pipeline.elements.risk.part import assess
 from pipeline.elements.triggers.part import trigger
 
@@ -31,9 +33,11 @@ class View:
 
 PARTS: tuple[Callable[[Record, View], list[Draft]], ...] = (
     batches_part,
+    look_back,
     detect,
     trigger,
     assess,
+    watch,
 )
 """Called in this order for every record that is not `data`, after the fold's own handler of its kind.
 

@@ -80,6 +80,35 @@ REFUSALS: dict[str, Refusal] = {
         "check the id, or register it: yaosu registry import FILE",
         "请核对编号，或登记：yaosu registry import FILE",
     ),
+    "unknown-equipment": Refusal(
+        "{equipment} is neither an asset nor an instrument of the registry",
+        "登记册中没有设备或仪器 {equipment}",
+        "list the assets: yaosu registry show equipment", "查看设备：yaosu registry show equipment",
+    ),
+    "not-present": Refusal(
+        "an identity by {how} may not do this", "以“{how}”方式确认的身份无权执行此操作",
+        "scan the badge of the person who is there, or sign with password or PIN",
+        "请扫描在场人员的工牌，或用口令或 PIN 签名",
+    ),
+    "custody-order": Refusal(
+        "the last hand-over of {material} is later than now", "{material} 的上一次交接时间晚于现在",
+        "the clock went backwards or the registry has a wrong time: yaosu registry show material {material}",
+        "时钟回拨或登记时间有误：yaosu registry show material {material}",
+    ),
+    "opened-already": Refusal(
+        "{material} was opened already", "{material} 已开封",
+        "see when: yaosu registry show material {material}",
+        "查看开封时间：yaosu registry show material {material}",
+    ),
+    "no-certificate": Refusal(
+        "{subject} has no certificate on file", "{subject} 没有在册证书",
+        "check the id: yaosu registry show equipment (or material)",
+        "请核对编号：yaosu registry show equipment（或 material）",
+    ),
+    "withdrawn-already": Refusal(
+        "the certificate of {subject} is withdrawn already", "{subject} 的证书已撤销",
+        "see what rested on it: yaosu hold list", "查看受影响的任务：yaosu hold list",
+    ),
     "unknown-method": Refusal(
         "{method} is not a method of the registry", "登记册中没有方法 {method}",
         "check the id, or register it: yaosu registry import FILE",

@@ -138,7 +138,7 @@ def attempts(closing: Closing) -> list[Evidence]:
     task, memory = closing.task, closing.memory
     if task.start.purpose not in _REPORTING or task.start.sample is None:
         return []
-    key = attempt_key(task.start.sample, task.start.item, task.start.method)
+    key = attempt_key(task.start.sample, task.start.item, task.start.method, task.start.control)
     earlier = memory.attempts.pop(key, [])
     failed = any(r.conformity is not None and r.conformity.decision == "fail" for r in task.results)
     own = Attempt(

@@ -114,3 +114,4 @@ def _reach(view: View, known: LookBackState, told: LookBackReach) -> None:
             if one.moved:
                 _hold(view, task.id, told.lookback)
     known.reached = known.reached or told.done
+    known.beyond += told.beyond
