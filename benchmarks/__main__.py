@@ -52,6 +52,7 @@ BENCHMARKS = (
     Benchmark("qc", "rules on the stream", quick=("--repeats", "1")),
     Benchmark("control", "rules on control samples", quick=("--repeats", "1")),
     Benchmark("qc_files", "rules on a CSV file", quick=("--repeats", "1", "--rows", "100000")),
+    Benchmark("elements", "elements of 50 running tasks", quick=("--seconds", "3")),
     Benchmark("journal", "journal against SQLite", runs=5, quick=("--seconds", "0.5")),
     Benchmark("store", "encoding against influxdb-client, embedded store", runs=5),
 )
