@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 VERSION = 2
 """Version of the fold, for `By` and for the names of snapshots."""
+_PATIENT = frozenset({"flags", "gap", "event", "checkpoint", "cosignature", "command", "reply"})
+"""Kinds that change nothing that rows are judged by: frames go on waiting for the next tick or command."""
 _OFF = frozenset({"maintenance", "fault", "out-of-service"})
 """Service states in which an instrument may be off or cold: it has to warm up afterwards."""
 _OUT_OF_WORK = frozenset({"calibration", "maintenance", "fault", "out-of-service"})
@@ -80,7 +82,7 @@ class Fold:
         handler = self._handlers.get(record.kind)
         if not state.journal:
             state.journal = record.journal.hex()
-        drafts = self._guarded(record, self._catch_up)
+        drafts = [] if record.kind in _PATIENT else self._guarded(record, self._catch_up)
         drafts += [] if handler is None else self._guarded(record, handler)
         view = View(state, self.registry, self.settings)
         for part in PARTS:
@@ -169,7 +171,7 @@ class Fold:
         for batch in join(waiting):
             for task in self._bound.get(instrument, ()):
                 observe_batch(task, batch)
-                observe_prints(self.state.detectors, task, batch.frame, self.settings.detectors)
+                observe_prints(self.state.detectors, task, batch, self.settings.detectors)
 
     def _catch_up(self, _record: Record) -> list[Draft]:
         for instrument in list(self._waiting):
@@ -197,6 +199,7 @@ class Fold:
         instrument.decided[rule] = max(record.body["decided"], instrument.decided.get(rule, -1))
         if record.body["n"]:
             flags = decode_flags(record.body)
+            self._observe(flags.instrument)
             for task in self._tasks_reading(flags.instrument):
                 if observe_flags(task, flags, record.seq):
                     self.state.touch(task)
