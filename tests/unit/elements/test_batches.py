@@ -153,12 +153,11 @@ def test_what_makes_no_sense_is_refused_with_what_to_do(
 ) -> None:
     bench = opened_batch()
     task = measure(bench, 50.0, batch="B-1")
-    given = {name: task if value == "TASK" else value for name, value in args.items()}
+    given: dict[str, Any] = {name: task if value == "TASK" else value for name, value in args.items()}
+    if command == "task.start":
+        given = {"sample": "S-1", "method": "weighing", "instrument": "bal-1", **given}
     with pytest.raises(Refused) as refused:
-        if command == "task.start":
-            bench.start(**given)
-        else:
-            bench.do(command, **given)
+        bench.do(command, **given)
     assert refused.value.code == code
 
 

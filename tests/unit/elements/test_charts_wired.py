@@ -30,7 +30,7 @@ def approve(bench: Bench, version: int, person: str = SIGNER) -> None:
 
 
 def assigned(bench: Bench, centre: float = 50.0, sd: float = 0.01, **more: Any) -> int:
-    args = {**WHERE, "basis": "assigned", "centre": centre, "sd": sd, "reason": "insert", **more}
+    args: dict[str, Any] = {**WHERE, "basis": "assigned", "centre": centre, "sd": sd, "reason": "insert", **more}
     return int(bench.do("chart.propose", bench.someone(SECOND_ANALYST), **args)["version"])
 
 
@@ -60,7 +60,7 @@ def test_lines_come_from_a_training_period_and_judge_only_once_another_person_ap
     bench = laboratory(ITEM, retained_tasks=5)
     for number in range(20):
         qc_sample(bench, 50.0 + 0.001 * (number % 5 - 2))
-    args = {**WHERE, "basis": "classical", "reason": "first 20 days"}
+    args: dict[str, Any] = {**WHERE, "basis": "classical", "reason": "first 20 days"}
     made = bench.do("chart.propose", bench.someone(SECOND_ANALYST), **args)
     version = chart(bench)["versions"][0]
     assert (made["version"], version["status"], version["training"]["n"]) == (1, "proposed", 20)
@@ -91,7 +91,8 @@ def test_lines_that_cannot_be_drawn_are_refused_with_the_reason(args: dict[str, 
 
 def test_the_certificate_gives_the_centre_line() -> None:
     bench = laboratory(ITEM)
-    bench.do("chart.propose", **{**WHERE, "basis": "certified", "sd": 0.01, "reason": "new", "unit": "g"})
+    args: dict[str, Any] = {**WHERE, "basis": "certified", "sd": 0.01, "reason": "new", "unit": "g"}
+    bench.do("chart.propose", **args)
     version = chart(bench)["versions"][0]
     assert (version["centre"], version["certified"]["value"], version["lot"]) == (50.0, 50.0, "L-1")
 
