@@ -19,6 +19,7 @@ from gateway.cli import (
     people,
     qc,
     read,
+    registry,
     results,
     risk,
     roles,
@@ -57,7 +58,8 @@ def _root(
 
 
 for _room in (
-    demo, roles, people, keys, files, status, read, tasks, results, batches, alarms, risk, journal, qc, sim,
+    demo, roles, people, keys, files, status, read, tasks, registry, results, batches, alarms,
+    risk, journal, qc, sim,
 ):  # fmt: skip
     _room.register(app)
 

@@ -10,6 +10,7 @@ from pipeline.elements.batches.part import batches_part
 from pipeline.elements.detectors.part import detect
 from pipeline.elements.lookback.part import look_back
 from pipeline.elements.risk.part import assess
+from pipeline.elements.timeline import follow
 from pipeline.elements.triggers.part import trigger
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ PARTS: tuple[Callable[[Record, View], list[Draft]], ...] = (
     trigger,
     assess,
     watch,
+    follow,
 )
 """Called in this order for every record that is not `data`, after the fold's own handler of its kind.
 

@@ -131,6 +131,26 @@ REFUSALS: dict[str, Refusal] = {
         "task {task} was aborted", "任务 {task} 已中止",
         "start a new attempt", "请开始新的一次检测",
     ),
+    "task-disposed": Refusal(
+        "task {task} is {overall}: what was signed is not corrected beneath the signature",
+        "任务 {task} 已{overall}，不得在签名之后更正",
+        "recall or amend it first: yaosu hold release {task} --disposition recall",
+        "请先召回或更正处置：yaosu hold release {task} --disposition recall",
+    ),
+    "nothing-amended": Refusal(
+        "task {task} says so already", "任务 {task} 已是如此",
+        "give the sample, item or clause that is right", "请给出正确的样品、项目或条款",
+    ),
+    "clock-ambiguous": Refusal(
+        "the clock showed {instant} twice during the task ({after} after its start)",
+        "任务期间时钟两次显示 {instant}（任务开始后 {after}）",
+        "say which is meant: occurrence first or second", "请说明是哪一次：occurrence 取 first 或 second",
+    ),
+    "clock-skipped": Refusal(
+        "the clock was put forward over {instant}: it never was", "时钟被拨快，{instant} 从未出现",
+        "give an {argument} from before or after the step; steps are among the events: yaosu events",
+        "请为 {argument} 给出拨钟之前或之后的时间；拨钟见：yaosu events",
+    ),
     "task-not-final": Refusal(
         "task {task} still has provisional verdicts", "任务 {task} 仍有暂定判定",
         "stop the task and wait until its readings are decided", "请结束任务并等待读数判定完成",

@@ -100,6 +100,11 @@ def show_task(known: TaskState) -> dict[str, Any]:
         "start_seq": known.start_seq,
         "end_seq": known.end_seq,
         "bindings": to_body(known.bindings),
+        "amendments": [
+            {"was": dict(one.was), "reason": one.reason, "person": one.actor.person,
+             "at_utc_ns": one.actor.signed_at_ns}
+            for one in known.amendments
+        ],
         "links": [{"system": link.system, "external_id": link.external_id} for link in known.links],
         "gaps": to_body(known.gaps),
         "verdicts": [_verdict(known.verdicts[name]) for name in ELEMENTS if name in known.verdicts],
