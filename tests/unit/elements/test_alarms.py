@@ -50,7 +50,8 @@ def test_every_code_of_the_table_is_in_the_catalogue_and_calls_somebody(code: st
 
 def test_an_alarm_of_a_newer_part_is_raised_and_an_information_is_not() -> None:
     bench = opened()
-    body = {"code": "not-known-here", "severity": "alarm", "instrument": None, "channel": None, "args": {}}
+    args: dict[str, Any] = {"instrument": None, "channel": None, "args": {}}
+    body = {"code": "not-known-here", "severity": "alarm", **args}
     bench.append("event", body)
     bench.append("event", event_body("daemon-stop"))
     assert [one["code"] for one in alarms(bench)] == ["not-known-here"]
