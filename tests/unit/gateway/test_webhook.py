@@ -158,7 +158,7 @@ async def test_a_receiver_that_was_away_gets_the_present_state_of_an_alarm_not_i
     stand.lose()
     await stand.post()
     for deed in ("acknowledge", "cause"):
-        step = AlarmStep("A-00001", deed, "why", actor())  # type: ignore[arg-type]
+        step = AlarmStep("A-00001", deed, "why", actor())
         stand.recorder.append("alarm", to_body(step))
     await stand.post()
     assert [(body["notice"], body["step"]) for _, body in receiver.posts] == [(1, "raised"), (3, "cause")]
