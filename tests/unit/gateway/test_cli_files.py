@@ -191,7 +191,7 @@ class TestJournalAndKeys:
     def test_looking_at_keys_makes_none(self, tmp_path: Path) -> None:
         path = write(tmp_path, "gateway.toml", SITE)
         outcome = yaosu("keys", "show", "-c", path, "--json")
-        assert outcome.json == {"collector": None, "trusted": {}}
+        assert outcome.json == {"collector": None, "trusted": {}, "commands": {}, "services": {}}
         assert names(tmp_path) == ["gateway.toml"]
         assert "yaosu collect" in yaosu("keys", "show", "-c", path).out
 
