@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.elements.formulas.calculations import shown, spread_pct
+from pipeline.elements.formulas.calculations import spread_pct
 from pipeline.elements.formulas.declared import check_formula
+from pipeline.elements.formulas.display import shown, shown_uncertainty
 from pipeline.elements.formulas.evaluate import evaluate, leaf
 from pipeline.elements.formulas.language import FormulaError, NoValueError, check_names, leaves, parse
 from pipeline.elements.formulas.named import NAMED, Formula
@@ -336,6 +337,17 @@ def test_rounding_is_for_display_and_from_the_decimal(
     number: float, decimals: int | None, rounding: str, text: str
 ) -> None:
     assert shown(number, decimals, rounding) == text
+
+
+@pytest.mark.parametrize(
+    ("expanded", "text"),
+    [
+        (0.00042426406871192855, "0.00043"), (0.3, "0.30"), (0.1 + 0.2, "0.30"), (12.0, "12"), (1234.0, "1300"),
+        (0.0, "0.0"), (9.91, "10.0"), (2.0, "2.0"),
+    ],
+)  # fmt: skip
+def test_an_uncertainty_is_shown_with_two_digits_rounded_up(expanded: float, text: str) -> None:
+    assert shown_uncertainty(expanded) == text
 
 
 def test_spread_of_replicates() -> None:
