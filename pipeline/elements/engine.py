@@ -14,13 +14,13 @@ from pipeline.elements.codec import MalformedBody, from_body, to_body
 from pipeline.elements.detectors.rows import observe_prints
 from pipeline.elements.judge import judge, note_check
 from pipeline.elements.lookback.state import let_go
+from pipeline.elements.mentions import Mentions
 from pipeline.elements.observe import observe_batch, observe_flags, observe_gap
 from pipeline.elements.parts import PARTS, View
 from pipeline.elements.registry import Registry
-from pipeline.elements.registry_shapes import RegistryRecord
 from pipeline.elements.rows import ROWS_MAX, Waiting, join
 from pipeline.elements.settings import ElementsSettings
-from pipeline.elements.shapes import Draft, Result, TaskStart, Verdict
+from pipeline.elements.shapes import Draft, Result, Verdict
 from pipeline.elements.state import Observed, State, TaskState
 from pipeline.records.block import Gap
 from pipeline.records.events import event_body
@@ -53,6 +53,7 @@ class Fold:
         self.state = State()
         self.registry = Registry()
         self._bound: dict[str, list[TaskState]] = {}
+        self._mentions = Mentions()
         self._waiting: dict[str, list[Waiting]] = {}
         """Frames since the last record that is not `data`, at most `ROWS_MAX` rows of an instrument."""
         self._handlers: dict[str, Callable[[Record], list[Draft]]] = {
@@ -124,14 +125,15 @@ class Fold:
         """Let the oldest finished tasks go that nothing holds; they are in the store."""
         finished = [task.id for task in self.state.tasks.values() if task.final and not task.held]
         for task_id in finished[: max(0, len(finished) - self.settings.retained_tasks)]:
-            let_go(self.state.lookbacks, self.state.tasks.pop(task_id))
+            task = self.state.tasks.pop(task_id)
+            self._mentions.drop(task)
+            let_go(self.state.lookbacks, task)
 
     def _registry(self, record: Record) -> list[Draft]:
         added = self.registry.add(record.seq, record.body)
         remember(self.state, self.settings, record, "registry.import", {"imported": 1})
-        for task in self.state.tasks.values():
-            if _mentions(task, added):
-                self.state.touch(task)
+        for task in self._mentions.of(added):
+            self.state.touch(task)
         return []
 
     def _task(self, record: Record) -> list[Draft]:
@@ -200,25 +202,17 @@ class Fold:
         if record.body["n"]:
             flags = decode_flags(record.body)
             self._observe(flags.instrument)
-            for task in self._tasks_reading(flags.instrument):
+            for task in self._mentions.reading(flags.instrument):
                 if observe_flags(task, flags, record.seq):
                     self.state.touch(task)
         return []
 
     def _gap(self, record: Record) -> list[Draft]:
         gap = from_body(Gap, record.body)
-        for task in self._tasks_reading(gap.instrument):
+        for task in self._mentions.reading(gap.instrument):
             if observe_gap(task, gap, record.seq):
                 self.state.touch(task)
         return []
-
-    def _tasks_reading(self, instrument: str) -> list[TaskState]:
-        """List every task, final ones too, that has a channel of an instrument."""
-        return [
-            task
-            for task in self.state.tasks.values()
-            if any(facts.instrument == instrument for facts in task.channels)
-        ]
 
     def _event(self, record: Record) -> list[Draft]:
         name, args = record.body.get("instrument"), record.body.get("args") or {}
@@ -301,6 +295,7 @@ class Fold:
         return []
 
     def _bind(self, task: TaskState) -> None:
+        self._mentions.add(task)
         for name in {facts.instrument for facts in task.channels}:
             bound = self._bound.setdefault(name, [])
             if not task.settled and not any(known is task for known in bound):
@@ -339,16 +334,6 @@ class Fold:
         for seq, packed in registry:
             known.add(seq, msgpack.unpackb(packed, strict_map_key=False))
         self.state, self.registry, self._bound, self._waiting = state, known, {}, {}
+        self._mentions = Mentions()
         for task in self.state.tasks.values():
             self._bind(task)
-
-
-def _mentions(task: TaskState, added: RegistryRecord) -> bool:
-    """Tell whether a registry record speaks of something that a task's verdicts rest on."""
-    start: TaskStart = task.start
-    if added.type == "equipment":
-        name = added.data.get("instrument")
-        return name in start.instruments or any(facts.instrument == name for facts in task.channels)
-    if added.type == "method":
-        return added.id == start.method
-    return added.id == start.sample or any(binding.target == added.id for binding in task.bindings)
