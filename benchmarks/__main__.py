@@ -53,6 +53,11 @@ BENCHMARKS = (
     Benchmark("control", "rules on control samples", quick=("--repeats", "1")),
     Benchmark("qc_files", "rules on a CSV file", quick=("--repeats", "1", "--rows", "100000")),
     Benchmark("elements", "elements of 50 running tasks", quick=("--seconds", "3")),
+    Benchmark(
+        "ledger",
+        "a year of tasks, a large registry",
+        quick=("--tasks", "2000", "--entries", "1000", "--repeats", "1"),
+    ),
     Benchmark("journal", "journal against SQLite", runs=5, quick=("--seconds", "0.5")),
     Benchmark("store", "encoding against influxdb-client, embedded store", runs=5),
 )
