@@ -260,8 +260,7 @@ class Fold:
         if record.body.get("action") == "apply":
             done: dict[str, str | int] = {"sha256": str(record.body.get("sha256"))}
             remember(self.state, self.settings, record, "config.apply", done)
-        if isinstance(record.body.get("purpose"), str):
-            self.state.purpose = record.body["purpose"]
+        self.state.purpose = str((record.body.get("site") or {}).get("purpose") or self.state.purpose)
         # Rules may have gone with the old configuration: those that remain will tell of themselves.
         for instrument in self.state.instruments.values():
             instrument.decided.clear()

@@ -85,7 +85,7 @@ def simulated(bench: Bench) -> str:
 
 def in_production(then: Script = tested) -> Script:
     def script(bench: Bench) -> str:
-        bench.append("config", {"purpose": "production"})
+        bench.append("config", {"site": {"purpose": "production"}})
         return then(bench)
 
     return script
