@@ -107,6 +107,8 @@ class RiskState:
 
     now_run_ns: int = 0
     """Gateway time of the last tick: nothing else makes an event older."""
+    caused_run_ns: int = 0
+    """Gateway time of the last record that is not derived: what follows from it is as old as it."""
     evaluated_run_ns: int = 0
     subjects: dict[str, RiskSubject] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
