@@ -8,6 +8,10 @@ from typing import Literal, get_args
 Level = Literal["ordinary", "attention", "action"]
 CreditClass = Literal["A", "B", "C", "D"]
 CREDIT_CLASSES: tuple[CreditClass, ...] = get_args(CreditClass)
+LEVEL_TEXTS: dict[str, tuple[str, str]] = {
+    "ordinary": ("ordinary", "平常"), "attention": ("attention", "关注"), "action": ("action", "处理"),
+}  # fmt: skip
+"""Level to its words (en, zh): a matter of the laboratory's attention, not a mark."""
 EVENTS_MAX = 128
 """Single events kept for one subject: the newest. Older ones are summed up by code, with their seqs."""
 CODES_MAX = 256
