@@ -62,6 +62,22 @@ async def alarms_open(port: int, count: int) -> bool:
     return bool((await retained(port))["open"] == count)
 
 
+async def raised_and_taken(site: LoadedSite, door: DoorClient, receiver: Receiver) -> dict[str, Any]:
+    """A refused command is an event, and this event calls for a person, who acknowledges the alarm."""
+    nothing = await told(site, "ack", "A-00099")
+    assert nothing.code == 1
+    await until(lambda: at_step(receiver, "raised", 3), "the webhook has taken it")
+    alarm: dict[str, Any]
+    (alarm,) = await shown(door, "alarms")
+    assert (alarm["code"], alarm["step"]) == ("command-refused", "raised")
+    assert len(set(receiver.keys)) == 1
+    await until(lambda: alarms_open(site.settings.mqtt.port, 1), "the retained topic shows it")
+    taken = await told(site, "ack", alarm["alarm"])
+    assert taken.code == 0, taken.err
+    await until(lambda: at_step(receiver, "acknowledged"), "the step was posted")
+    return alarm
+
+
 async def test_an_alarm_goes_its_way_through_a_restart(tmp_path: Path, mosquitto: Mosquitto) -> None:
     with receiving() as receiver:
         tables = TABLES.format(url=receiver.url)
@@ -70,16 +86,7 @@ async def test_an_alarm_goes_its_way_through_a_restart(tmp_path: Path, mosquitto
             running(tmp_path, broker=mosquitto.port, tables=tables) as site,
             DoorClient(site.state.socket("door")) as door,
         ):
-            nothing = await told(site, "ack", "A-00099")
-            assert nothing.code == 1  # a refused command is an event, and this event calls for a person
-            await until(lambda: at_step(receiver, "raised", 3), "the webhook has taken it")
-            (alarm,) = await shown(door, "alarms")
-            assert (alarm["code"], alarm["step"]) == ("command-refused", "raised")
-            assert len(set(receiver.keys)) == 1
-            await until(lambda: alarms_open(mosquitto.port, 1), "the retained topic shows it")
-            taken = await told(site, "ack", alarm["alarm"])
-            assert taken.code == 0, taken.err
-            await until(lambda: at_step(receiver, "acknowledged"), "the step was posted")
+            alarm = await raised_and_taken(site, door, receiver)
             for view in ("batches", "charts", "lookbacks", "qc-due"):
                 assert await shown(door, view) == []
             assert (await shown(door, "charts/none"))["code"] == "not-found"
