@@ -150,12 +150,9 @@ class Link:
         size += len((response_topic or "").encode()) + len(correlation or b"")
         if size > self._packet_bytes_max:
             raise PublishTooLargeError(f"{topic}: {size} bytes, the broker takes {self._packet_bytes_max}")
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        if response_topic is not None:
-            properties.ResponseTopic = response_topic
-        if correlation is not None:
-            properties.CorrelationData = correlation
-        info = self._paho.publish(topic, payload, qos=1, retain=retain, properties=properties)
+        info = self._paho.publish(
+            topic, payload, qos=1, retain=retain, properties=_answering(response_topic, correlation)
+        )
         if info.rc:
             raise LinkLostError(f"not connected (paho says {info.rc})")
         waiting = self._acknowledged[info.mid] = asyncio.get_running_loop().create_future()
@@ -194,3 +191,13 @@ class Link:
                 )  # fmt: skip
         except aiomqtt.MqttError as error:
             raise LinkLostError(str(error)) from error
+
+
+def _answering(response_topic: str | None, correlation: bytes | None) -> Properties:
+    """Make the properties of a request (3.3.2.3.5) or of its answer (3.3.2.3.6)."""
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if response_topic is not None:
+        properties.ResponseTopic = response_topic
+    if correlation is not None:
+        properties.CorrelationData = correlation
+    return properties

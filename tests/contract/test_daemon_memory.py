@@ -48,26 +48,41 @@ class Hand:
         return task
 
 
+async def late_report_number(hand: Hand, task: str) -> None:
+    """A report number that comes late reaches a task that only its records know."""
+    link = {"task": task, "system": "lims", "external_id": "report-1"}
+    linked = await hand("task.link", link, key="k-link")
+
+    async def shown() -> bool:
+        return bool((await hand.door.get(f"tasks/{task}"))["links"])
+
+    await until(shown, "the link is in the index")
+    assert (await hand("task.link", link, key="k-link"))["seq"] == linked["seq"]
+    assert [one["task"] for one in await hand.door.get("tasks?external_id=report-1")] == [task]
+
+
+async def prepared(hand: Hand) -> list[tuple[str, Any, str, str, Any]]:
+    """Import the registry and give commands with keys: name, arguments, person, key and answer of each."""
+    registry = read_registry(REGISTRY)
+    args = {"records": registry.records, "directory": registry.directory}
+    await hand("registry.import", args, ADMINISTRATOR)
+    done = [("config.apply", APPLY, ADMINISTRATOR, "k-apply"), ("person.add", NEW, ADMINISTRATOR, "k-add")]
+    return [(*one, await hand(*one)) for one in done]
+
+
 async def test_a_restart_forgets_neither_tasks_nor_keys_nor_what_left_the_memory(tmp_path: Path) -> None:
     async with running(tmp_path, tables=TABLES) as site, DoorClient(site.state.socket("door")) as door:
         hand = Hand(site, door)
-        registry = read_registry(REGISTRY)
-        args = {"records": registry.records, "directory": registry.directory}
-        await hand("registry.import", args, ADMINISTRATOR)
-        applied = await hand("config.apply", APPLY, ADMINISTRATOR, "k-apply")
-        added = await hand("person.add", NEW, ADMINISTRATOR, "k-add")
+        given = await prepared(hand)
         old = [await hand.aborted() for _ in range(3)]
         begun = await hand("task.start", WORK, key="k-start")
+        given.append(("task.start", WORK, "p-0002", "k-start", begun))
     index = site.state.ledger_index
     assert index.exists()
     index.unlink()
     async with running(tmp_path, tables=TABLES) as site, DoorClient(site.state.socket("door")) as door:
         hand = Hand(site, door)
-        for name, asked, person, key, first in (
-            ("config.apply", APPLY, ADMINISTRATOR, "k-apply", applied),
-            ("person.add", NEW, ADMINISTRATOR, "k-add", added),
-            ("task.start", WORK, "p-0002", "k-start", begun),
-        ):
+        for name, asked, person, key, first in given:
             again = await hand(name, asked, person, key)
             assert (set(again["seq"]), again["result"]) == (set(first["seq"]), first["result"]), name
         task = begun["result"]["task"]
@@ -78,21 +93,12 @@ async def test_a_restart_forgets_neither_tasks_nor_keys_nor_what_left_the_memory
             return [one["task"] for one in listed] == [task, *reversed(old)]
 
         await until(found, "the index was made again")
-        first = await door.get(f"tasks/{old[0]}")
-        assert (first["phase"], first["abort_reason"]) == ("aborted", "only a test")
-        start_seq = first["start_seq"]
+        told = await door.get(f"tasks/{old[0]}")
+        assert (told["phase"], told["abort_reason"]) == ("aborted", "only a test")
+        start_seq = told["start_seq"]
         assert (await door.get(f"tasks/{old[0]}?known_at={start_seq}"))["phase"] == "running"
         assert (await door.get(f"tasks/{old[0]}?known_at={start_seq - 1}"))["code"] == "not-found"
-        # A report number that comes late reaches a task that only its records know.
-        link = {"task": old[0], "system": "lims", "external_id": "report-1"}
-        linked = await hand("task.link", link, key="k-link")
-
-        async def shown() -> bool:
-            return bool((await door.get(f"tasks/{old[0]}"))["links"])
-
-        await until(shown, "the link is in the index")
-        assert (await hand("task.link", link, key="k-link"))["seq"] == linked["seq"]
-        assert [one["task"] for one in await door.get("tasks?external_id=report-1")] == [old[0]]
+        await late_report_number(hand, old[0])
         answer = await door.command("task.stop", {"task": old[0]}, {"person": "p-0002", "pin": PIN})
         assert answer["code"] == "task-not-running"
         assert (await door.get("tasks?colour=red"))["code"] == "bad-request"

@@ -127,12 +127,13 @@ def test_a_claim_in_utc_is_resolved_once_and_marked_late() -> None:
     task = bench.start()
     bench.advance(60)
     for name, value in (("from_utc_ns", UTC0 + 30 * SECOND), ("from_utc", "2026-05-28T20:27:10+00:00")):
-        bench.do("task.bind", task=task, role="operator", target=SECOND_ANALYST, **{name: value})
+        claim: dict[str, Any] = {name: value}
+        bench.do("task.bind", task=task, role="operator", target=SECOND_ANALYST, **claim)
         assert bound_from(bench, task) == RUN0 + 30 * SECOND
     for wrong in ({"from_utc": "2026-05-28T20:27:10"}, {"from_utc": "yesterday"}, {"from_utc_ns": UTC0 - 1},
                   {"from_utc_ns": UTC0 + 61 * SECOND}, {"from_utc": "2026-05-28T20:27:10Z", "from_utc_ns": 1},
                   {"from_utc_ns": UTC0 + 9 * SECOND, "to_utc_ns": UTC0 + 9 * SECOND}):  # fmt: skip
-        args = {"task": task, "role": "operator", "target": SECOND_ANALYST}
+        args: dict[str, Any] = {"task": task, "role": "operator", "target": SECOND_ANALYST}
         assert code(bench, "task.bind", **args, **wrong) == "wrong-argument", wrong
 
 
@@ -142,7 +143,12 @@ def test_an_instant_that_the_clock_showed_twice_is_asked_about() -> None:
     bench.tick(60)
     bench.step_ns = -40 * SECOND
     bench.tick(30)
-    args = {"task": task, "role": "operator", "target": SECOND_ANALYST, "from_utc_ns": UTC0 + 50 * SECOND}
+    args: dict[str, Any] = {
+        "task": task,
+        "role": "operator",
+        "target": SECOND_ANALYST,
+        "from_utc_ns": UTC0 + 50 * SECOND,
+    }
     with pytest.raises(Refused) as caught:
         bench.plan("task.bind", **args)
     assert caught.value.code == "clock-ambiguous"
@@ -168,7 +174,7 @@ def test_an_instant_that_the_clock_was_put_over_is_told_never_to_have_been() -> 
     bench.step_ns = 3600 * SECOND
     bench.tick(1)
     bench.tick(29)
-    args = {"task": task, "role": "operator", "target": SECOND_ANALYST}
+    args: dict[str, Any] = {"task": task, "role": "operator", "target": SECOND_ANALYST}
     assert code(bench, "task.bind", **args, from_utc_ns=UTC0 + 1800 * SECOND) == "clock-skipped"
     bench.do("task.bind", **args, from_utc_ns=UTC0 + 3670 * SECOND)
     assert bound_from(bench, task) == RUN0 + 70 * SECOND

@@ -28,8 +28,8 @@ from tests.unit.elements.bench import (
 BOOKED = UTC0 - 1000 * DAY
 
 
-def entries(**changes: Any) -> list[dict[str, Any]]:
-    known = {**registry(), **changes}
+def entries() -> list[dict[str, Any]]:
+    known: dict[tuple[str, str], Any] = registry()
     return [
         {"type": kind, "id": entry_id, "valid_from_ns": BOOKED, "valid_to_ns": None, "data": to_body(data)}
         for (kind, entry_id), data in known.items()
