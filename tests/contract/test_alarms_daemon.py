@@ -6,7 +6,9 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+from gateway.demo.site import REGISTRY
 from gateway.door.client import DoorClient
+from pipeline.elements import read_registry
 from pipeline.mqtt import Link, MqttSettings
 from tests.support.bench import until
 from tests.support.commanding import PIN, Outcome, yaosu
@@ -78,6 +80,25 @@ async def raised_and_taken(site: LoadedSite, door: DoorClient, receiver: Receive
     return alarm
 
 
+async def batch_goes_round(site: LoadedSite, door: DoorClient) -> None:
+    """A batch is opened, shown and closed from the command line."""
+    registry = read_registry(REGISTRY)
+    args = {"records": registry.records, "directory": registry.directory}
+    imported = await door.command("registry.import", args, {"person": ADMINISTRATOR, "pin": PIN})
+    assert imported["ok"], imported
+    acting = ("--as", ADMINISTRATOR, "-c", site.path)
+    for command in (
+        ("batch", "open", "B-1", "--method", "pressure-hold", *acting),
+        ("batch", "show", "B-1", "-c", site.path), ("batch", "close", "B-1", *acting),
+        ("batch", "list", "-c", site.path), ("qc", "due", "-c", site.path),
+        ("chart", "list", "-c", site.path), ("lookback", "list", "-c", site.path),
+    ):  # fmt: skip
+        done = await asyncio.to_thread(yaosu, *command, YAOSU_PIN=PIN)
+        assert done.code == 0, (command, done.err)
+    (batch,) = await shown(door, "batches")
+    assert (batch["batch"], batch["open"], batch["closed_by"]) == ("B-1", False, ADMINISTRATOR)
+
+
 async def test_an_alarm_goes_its_way_through_a_restart(tmp_path: Path, mosquitto: Mosquitto) -> None:
     with receiving() as receiver:
         tables = TABLES.format(url=receiver.url)
@@ -106,6 +127,7 @@ async def test_an_alarm_goes_its_way_through_a_restart(tmp_path: Path, mosquitto
             await until(lambda: alarms_open(mosquitto.port, 1), "the retained topic shows the other one only")
             listed = await asyncio.to_thread(yaosu, "alarm", "list", "--all", "--lang", "zh", "-c", site.path)
             assert "已关闭" in listed.out
+            await batch_goes_round(site, door)
             status = await shown(door, "status")
             assert status["alarms"] == {"open": 1, "suppressed": 0, "webhook": {"owed": 0, "error": ""}}
         later = [key for key in receiver.keys[posted:] if alarm["alarm"] in key]
