@@ -54,6 +54,12 @@ BENCHMARKS = (
     Benchmark("detection", "faults found by the rules", quick=("--series", "2")),
     Benchmark("control", "rules on control samples", quick=("--repeats", "1")),
     Benchmark("qc_files", "rules on a CSV file", quick=("--repeats", "1", "--rows", "100000")),
+    Benchmark("elements", "elements of 50 running tasks", quick=("--seconds", "3")),
+    Benchmark(
+        "ledger",
+        "a year of tasks, a large registry",
+        quick=("--tasks", "2000", "--entries", "1000", "--repeats", "1"),
+    ),
     Benchmark("journal", "journal against SQLite", runs=5, quick=("--seconds", "0.5", "--segments", "200")),
     Benchmark("evidence", "making and checking an evidence file", quick=("--records", "5000")),
     Benchmark("drain", "a backlog through mosquitto into InfluxDB", quick=("--records", "5000")),

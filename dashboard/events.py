@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from dashboard.language import messages
 from dashboard.verdicts import visible
 from pipeline.elements.refusal import REFUSALS
+from pipeline.elements.risk.state import LEVEL_TEXTS
 from pipeline.elements.texts import fill, render_reason, say
+from pipeline.elements.triggers.vocabulary import TRIGGER_TEXTS
 from pipeline.qc.table import BY_NAME
 from pipeline.records.events import render_event
 
@@ -61,6 +63,14 @@ def _rendered(body: dict[str, Any], names: Mapping[str, str], language: Language
     elif body.get("code") == "qc-onset" and args.get("rule") in BY_NAME:
         args["rule"] = BY_NAME[args["rule"]].title[0 if language == "en" else 1]
         args["flag"] = FLAGS.get(args["flag"], (args["flag"],) * 2)[0 if language == "en" else 1]
+    elif body.get("code") == "trigger" and args.get("trigger") in TRIGGER_TEXTS:
+        args["trigger"] = TRIGGER_TEXTS[args["trigger"]][0 if language == "en" else 1]
+    elif body.get("code") == "risk-level":
+        for name in ("before", "level"):
+            args[name] = LEVEL_TEXTS.get(args[name], (args[name],) * 2)[0 if language == "en" else 1]
+        args["index"] = f"{args['index']:.1f}"
+    elif body.get("code") == "evidence-element":
+        args["element"] = say("element", args["element"], language)
     elif body.get("code") == "command-refused":
         args["reason"] = _refusal(str(args.get("reason", "")), args, language)
     return render_event({**named, "args": args}, language)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dashboard.language import value_text
+from pipeline.elements.formulas.display import shown_uncertainty, shown_value
 from pipeline.elements.signing import signing_hash
 from pipeline.elements.state import Posted as StatePosted
 from pipeline.elements.state import TaskState
@@ -150,7 +151,7 @@ def _result(seq: int, result: Result, role: Role) -> Json:
         "k": None,
     }
     if role == "lab":
-        uncertainty = None if result.uncertainty is None else value_text(result.uncertainty, None)
+        uncertainty = None if result.uncertainty is None else shown_uncertainty(result.uncertainty)
         k = None if result.k is None else value_text(result.k, None)
-        row |= {"value": value_text(result.value, result.decimals), "uncertainty": uncertainty, "k": k}
+        row |= {"value": shown_value(result), "uncertainty": uncertainty, "k": k}
     return row

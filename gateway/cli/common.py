@@ -213,6 +213,14 @@ def command(
     return answer
 
 
+def done(answer: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """Say what was done, with its records."""
+    if not as_json:
+        seqs = RangeSet((seq, seq) for seq in answer["seq"])
+        shown = ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in seqs)
+        OUT.print(f"{text} (record {shown})" if shown else text, markup=False)
+
+
 def view(config: Path, path: str, *, as_json: bool) -> Any:
     """Read a view of the running daemon; print a refusal and leave with 1."""
     socket = site_of(config).state.socket("door")

@@ -10,7 +10,9 @@ import typer
 
 from config import Exit
 from gateway.cli import (
+    alarms,
     archive,
+    batches,
     bench,
     demo,
     files,
@@ -20,13 +22,15 @@ from gateway.cli import (
     qc,
     read,
     record,
+    registry,
     replay,
+    results,
     risk,
     roles,
     sim,
     status,
     tasks,
-)
+)  # fmt: skip
 from gateway.cli.common import OUT, tell_error
 
 app = typer.Typer(
@@ -58,7 +62,8 @@ def _root(
 
 
 for _room in (
-    demo, roles, people, keys, files, status, read, replay, tasks, risk, journal, record, archive, qc, sim, bench,
+    demo, roles, people, keys, files, status, read, replay, tasks, registry, results, batches, alarms, risk,
+    journal, record, archive, qc, sim, bench,
 ):  # fmt: skip
     _room.register(app)
 

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from config import ConfigInvalid, Exit, Report
 from config.validation import did_you_mean
+from gateway.cli.batches import qc_due
 from gateway.cli.common import (
     ERR,
     LOOK,
@@ -258,4 +259,5 @@ def _as_json(proposal: Proposal) -> dict[str, Any]:
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     qc_app.command("explain", epilog=example("qc explain 1234", "qc explain 1234 --lang zh"))(explain)
+    qc_app.command("due", epilog=example("qc due"))(qc_due)
     app.add_typer(qc_app, name="qc", rich_help_panel=LOOK)

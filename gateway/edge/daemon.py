@@ -16,10 +16,12 @@ from gateway.door.app import build_door
 from gateway.door.socket_server import bind, serve
 from gateway.durable import write_durably
 from gateway.edge.acquisition import Acquisition
+from gateway.edge.alarms import AlarmBoard, Webhook
 from gateway.edge.commands import Commands
 from gateway.edge.config_history import ConfigHistory
 from gateway.edge.ledger import Ledger
 from gateway.edge.pulse import Pulse
+from gateway.edge.reach import Reach
 from gateway.edge.recorder import Recorder
 from gateway.edge.recovery import Recovery
 from gateway.edge.rhythm import Rhythm
@@ -33,6 +35,8 @@ from gateway.remote import ServiceTokens
 from gateway.remote.doors import RemoteDoors
 from gateway.supervise import Supervisor
 from pipeline.elements import Elements
+from pipeline.elements.alarms.views import summary as alarm_summary
+from pipeline.elements.batches.charting import warm as warm_charting
 from pipeline.intake import Intake
 from pipeline.journal import Journal, JournalFullError
 from pipeline.mqtt import Publisher, Questions, Topics
@@ -79,6 +83,9 @@ class EdgeDaemon:
         folder = self._site.path.parent
         # Before anything is made: a missing credential leaves no half-prepared gateway behind.
         self._password = None if mqtt_password is None else mqtt_password.resolve_text(folder)
+        webhook = self._settings.elements.alarms.webhook
+        token = None if webhook is None else webhook.token
+        self._webhook_token = None if token is None else token.resolve_text(folder)
         listener = bind(self._state.socket("door"))
         try:
             await self.record(stop, lambda: serve(build_door(self.services), listener))
@@ -112,6 +119,10 @@ class EdgeDaemon:
             boot_id=self._world.boot_id,
         )
 
+    def _warm(self) -> None:
+        self.engine.warm()
+        warm_charting()
+
     def _record_failure(self, part: str, error: str) -> None:
         self._record_event("part-failed", part=part, error=error)
 
@@ -122,10 +133,11 @@ class EdgeDaemon:
             journal, self.elements, {i.id: i.source for i in settings.instrument},
             own_source(settings.site.purpose),
         )  # fmt: skip
+        self.alarm_board = AlarmBoard(self.elements)
         self.engine = QcEngine(self._site.qc(), self._site.intervals_s())
         self.intake = Intake(self.engine, self.recorder, journal.clock, self.elements.service_state)
         self.history = ConfigHistory()
-        supervisor.start("warm kernels", lambda: asyncio.to_thread(self.engine.warm))
+        supervisor.start("warm kernels", lambda: asyncio.to_thread(self._warm))
         await supervisor.wait(["warm kernels"], WARM_S)
         recovery = Recovery(journal, self.recorder, self.intake, self.elements, self.history)
         await recovery.run(self._site)
@@ -148,6 +160,21 @@ class EdgeDaemon:
         supervisor.start("ledger", self.ledger.run)
         for part, run in self.remote.parts().items():
             supervisor.start(part, run)
+        self._watch_alarms(supervisor)
+
+    def _watch_alarms(self, supervisor: Supervisor) -> None:
+        """Start what tells alarms outside, and what completes look-backs from the ledger."""
+        supervisor.start("look-back", Reach(self.recorder, self.elements, self.ledger).run)
+        settings = self._settings.elements.alarms.webhook
+        self.webhook: Webhook | None = None
+        if settings is not None:
+            site = self._settings.site
+            about = {
+                "lab": site.lab, "gateway": site.gateway, "purpose": site.purpose,
+                "journal": self.recorder.journal.id.hex(),
+            }  # fmt: skip
+            self.webhook = Webhook(settings, self._webhook_token, about, self.recorder, self.elements)
+            supervisor.start("webhook", self.webhook.run)
 
     async def _open_doors(self, journal: Journal, supervisor: Supervisor) -> None:
         """Make what carries commands out, and the doors through which they come."""
@@ -197,14 +224,16 @@ class EdgeDaemon:
             self.recorder.append("event", event_body(code, **args))
 
     def _retained(self, journal: Journal) -> Mapping[str, bytes]:
-        """Birth and checkpoint, each only once its record is durable."""
+        """Birth, checkpoint and open alarms, each only once its records are durable."""
         topics = Topics(self._settings.site.lab, self._settings.site.gateway)
         latest = {topics.birth: self.history.latest, topics.checkpoint: self.rhythm.latest_checkpoint}
-        return {
+        retained = {
             topic: record.data if topic == topics.birth else record.body["note"].encode()
             for topic, found in latest.items()
             if (record := self._durable(journal, found)) is not None
         }
+        alarms = self.alarm_board.payload(journal.durable_seq)
+        return retained if alarms is None else {**retained, topics.alarm: alarms}
 
     @staticmethod
     def _durable(journal: Journal, record: Record | None) -> Record | None:
@@ -213,7 +242,7 @@ class EdgeDaemon:
     async def _wind_down(self, supervisor: Supervisor) -> None:
         """Drivers first, then what they left, then the seal, then a short chance for receipts."""
         await self.acquisition.stop()
-        await supervisor.stop(*self.remote.parts(), *self.rhythm.parts)
+        await supervisor.stop(*self.remote.parts(), *self.rhythm.parts, "look-back", "webhook")
         self._record_event("daemon-stop")
         await self.rhythm.last()
         with contextlib.suppress(TimeoutError):
@@ -249,4 +278,13 @@ class EdgeDaemon:
             "witnesses": {name: asdict(one) for name, one in self.witnessing.health.items()},
             "kernels": "ready" if self.engine.ready else "warming",
             **self.remote.health(),
+            "alarms": self._alarm_health(),
+        }
+
+    def _alarm_health(self) -> dict[str, Any]:
+        known = alarm_summary(self.elements.fold.state)
+        return {
+            "open": known["open"],
+            "suppressed": known["suppressed"],
+            "webhook": None if self.webhook is None else self.webhook.health(),
         }

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from gateway.edge.quality import quality_view
 from pipeline.journal import CommitFailedError
 from pipeline.ledger import TaskFilter
 
@@ -135,7 +136,7 @@ class DaemonServices:
             case "risk", None:
                 subject = query.get("subject")
                 return elements.risk() if subject is None else _found(elements.risk_of(subject), subject)
-        raise KeyError(name)
+        return quality_view(elements.fold, self._journal.clock, name, argument)
 
     def names(self) -> dict[str, str]:
         """Names behind opaque ids."""

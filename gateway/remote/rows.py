@@ -14,7 +14,8 @@ Kind = Literal["text", "list", "integer"]
 COLUMNS: dict[str, Kind] = {
     "task": "text", "sample": "text", "item": "text", "clause": "text", "method": "text",
     "instrument": "text", "instruments": "list", "operator": "text", "badge": "text", "purpose": "text",
-    "batch": "text", "environments": "list", "reference": "text", "reagents": "list", "measurands": "list",
+    "batch": "text", "place": "integer", "control": "text", "of": "text", "environments": "list",
+    "reference": "text", "reagents": "list", "measurands": "list",
     "role": "text", "target": "text", "from_utc_ns": "integer", "to_utc_ns": "integer",
     "from_utc": "text", "to_utc": "text", "reason": "text", "system": "text", "external_id": "text",
 }  # fmt: skip

@@ -10,9 +10,10 @@ from pipeline.archive.archive import (
 )
 from pipeline.archive.check import Checker, Finding
 from pipeline.archive.holds import Hold, Holds, HoldsError
+from pipeline.archive.reading import archived_records
 from pipeline.archive.settings import ArchiveSettings
 
 __all__ = [
     "Appended", "Archive", "ArchiveBusyError", "ArchiveError", "ArchiveSettings", "Archived", "Checker",
-    "Finding", "Hold", "Holds", "HoldsError", "Merged",
+    "Finding", "Hold", "Holds", "HoldsError", "Merged", "archived_records",
 ]  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.elements.air import limit_of
 from pipeline.elements.codec import from_body
@@ -15,6 +16,7 @@ from pipeline.elements.shapes import (
     Review,
     TaskAbort,
     TaskAction,
+    TaskAmend,
     TaskBind,
     TaskHandover,
     TaskLink,
@@ -68,6 +70,8 @@ def apply_action(state: State, registry: Registry, record: Record, action: TaskA
         _step(task, registry, action, record.seq)
     elif isinstance(action, TaskLink):
         task.links.append(action)
+    elif isinstance(action, TaskAmend):
+        _amend(state, task, action)
     else:
         _end(task, action, record.seq)
     return task
@@ -77,6 +81,15 @@ def attempt_key(sample: str | None, item: str, method: str, control: Control | N
     """Name what attempts are counted for: a duplicate of a sample is no second attempt at it."""
     parts = (sample or "", item, method) if control is None else (sample or "", item, method, control.kind)
     return "|".join(parts)
+
+
+def _amend(state: State, task: TaskState, action: TaskAmend) -> None:
+    given = {"sample": action.sample, "item": action.item, "clause": action.clause}
+    changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    task.start = replace(task.start, attempt=action.attempt, **changed)
+    task.amendments.append(action)
+    start = task.start
+    state.attempts[attempt_key(start.sample, start.item, start.method, start.control)] = action.attempt
 
 
 def _start(state: State, registry: Registry, record: Record, start: TaskStart) -> TaskState:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.records.envelope import Body
 
 T = TypeVar("T")
+_PLAIN = frozenset({NoneType, bool, int, float, str, bytes})
 
 
 class MalformedBody(ValueError):  # noqa: N818 - a noun that says what it is
@@ -25,12 +27,21 @@ class MalformedBody(ValueError):  # noqa: N818 - a noun that says what it is
 
 def to_body(value: object) -> Any:
     """Turn a dataclass, with all that it holds, into plain values."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field: to_body(getattr(value, field)) for field in _names(type(value))}
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if hasattr(kind, "__dataclass_fields__"):
+        # A state holds a million of these: its plain fields are taken over in one go.
+        names, values, nested = _members(kind)
+        body = dict(zip(names, values(value), strict=True))
+        for name in nested:
+            if body[name] is not None:
+                body[name] = to_body(body[name])
+        return body
     if isinstance(value, list | tuple):
-        return [to_body(item) for item in value]
+        return [item if type(item) in _PLAIN else to_body(item) for item in value]
     if isinstance(value, dict):
-        return {key: to_body(item) for key, item in value.items()}
+        return {key: item if type(item) in _PLAIN else to_body(item) for key, item in value.items()}
     return value
 
 
@@ -46,8 +57,22 @@ def from_body(cls: type[T], body: Body) -> T:
 
 
 @cache
-def _names(cls: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cls))
+def _members(cls: Any) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]], tuple[str, ...]]:
+    """Give the fields of a dataclass, what takes their values, and those that can hold several values."""
+    names = tuple(field.name for field in fields(cls))
+    hints = get_type_hints(cls)
+    values = attrgetter(*names) if len(names) > 1 else _one(names)
+    return names, values, tuple(name for name in names if not _is_plain(hints[name]))
+
+
+def _one(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda value: tuple(getattr(value, name) for name in names)
+
+
+def _is_plain(hint: Any) -> bool:
+    if get_origin(hint) in {Union, UnionType}:
+        return all(_is_plain(each) for each in get_args(hint))
+    return hint in _PLAIN or get_origin(hint) is Literal
 
 
 @cache

@@ -41,6 +41,11 @@ class Elements:
         """Seq of the last record taken in; -1 before the first."""
         return self._fold.state.last_seq
 
+    @property
+    def fold(self) -> Fold:
+        """The fold, for views to read; nobody outside changes it."""
+        return self._fold
+
     def consume(self, record: Record) -> list[Draft]:
         """Take a record in and give the drafts that follow from it. Never raises on a record's content."""
         return self._fold.consume(record)

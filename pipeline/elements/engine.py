@@ -14,13 +14,13 @@ from pipeline.elements.codec import MalformedBody, from_body, to_body
 from pipeline.elements.detectors.rows import observe_prints
 from pipeline.elements.judge import judge, note_check
 from pipeline.elements.lookback.state import let_go
+from pipeline.elements.mentions import Mentions
 from pipeline.elements.observe import observe_batch, observe_flags, observe_gap
 from pipeline.elements.parts import PARTS, View
 from pipeline.elements.registry import Registry
-from pipeline.elements.registry_shapes import RegistryRecord
 from pipeline.elements.rows import ROWS_MAX, Waiting, join
 from pipeline.elements.settings import ElementsSettings
-from pipeline.elements.shapes import Draft, Result, TaskStart, Verdict
+from pipeline.elements.shapes import Draft, Result, Verdict
 from pipeline.elements.state import Observed, State, TaskState
 from pipeline.records.block import Gap
 from pipeline.records.events import event_body
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 VERSION = 2
 """Version of the fold, for `By` and for the names of snapshots."""
+_PATIENT = frozenset({"flags", "gap", "event", "checkpoint", "cosignature", "command", "reply"})
+"""Kinds that change nothing that rows are judged by: frames go on waiting for the next tick or command."""
 _OFF = frozenset({"maintenance", "fault", "out-of-service"})
 """Service states in which an instrument may be off or cold: it has to warm up afterwards."""
 _OUT_OF_WORK = frozenset({"calibration", "maintenance", "fault", "out-of-service"})
@@ -51,6 +53,7 @@ class Fold:
         self.state = State()
         self.registry = Registry()
         self._bound: dict[str, list[TaskState]] = {}
+        self._mentions = Mentions()
         self._waiting: dict[str, list[Waiting]] = {}
         """Frames since the last record that is not `data`, at most `ROWS_MAX` rows of an instrument."""
         self._handlers: dict[str, Callable[[Record], list[Draft]]] = {
@@ -80,7 +83,7 @@ class Fold:
         handler = self._handlers.get(record.kind)
         if not state.journal:
             state.journal = record.journal.hex()
-        drafts = self._guarded(record, self._catch_up)
+        drafts = [] if record.kind in _PATIENT else self._guarded(record, self._catch_up)
         drafts += [] if handler is None else self._guarded(record, handler)
         view = View(state, self.registry, self.settings)
         for part in PARTS:
@@ -122,14 +125,15 @@ class Fold:
         """Let the oldest finished tasks go that nothing holds; they are in the store."""
         finished = [task.id for task in self.state.tasks.values() if task.final and not task.held]
         for task_id in finished[: max(0, len(finished) - self.settings.retained_tasks)]:
-            let_go(self.state.lookbacks, self.state.tasks.pop(task_id))
+            task = self.state.tasks.pop(task_id)
+            self._mentions.drop(task)
+            let_go(self.state.lookbacks, task)
 
     def _registry(self, record: Record) -> list[Draft]:
         added = self.registry.add(record.seq, record.body)
         remember(self.state, self.settings, record, "registry.import", {"imported": 1})
-        for task in self.state.tasks.values():
-            if _mentions(task, added):
-                self.state.touch(task)
+        for task in self._mentions.of(added):
+            self.state.touch(task)
         return []
 
     def _task(self, record: Record) -> list[Draft]:
@@ -169,7 +173,7 @@ class Fold:
         for batch in join(waiting):
             for task in self._bound.get(instrument, ()):
                 observe_batch(task, batch)
-                observe_prints(self.state.detectors, task, batch.frame, self.settings.detectors)
+                observe_prints(self.state.detectors, task, batch, self.settings.detectors)
 
     def _catch_up(self, _record: Record) -> list[Draft]:
         for instrument in list(self._waiting):
@@ -197,7 +201,8 @@ class Fold:
         instrument.decided[rule] = max(record.body["decided"], instrument.decided.get(rule, -1))
         if record.body["n"]:
             flags = decode_flags(record.body)
-            for task in self._tasks_reading(flags.instrument):
+            self._observe(flags.instrument)
+            for task in self._mentions.reading(flags.instrument):
                 if observe_flags(task, flags, record.seq):
                     self.state.touch(task)
         return []
@@ -206,18 +211,10 @@ class Fold:
         gap = from_body(Gap, record.body)
         if gap.cause == "shed":
             return []  # its rows were seen and judged before they were given up
-        for task in self._tasks_reading(gap.instrument):
+        for task in self._mentions.reading(gap.instrument):
             if observe_gap(task, gap, record.seq):
                 self.state.touch(task)
         return []
-
-    def _tasks_reading(self, instrument: str) -> list[TaskState]:
-        """List every task, final ones too, that has a channel of an instrument."""
-        return [
-            task
-            for task in self.state.tasks.values()
-            if any(facts.instrument == instrument for facts in task.channels)
-        ]
 
     def _event(self, record: Record) -> list[Draft]:
         name, args = record.body.get("instrument"), record.body.get("args") or {}
@@ -265,8 +262,7 @@ class Fold:
         if record.body.get("action") == "apply":
             done: dict[str, str | int] = {"sha256": str(record.body.get("sha256"))}
             remember(self.state, self.settings, record, "config.apply", done)
-        if isinstance(record.body.get("purpose"), str):
-            self.state.purpose = record.body["purpose"]
+        self.state.purpose = str((record.body.get("site") or {}).get("purpose") or self.state.purpose)
         # Rules may have gone with the old configuration: those that remain will tell of themselves.
         for instrument in self.state.instruments.values():
             instrument.decided.clear()
@@ -300,6 +296,7 @@ class Fold:
         return []
 
     def _bind(self, task: TaskState) -> None:
+        self._mentions.add(task)
         for name in {facts.instrument for facts in task.channels}:
             bound = self._bound.setdefault(name, [])
             if not task.settled and not any(known is task for known in bound):
@@ -338,16 +335,6 @@ class Fold:
         for seq, packed in registry:
             known.add(seq, msgpack.unpackb(packed, strict_map_key=False))
         self.state, self.registry, self._bound, self._waiting = state, known, {}, {}
+        self._mentions = Mentions()
         for task in self.state.tasks.values():
             self._bind(task)
-
-
-def _mentions(task: TaskState, added: RegistryRecord) -> bool:
-    """Tell whether a registry record speaks of something that a task's verdicts rest on."""
-    start: TaskStart = task.start
-    if added.type == "equipment":
-        name = added.data.get("instrument")
-        return name in start.instruments or any(facts.instrument == name for facts in task.channels)
-    if added.type == "method":
-        return added.id == start.method
-    return added.id == start.sample or any(binding.target == added.id for binding in task.bindings)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.elements.alarms.part import watch
 from pipeline.elements.batches.part import batches_part
 from pipeline.elements.detectors.part import detect
+from pipeline.elements.lookback.part import look_back
 from pipeline.elements.risk.part import assess
+from pipeline.elements.timeline import follow
 from pipeline.elements.triggers.part import trigger
 
 if TYPE_CHECKING:
@@ -31,9 +34,12 @@ class View:
 
 PARTS: tuple[Callable[[Record, View], list[Draft]], ...] = (
     batches_part,
+    look_back,
     detect,
     trigger,
     assess,
+    watch,
+    follow,
 )
 """Called in this order for every record that is not `data`, after the fold's own handler of its kind.
 

@@ -30,6 +30,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "certificate {certificate} of {instrument} has not been confirmed against the method's requirements",
         "{instrument} 的证书 {certificate} 尚未按方法要求进行结果确认",
     ),
+    "certificate-withdrawn": (
+        "certificate {certificate} of {instrument} was withdrawn",
+        "{instrument} 的证书 {certificate} 已撤销",
+    ),
     "calibration-overdue": (
         "certificate {certificate} of {instrument} was due {due_utc_ns}",
         "{instrument} 的证书 {certificate} 已于 {due_utc_ns} 到期",
@@ -75,6 +79,10 @@ REASONS: dict[str, tuple[str, str]] = {
     "reference-missing": ("no reference is bound to the check", "核查任务未绑定标准物质"),
     "expiry-missing": ("no expiry of {subject} is registered", "{subject} 未登记有效期"),
     "material-expired": ("{subject} expired {expiry_utc_ns}", "{subject} 已于 {expiry_utc_ns} 过期"),
+    "open-too-long": (
+        "{subject} was opened {opened_utc_ns} and could be used until {ended_utc_ns}",
+        "{subject} 于 {opened_utc_ns} 开封，仅可使用至 {ended_utc_ns}",
+    ),
     # method
     "method-unknown": ("method {subject} is not in the registry", "登记册中没有方法 {subject}"),
     "edition-not-current": (

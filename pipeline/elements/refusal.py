@@ -80,6 +80,35 @@ REFUSALS: dict[str, Refusal] = {
         "check the id, or register it: yaosu registry import FILE",
         "请核对编号，或登记：yaosu registry import FILE",
     ),
+    "unknown-equipment": Refusal(
+        "{equipment} is neither an asset nor an instrument of the registry",
+        "登记册中没有设备或仪器 {equipment}",
+        "list the assets: yaosu registry show equipment", "查看设备：yaosu registry show equipment",
+    ),
+    "not-present": Refusal(
+        "an identity by {how} may not do this", "以“{how}”方式确认的身份无权执行此操作",
+        "scan the badge of the person who is there, or sign with password or PIN",
+        "请扫描在场人员的工牌，或用口令或 PIN 签名",
+    ),
+    "custody-order": Refusal(
+        "the last hand-over of {material} is later than now", "{material} 的上一次交接时间晚于现在",
+        "the clock went backwards or the registry has a wrong time: yaosu registry show material {material}",
+        "时钟回拨或登记时间有误：yaosu registry show material {material}",
+    ),
+    "opened-already": Refusal(
+        "{material} was opened already", "{material} 已开封",
+        "see when: yaosu registry show material {material}",
+        "查看开封时间：yaosu registry show material {material}",
+    ),
+    "no-certificate": Refusal(
+        "{subject} has no certificate on file", "{subject} 没有在册证书",
+        "check the id: yaosu registry show equipment (or material)",
+        "请核对编号：yaosu registry show equipment（或 material）",
+    ),
+    "withdrawn-already": Refusal(
+        "the certificate of {subject} is withdrawn already", "{subject} 的证书已撤销",
+        "see what rested on it: yaosu hold list", "查看受影响的任务：yaosu hold list",
+    ),
     "unknown-method": Refusal(
         "{method} is not a method of the registry", "登记册中没有方法 {method}",
         "check the id, or register it: yaosu registry import FILE",
@@ -101,6 +130,26 @@ REFUSALS: dict[str, Refusal] = {
     "task-aborted": Refusal(
         "task {task} was aborted", "任务 {task} 已中止",
         "start a new attempt", "请开始新的一次检测",
+    ),
+    "task-disposed": Refusal(
+        "task {task} is {overall}: what was signed is not corrected beneath the signature",
+        "任务 {task} 已{overall}，不得在签名之后更正",
+        "recall or amend it first: yaosu hold release {task} --disposition recall",
+        "请先召回或更正处置：yaosu hold release {task} --disposition recall",
+    ),
+    "nothing-amended": Refusal(
+        "task {task} says so already", "任务 {task} 已是如此",
+        "give the sample, item or clause that is right", "请给出正确的样品、项目或条款",
+    ),
+    "clock-ambiguous": Refusal(
+        "the clock showed {instant} twice during the task ({after} after its start)",
+        "任务期间时钟两次显示 {instant}（任务开始后 {after}）",
+        "say which is meant: occurrence first or second", "请说明是哪一次：occurrence 取 first 或 second",
+    ),
+    "clock-skipped": Refusal(
+        "the clock was put forward over {instant}: it never was", "时钟被拨快，{instant} 从未出现",
+        "give an {argument} from before or after the step; steps are among the events: yaosu events",
+        "请为 {argument} 给出拨钟之前或之后的时间；拨钟见：yaosu events",
     ),
     "task-not-final": Refusal(
         "task {task} still has provisional verdicts", "任务 {task} 仍有暂定判定",

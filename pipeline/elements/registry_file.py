@@ -1,48 +1,42 @@
-"""Read a registry file, TOML or CSV: records without names, and names for the lab-side directory.
-
-A CSV file has a column `type` (person, customer, equipment, ...); its other columns are keys of that table, a
-dot leading into a table within. A cell of a text key is taken as it stands; any other cell is written as in
-TOML (`2026-03-01T08:00:00+08:00`, `true`, `[{...}]`), a list of texts also as `a;b;c`. Empty cells are left
-out.
-"""
+"""Read registry files, TOML or CSV: records without names, and names for the lab-side directory."""
 
 from __future__ import annotations
 
-import csv
-import tomllib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from config.errors import ConfigInvalid, Finding, Report
-from config.loader import FILE_BYTES_MAX, load_toml
-from config.toml_positions import Position, Positions, TomlPath
-from config.validation import report_validation_errors
+from config.loader import load_toml
 from pipeline.elements.codec import to_body
 from pipeline.elements.registry_base import EntrySettings, to_ns
+from pipeline.elements.registry_csv import TABLES, read_csv
 from pipeline.elements.registry_settings import RegistrySettings
 from pipeline.elements.vocabulary import RegistryType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from config.toml_positions import Positions, TomlPath
+
 TYPES: tuple[RegistryType, ...] = ("person", "equipment", "material", "method", "environment")
-_TABLES = (*TYPES, "customer")
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryImport:
-    """A registry file that may be imported."""
+    """Registry files that may be imported."""
 
     records: list[dict[str, Any]]
     """For the command `registry.import`: {type, id, valid_from_ns | None, valid_to_ns | None, data,
-    received_on_import}; no name of a person or customer in it."""
+    received_on_import}; no name of a person or customer in it. What has its default is left out of `data`."""
     directory: list[dict[str, str]]
     """For the lab-side directory only: {id, kind: person | customer, name}."""
     warnings: tuple[Finding, ...]
     """What a person should look at, such as certificates that are overdue."""
+    places: tuple[tuple[str, int], ...] = ()
+    """File and line of each record."""
 
 
 def read_registry(path: Path, now_utc_ns: int | None = None) -> RegistryImport:
@@ -56,13 +50,52 @@ def read_registry(path: Path, now_utc_ns: int | None = None) -> RegistryImport:
         ConfigInvalid: every finding with file and line; unknown keys are refused.
     """
     if path.suffix.lower() == ".csv":
-        settings, report = _read_csv(path)
+        settings, report, positions = read_csv(path)
         _check(settings, report, now_utc_ns)
         if any(found.severity == "error" for found in report.findings):
             raise ConfigInvalid(report.findings)
-        return _collect(settings, report.findings)
+        return _collect(settings, report.findings, path, positions)
+    if not path.exists():
+        hint = "check the path; an empty one to fill in: yaosu registry template TYPE"
+        raise ConfigInvalid([Finding("E001", "error", str(path), None, None, "there is no such file", hint)])
     loaded = load_toml(path, RegistrySettings, [lambda value, report: _check(value, report, now_utc_ns)])
-    return _collect(loaded.value, loaded.warnings)
+    return _collect(loaded.value, loaded.warnings, path, loaded.positions)
+
+
+def read_registries(paths: Sequence[Path], now_utc_ns: int | None = None) -> RegistryImport:
+    """Read several files as one import: all of them can be taken, or none is.
+
+    Raises:
+        ConfigInvalid: the findings of every file, and entries that stand in two of them.
+    """
+    read = list[RegistryImport]()
+    wrong = list[Finding]()
+    for path in paths:
+        try:
+            read.append(read_registry(path, now_utc_ns))
+        except ConfigInvalid as invalid:
+            wrong += invalid.findings
+    wrong += _doubled(read)
+    if any(found.severity == "error" for found in wrong):
+        raise ConfigInvalid(wrong)
+    return RegistryImport(
+        [record for one in read for record in one.records],
+        [entry for one in read for entry in one.directory],
+        tuple(found for one in read for found in one.warnings),
+        tuple(place for one in read for place in one.places),
+    )
+
+
+def _doubled(read: list[RegistryImport]) -> Iterator[Finding]:
+    """Find entries that an earlier file has for the same time; within a file the file's own check does."""
+    seen: dict[tuple[Any, ...], tuple[str, int]] = {}
+    for one in read:
+        for record, (file, line) in zip(one.records, one.places, strict=True):
+            key = record["type"], record["id"], record["valid_from_ns"]
+            if key in seen and seen[key][0] != file:
+                message = f"{record['type']} '{record['id']}' stands in {seen[key][0]}:{seen[key][1]} too"
+                yield Finding("E021", "error", file, line, 1, message, "leave it in one of the two")
+            seen.setdefault(key, (file, line))
 
 
 def _entries(settings: RegistrySettings) -> Iterator[tuple[RegistryType, int, EntrySettings]]:
@@ -71,21 +104,37 @@ def _entries(settings: RegistrySettings) -> Iterator[tuple[RegistryType, int, En
             yield name, position, entry
 
 
-def _collect(settings: RegistrySettings, warnings: tuple[Finding, ...]) -> RegistryImport:
-    records = []
-    for name, _position, entry in _entries(settings):
+def _collect(
+    settings: RegistrySettings, warnings: tuple[Finding, ...], path: Path, positions: Positions
+) -> RegistryImport:
+    records, places = [], []
+    for name, position, entry in _entries(settings):
         shaped: Any = entry
         records.append({
             "type": name,
             "id": entry.id,
             "valid_from_ns": to_ns(entry.valid_from or settings.valid_from),
             "valid_to_ns": to_ns(entry.valid_to),
-            "data": to_body(shaped.shape()),
+            "data": _without_defaults(shaped.shape()),
             "received_on_import": bool(getattr(entry, "received_on_import", False)),
         })  # fmt: skip
+        places.append((str(path), positions.value((name, position)).line))
     directory = [{"id": person.id, "kind": "person", "name": person.name} for person in settings.person]
     directory += [{"id": one.id, "kind": "customer", "name": one.name} for one in settings.customer]
-    return RegistryImport(records, directory, warnings)
+    return RegistryImport(records, directory, warnings, tuple(places))
+
+
+def _without_defaults(value: Any) -> Any:
+    """Give the body of a shape without what has its default: 10,000 entries must fit into one command."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: _without_defaults(getattr(value, field.name))
+            for field in fields(value)
+            if field.default is MISSING or getattr(value, field.name) != field.default
+        }
+    if isinstance(value, tuple):
+        return [_without_defaults(item) for item in value]
+    return to_body(value)
 
 
 def _check(settings: RegistrySettings, report: Report, now_utc_ns: int | None) -> None:
@@ -106,7 +155,7 @@ def _check(settings: RegistrySettings, report: Report, now_utc_ns: int | None) -
 
 
 def _check_ids(settings: RegistrySettings, report: Report) -> None:
-    for name in _TABLES:
+    for name in TABLES:
         seen: set[tuple[str, object]] = set()
         for position, entry in enumerate(getattr(settings, name)):
             # One id may stand several times for spans of time that follow one another.
@@ -141,113 +190,3 @@ def _check_expired(settings: RegistrySettings, report: Report, now_utc_ns: int) 
         expiry_ns = to_ns(material.expiry)
         if expiry_ns is not None and expiry_ns <= now_utc_ns:
             report.warning("E024", ("material", position, "expiry"), f"'{material.id}' has expired")
-
-
-def _read_csv(path: Path) -> tuple[RegistrySettings, Report]:
-    rows = _csv_rows(path)
-    data: dict[str, Any] = {}
-    keys: dict[TomlPath, Position] = {}
-    values: dict[TomlPath, Position] = {(): Position(1, 1)}
-    wrong: list[Finding] = []
-    for line, row in rows:
-        name = row.pop("type", "")
-        if name not in _TABLES:
-            message = f"type '{name}' is none of {', '.join(_TABLES)}"
-            wrong.append(Finding("E015", "error", str(path), line, 1, message))
-            continue
-        entries = data.setdefault(name, [])
-        entry: TomlPath = (name, len(entries))
-        values.setdefault((name,), Position(line, 1))
-        values[entry] = Position(line, 1)
-        entries.append(_csv_entry(name, row, entry, line, (keys, values)))
-    report = Report(str(path), Positions(keys, values))
-    try:
-        settings = RegistrySettings.model_validate(data)
-    except ValidationError as error:
-        report_validation_errors(error, RegistrySettings, data, report)
-        raise ConfigInvalid([*wrong, *report.findings]) from None
-    if wrong:
-        raise ConfigInvalid(wrong)
-    return settings, report
-
-
-def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Read rows with the number of their last line. Raises ConfigInvalid."""
-    file = str(path)
-    try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise ConfigInvalid([Finding("E001", "error", file, None, None, "is larger than 4 MiB")])
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        hint = "save the file as UTF-8 (was it GBK?)"
-        raise ConfigInvalid([Finding("E002", "error", file, None, None, "is not UTF-8", hint)]) from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigInvalid(
-            [Finding("E001", "error", file, None, None, f"cannot be read: {reason}")]
-        ) from None
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
-    rows, wrong = [], []
-    try:
-        header = [column.strip() for column in next(reader, [])]
-        if "type" not in header or len(set(header)) != len(header):
-            message = "the first line must name the columns, each once, among them 'type'"
-            raise ConfigInvalid([Finding("E010", "error", file, 1, 1, message)])
-        for cells in reader:
-            if len(cells) != len(header) and any(cells):
-                message = f"{len(cells)} cells, the header has {len(header)}"
-                wrong.append(Finding("E016", "error", file, reader.line_num, 1, message))
-            elif any(cells):
-                row = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
-                rows.append((reader.line_num, row))
-    except csv.Error as error:
-        wrong.append(Finding("E003", "error", file, reader.line_num, 1, f"not valid CSV: {error}"))
-    if wrong:
-        raise ConfigInvalid(wrong)
-    return rows
-
-
-def _csv_entry(
-    name: str, row: dict[str, str], path: TomlPath, line: int,
-    places: tuple[dict[TomlPath, Position], dict[TomlPath, Position]],
-) -> dict[str, Any]:  # fmt: skip
-    entry: dict[str, Any] = {}
-    keys, values = places
-    for column, cell in row.items():
-        steps = column.split(".")
-        table = entry
-        for depth, step in enumerate(steps[:-1]):
-            inner = table.setdefault(step, {})
-            table = inner if isinstance(inner, dict) else {}
-            values.setdefault((*path, *steps[: depth + 1]), Position(line, 1))
-        table[steps[-1]] = _cell(cell, _annotation(name, steps))
-        keys[*path, *steps] = values[*path, *steps] = Position(line, 1)
-    return entry
-
-
-def _annotation(name: str, steps: list[str]) -> Any:
-    """Find what type a column's key has; None for a key that is not there."""
-    hint: Any = RegistrySettings.model_fields[name].annotation
-    for step in steps:
-        models = [kind for kind in _members(hint) if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if not models or step not in models[0].model_fields:
-            return None
-        hint = models[0].model_fields[step].annotation
-    return hint
-
-
-def _members(hint: Any) -> list[Any]:
-    """List the plain types inside an optional, a tuple or an annotated type."""
-    inner = get_args(hint)
-    return [hint] if not inner else [hint, *(member for arg in inner for member in _members(arg))]
-
-
-def _cell(cell: str, hint: Any) -> Any:
-    members = _members(hint)
-    listed = any(getattr(member, "__origin__", None) is tuple for member in members)
-    if str in members and not listed and not any(member in {int, float, bool} for member in members):
-        return cell
-    try:
-        return tomllib.loads(f"cell = {cell}")["cell"]
-    except tomllib.TOMLDecodeError:
-        return [part.strip() for part in cell.split(";") if part.strip()] if listed else cell

@@ -256,6 +256,11 @@ class MaterialSettings(EntrySettings):
     withdrawn: bool = False
     """The certificate was withdrawn; what rests on it is looked back at."""
 
+    opened_at: Instant | None = None
+    """When a reagent or reference material was opened."""
+    open_life_h: Positive | None = None
+    """How long it may be used after that, hours; else to its expiry."""
+
     def shape(self) -> shapes.Material:
         """Give the record's data."""
         return shapes.Material(
@@ -267,6 +272,8 @@ class MaterialSettings(EntrySettings):
             custody=tuple(shapes.Custody(instant_ns(c.at), c.person, c.place) for c in self.custody),
             level=self.level, withdrawn=self.withdrawn, exposure_max_h=self.exposure_max_h,
             fingerprints=tuple(shapes.Fingerprint(**dict(one)) for one in self.fingerprints),
+            opened_at_ns=to_ns(self.opened_at),
+            open_life_s=None if self.open_life_h is None else self.open_life_h * 3600,
         )  # fmt: skip
 
 

@@ -220,6 +220,10 @@ class Material:
     """Level of a QC sample, such as "low" or "2"."""
     withdrawn: bool = False
     """The certificate was withdrawn: everything that rests on it is looked back at."""
+    opened_at_ns: int | None = None
+    """When a reagent or reference material was opened."""
+    open_life_s: float | None = None
+    """How long it may be used after that; None: to its expiry."""
 
 
 @dataclass(frozen=True, slots=True)

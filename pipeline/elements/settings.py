@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from config.model import Seconds, Settings
+from pipeline.elements.alarms.settings import AlarmSettings
 from pipeline.elements.detectors.settings import DetectorSettings
 from pipeline.elements.risk.settings import RiskSettings
 from pipeline.elements.triggers.settings import TriggerSettings
@@ -33,6 +34,9 @@ class ElementsSettings(Settings):
 
     triggers: TriggerSettings = TriggerSettings()
     """What opens the raw window of a task to a regulator."""
+
+    alarms: AlarmSettings = AlarmSettings()
+    """How long an alarm may wait, and whom it is told to."""
 
     risk: RiskSettings = RiskSettings()
     """Weights and thresholds of the operational risk index."""

@@ -170,7 +170,25 @@ class TaskLink:
     action: Literal["link"] = "link"
 
 
-TaskAction = TaskStart | TaskBind | TaskHandover | TaskStop | TaskAbort | TaskLink | TaskStep
+@dataclass(frozen=True, slots=True)
+class TaskAmend:
+    """Something that was said at the start is corrected; what it was stays readable."""
+
+    task: str
+    reason: str
+    actor: Actor
+    sample: str | None = None
+    """The right one; None: it was right. Likewise `item` and `clause`."""
+    item: str | None = None
+    clause: str | None = None
+    attempt: int = 1
+    """Number of the attempt at what it is now."""
+    was: dict[str, str] = field(default_factory=dict)
+    """What was corrected, as it stood before."""
+    action: Literal["amend"] = "amend"
+
+
+TaskAction = TaskStart | TaskBind | TaskHandover | TaskStop | TaskAbort | TaskLink | TaskStep | TaskAmend
 TASK_ACTIONS: dict[str, type[TaskAction]] = {
     "start": TaskStart,
     "bind": TaskBind,
@@ -179,6 +197,7 @@ TASK_ACTIONS: dict[str, type[TaskAction]] = {
     "abort": TaskAbort,
     "link": TaskLink,
     "step": TaskStep,
+    "amend": TaskAmend,
 }
 
 

@@ -12,8 +12,9 @@ from pipeline.elements.detectors.state import DetectorState
 from pipeline.elements.formulas.progress import Calculation, Refusal
 from pipeline.elements.lookback.state import LookBacksState
 from pipeline.elements.risk.state import RiskState
-from pipeline.elements.shapes import Binding, Result, Review, TaskLink, TaskStart, Verdict
+from pipeline.elements.shapes import Binding, Result, Review, TaskAmend, TaskLink, TaskStart, Verdict
 from pipeline.elements.steps.state import Point, StepsState
+from pipeline.elements.timeline import Timeline
 from pipeline.elements.triggers.state import TriggerState
 from pipeline.elements.vocabulary import (
     Element,
@@ -184,6 +185,7 @@ class TaskState:
     refusals: list[Refusal] = field(default_factory=list)
     """Results that could not be computed."""
     links: list[TaskLink] = field(default_factory=list)
+    amendments: list[TaskAmend] = field(default_factory=list)
     verdicts: dict[str, Posted] = field(default_factory=dict)
     held: list[Element] = field(default_factory=list)
     """Elements whose hold no person has disposed of."""
@@ -287,6 +289,7 @@ class State:
     detectors: DetectorState = field(default_factory=DetectorState)
     risk: RiskState = field(default_factory=RiskState)
     triggers: TriggerState = field(default_factory=TriggerState)
+    timeline: Timeline = field(default_factory=Timeline)
 
     def instrument(self, name: str) -> InstrumentState:
         """Give the state of an instrument, new where nothing is known."""

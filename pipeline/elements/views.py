@@ -6,6 +6,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pipeline.elements.codec import to_body
+from pipeline.elements.formulas.display import shown_value
 from pipeline.elements.signing import signing_hash
 from pipeline.elements.texts import render_reason
 from pipeline.elements.vocabulary import ELEMENTS, STATUS_RANK
@@ -100,11 +101,20 @@ def show_task(known: TaskState) -> dict[str, Any]:
         "start_seq": known.start_seq,
         "end_seq": known.end_seq,
         "bindings": to_body(known.bindings),
+        "amendments": [
+            {
+                "was": dict(one.was),
+                "reason": one.reason,
+                "person": one.actor.person,
+                "at_utc_ns": one.actor.signed_at_ns,
+            }
+            for one in known.amendments
+        ],
         "links": [{"system": link.system, "external_id": link.external_id} for link in known.links],
         "gaps": to_body(known.gaps),
         "verdicts": [_verdict(known.verdicts[name]) for name in ELEMENTS if name in known.verdicts],
         "results": [
-            {"seq": seq, **to_body(result)}
+            {"seq": seq, "shown": shown_value(result), **to_body(result)}
             for result, seq in zip(known.results, _padded(known.result_seqs, len(known.results)), strict=True)
         ],
         "reviews": [

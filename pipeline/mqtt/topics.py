@@ -38,6 +38,11 @@ class Topics:
         return f"{self.base}/checkpoint"
 
     @property
+    def alarm(self) -> str:
+        """Retained: the open alarms."""
+        return f"{self.base}/alarm"
+
+    @property
     def receipt(self) -> str:
         """To the gateway: what is durably stored."""
         return f"{self.base}/receipt"

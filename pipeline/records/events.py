@@ -153,6 +153,16 @@ CATALOGUE: dict[str, EventKind] = {
         "Task {task}: {element} is held: {reason}",
         "任务 {task}：要素“{element}”扣留待处置：{reason}",
     ),
+    "lookback-opened": EventKind(
+        "alarm",
+        "Look-back {lookback} on {subject} ({cause}, {failed}): {affected} tasks are affected",
+        "已启动对 {subject} 的追溯评价 {lookback}（{cause}，{failed}）：涉及 {affected} 个任务",
+    ),
+    "alarm-undelivered": EventKind(
+        "warning",
+        "The webhook refused notice {notice} of alarm {alarm}: {error}",
+        "Webhook 拒收报警 {alarm} 的第 {notice} 次通知：{error}",
+    ),
     "record-not-understood": EventKind(
         "alarm",
         "Record {of_seq} of kind {of_kind} cannot be understood: {error}",

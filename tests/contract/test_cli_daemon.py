@@ -2,121 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
+import math
 import socket
 import threading
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from gateway.demo.site import REGISTRY
-from tests.support.commanding import NEW_SECRETS, PASSWORD, PIN, Outcome, Roles, log_untouched, yaosu
+from gateway.door.client import DoorClient
+from gateway.site import load_site
+from tests.support.cli_site import ADMINISTRATOR, OPERATOR, OTHER, SITE, Site, held, site, until
+from tests.support.commanding import NEW_SECRETS, PASSWORD, PIN, Outcome, log_untouched, yaosu
 from tests.support.services import free_port
+from tests.support.tree import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["log_untouched"]
+__all__ = ["held", "log_untouched", "site"]
 
-ADMINISTRATOR, OPERATOR, OTHER = "p-0003", "p-0002", "p-0001"
-WAIT_S = 30.0
-SITE = """
-[site]
-lab = "lab"
-gateway = "gw"
-purpose = "rehearsal"
-state_dir = "state"
-
-[mqtt]
-port = {broker}
-
-[elements]
-settle = 0.2
-
-[[instrument]]
-id = "p-1"
-driver = "modbus-tcp"
-source = "simulated"
-serial_number = "SIM-P-0001"
-host = "127.0.0.1"
-port = {port}
-poll_interval_s = 0.05
-channels = [
-    {{ name = "pressure", address = 0, table = "input", type = "float32", unit = "MPa", qc = {{ range = {{ fail_low = 0.0, fail_high = 70.0 }} }} }},
-]
-"""  # noqa: E501 - an inline table has one line
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Ask again until the answer is true; it comes from another process, so there is no event to wait for."""
-    end_s = time.monotonic() + WAIT_S
-    while not (answer := condition()):
-        assert time.monotonic() < end_s, f"waited {WAIT_S:g} s in vain until {what}"
-        threading.Event().wait(0.05)
-    return answer
-
-
-@dataclass(frozen=True)
-class Site:
-    """A running site."""
-
-    config: Path
-    roles: Roles
-
-    def run(self, *arguments: object, **environment: str) -> Outcome:
-        return yaosu(*arguments, "-c", self.config, **environment)
-
-    def as_person(self, person: str, *arguments: object, pin: str = PIN, **environment: str) -> Outcome:
-        return self.run(*arguments, "--as", person, YAOSU_PIN=pin, **environment)
-
-    @property
-    def status(self) -> Any:
-        return self.run("status", "--json").json["daemon"]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One daemon and one simulator for all tests of this module."""
-    folder = tmp_path_factory.mktemp("site")
-    roles = Roles(folder)
-    try:
-        port = roles.simulate("single_tcp")["p-1"]["port"]
-        config = folder / "gateway.toml"
-        config.write_text(SITE.format(port=port, broker=free_port()), encoding="utf-8")
-        made = yaosu("init", "-c", config, "--person", ADMINISTRATOR, "--name", "秦望舒", **NEW_SECRETS)
-        assert made.code == 0, made.err
-        roles.start("run", config)
-        running = Site(config, roles)
-        for person in (OPERATOR, OTHER):
-            added = running.as_person(
-                ADMINISTRATOR, "person", "add", person, "--name", person, "--role", "operator", **NEW_SECRETS
-            )
-            assert added.code == 0, added.err
-        imported = running.as_person(ADMINISTRATOR, "registry", "import", REGISTRY)
-        assert imported.code == 0, imported.err
-        until(lambda: running.status["instruments"][0].get("rows"), "the instrument has given rows")
-        yield running
-    finally:
-        roles.end()
-
-
-@pytest.fixture(scope="module")
-def held(site: Site) -> str:
-    """Id of a task whose result is held."""
-    started = site.as_person(
-        OPERATOR, "task", "start", "--method", "pressure-hold", "--instrument", "p-1", "--sample", "V-0001",
-        "--json",
-    )  # fmt: skip
-    assert started.code == 0, started.err
-    task: str = started.json["result"]["task"]
-    assert site.as_person(OPERATOR, "task", "stop", task).code == 0
-    until(lambda: task in [each["task"] for each in site.run("hold", "list", "--json").json], "it is held")
-    return task
+SPOT_CHECKS = ROOT / "config" / "examples" / "spot-check" / "illustrative.toml"
 
 
 class TestStatus:
@@ -325,6 +234,56 @@ class TestViewsAndStates:
 
     def test_the_journal_is_looked_at_while_the_daemon_writes(self, site: Site) -> None:
         assert site.run("journal", "stat", "--json").json["purpose"] == "rehearsal"
+
+
+class TestRisk:
+    def test_the_index_is_shown_and_explained_record_by_record(self, site: Site, held: str) -> None:
+        def told() -> Any:
+            explained = site.run("risk", "explain", "lab", "--json")
+            assert explained.code == 0, explained.err
+            return (
+                explained.json if held in {each["task"] for each in explained.json["contributions"]} else None
+            )
+
+        explained = until(told, "the held task counts")
+        assert explained["index"] == math.fsum(each["points"] for each in explained["contributions"]) > 0
+        shown = site.run("risk", "show")
+        assert shown.code == 0, shown.err
+        assert "instrument:p-1" in shown.out
+        assert "no official credit-risk class is imported" in shown.out
+        assert site.run("risk", "explain", "instrument:nowhere").code == 1
+
+    def test_class_and_table_are_imported_by_somebody_and_shown_with_their_source(self, site: Site) -> None:
+        given = ("B", "--source", "provincial list", "--decided-on", "2026-03-01")
+        assert site.as_person(ADMINISTRATOR, "risk", "class", *given).code == 0
+        assert site.as_person(ADMINISTRATOR, "risk", "table", SPOT_CHECKS).code == 0
+        shown = site.run("risk", "show")
+        assert "official credit-risk class B, provincial list, 2026-03-01" in shown.out
+        assert "ILLUSTRATIVE, issued by nobody" in shown.out
+        assert "proportion 5%, 2 a year" in shown.out
+        broken = site.roles.folder / "broken.toml"
+        broken.write_text(SPOT_CHECKS.read_text(encoding="utf-8").replace("0.05", "5"), encoding="utf-8")
+        refused = site.as_person(ADMINISTRATOR, "risk", "table", broken)
+        assert refused.code == 78
+        assert "broken.toml:" in refused.err
+
+    def test_a_window_without_a_trigger_stays_closed_also_to_a_regulator(self, site: Site, held: str) -> None:
+        enrol = ("person", "add", "r-0001", "--name", "R", "--role", "regulator")
+        added = site.as_person(ADMINISTRATOR, *enrol, **NEW_SECRETS)
+        assert added.code == 0, added.err
+        assert asyncio.run(ask_for_window(site, held)) == ["no-trigger", "not-regulator"]
+
+
+async def ask_for_window(site: Site, task: str) -> list[str]:
+    """Ask for the window of a task as a regulator, then as an operator; give the codes of the refusals."""
+    args = {"task": task, "channel": "p-1.pressure"}
+    async with DoorClient(load_site(site.config).state.socket("door")) as door:
+        token = (await door.login("r-0001", PASSWORD))["token"]
+        answers = [
+            await door.command("window.read", args, {"station": "test"}, token=token),
+            await door.command("window.read", args, {"person": OPERATOR, "pin": PIN, "station": "test"}),
+        ]
+    return [answer["code"] for answer in answers]
 
 
 def test_where_no_daemon_runs_a_command_ends_with_69_and_says_what_to_start(tmp_path: Path) -> None:

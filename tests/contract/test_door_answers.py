@@ -78,14 +78,15 @@ class Counting(Commands):
 
     done = 0
 
-    def _plan(self, command: str, args: dict[str, Any], actor: dict[str, Any]) -> dict[str, Any]:
+    async def _plan(self, command: str, args: dict[str, Any], actor: dict[str, Any]) -> dict[str, Any]:
         self.done += 1
         return {"seq": [self.done], "result": {}}
 
 
 def counting() -> tuple[Counting, Recorder]:
     recorder = Recorder()
-    return Counting(cast("Any", recorder), cast("Any", None), cast("Any", None)), recorder
+    nothing = cast("Any", None)
+    return Counting(cast("Any", recorder), nothing, nothing, nothing), recorder
 
 
 def by(person: str, how: str = "pin") -> dict[str, str]:

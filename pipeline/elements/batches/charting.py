@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipeline.elements.batches.shapes import FiredRule
 from pipeline.elements.batches.state import CHARTS_MAX, POINTS_MAX, ChartState, Point, chart_key
 from pipeline.qc.control import ControlMonitor, MultiruleQc
+from pipeline.qc.control.kernel import compiled_judge
 from pipeline.records.flags import Flag
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ class OnChart(NamedTuple):
 def multirules(item: QcItem | None) -> MultiruleQc:
     """Give the control rules of a line of the plan; without one, Westgard's."""
     return MultiruleQc() if item is None else MultiruleQc(warn=item.warn, reject=item.reject)
+
+
+def warm() -> None:
+    """Compile the control rules or load them from the cache, so that no first QC sample waits for it."""
+    compiled_judge()
 
 
 def observe(state: BatchesState, seen: Observation, item: QcItem | None) -> OnChart | None:

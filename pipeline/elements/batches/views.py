@@ -128,13 +128,15 @@ def _interval(fold: Fold, method: str, item: QcItem, now_run_ns: int) -> list[di
 
 def charts(fold: Fold) -> list[dict[str, Any]]:
     """List the charts with how they stand."""
-    return [_chart_brief(key, known) for key, known in sorted(fold.state.batches.charts.items())]
+    known = fold.state.batches.charts
+    return [_chart_brief(number, key, one) for number, (key, one) in enumerate(known.items(), 1)]
 
 
-def _chart_brief(key: str, known: ChartState) -> dict[str, Any]:
+def _chart_brief(number: int, key: str, known: ChartState) -> dict[str, Any]:
     approved = [version for version in known.versions if version.approval is not None]
     last = known.points[-1] if known.points else None
     return {
+        "id": f"C-{number}",
         "chart": key,
         "method": known.method,
         "instrument": known.instrument,
@@ -150,11 +152,16 @@ def _chart_brief(key: str, known: ChartState) -> dict[str, Any]:
     }
 
 
-def chart(fold: Fold, key: str) -> dict[str, Any] | None:
-    """Show a chart: its points in z-units with the rules named, lines, and where lot or version changes."""
-    known = fold.state.batches.charts.get(key)
-    if known is None:
+def chart(fold: Fold, name: str) -> dict[str, Any] | None:
+    """Show a chart: its points in z-units with the rules named, lines, and where lot or version changes.
+
+    `name` is its key, or its short id, which never changes as no chart is ever dropped.
+    """
+    keys = list(fold.state.batches.charts)
+    key = next((key for number, key in enumerate(keys, 1) if name in {key, f"C-{number}"}), None)
+    if key is None:
         return None
+    known = fold.state.batches.charts[key]
     by_version = {version.version: version for version in known.versions}
     found = fold.registry.at(Method, known.method, known.points[-1].t_utc_ns) if known.points else None
     lines = () if found is None else found[0].qc
@@ -162,7 +169,7 @@ def chart(fold: Fold, key: str) -> dict[str, Any] | None:
         (one for one in lines if one.kind == "qc-sample" and one.quantity in {None, known.quantity}), None
     )
     return {
-        **_chart_brief(key, known),
+        **_chart_brief(keys.index(key) + 1, key, known),
         "z_lines": list(_Z_LINES),
         "versions": [
             {"seq": seq, "to_sign": chart_hash(version), **_version(version)}

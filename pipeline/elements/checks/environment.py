@@ -25,6 +25,10 @@ def check_environment(case: Case) -> Finding:
         if found is None:
             finding.add("not_evaluated", "environment-unknown", binding.target, case.task.start_seq)
             continue
+        if not found[0].channels:
+            about = {"place": binding.target, "channel": binding.target}
+            role = "storage" if binding.role == "storage" else "environment"
+            finding.add("not_evaluated", f"{role}-limits-missing", binding.target, found[1].seq, **about)
         for channel in found[0].channels:
             _judge_channel(case, finding, binding.target, channel, binding.role == "storage")
     return finding

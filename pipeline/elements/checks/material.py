@@ -66,6 +66,14 @@ def _judge_expiry(case: Case, finding: Finding, material_id: str, to_utc_ns: int
         finding.add("not_evaluated", "material-unknown", material_id, case.task.start_seq)
         return
     material, version = found
+    if material.withdrawn:
+        about = {"instrument": material_id, "certificate": material.certificate or ""}
+        finding.add("hold", "certificate-withdrawn", material_id, version.seq, **about)
+    if material.opened_at_ns is not None and material.open_life_s is not None:
+        ends_ns = material.opened_at_ns + round(material.open_life_s * SECOND_NS)
+        if to_utc_ns >= ends_ns:
+            opened = {"opened_utc_ns": material.opened_at_ns, "ended_utc_ns": ends_ns}
+            finding.add("hold", "open-too-long", material_id, version.seq, **opened)
     if material.expiry_ns is None:
         finding.add("not_evaluated", "expiry-missing", material_id, version.seq)
     elif to_utc_ns >= material.expiry_ns:

@@ -53,6 +53,8 @@ def _judge_completeness(case: Case, finding: Finding, facts: ChannelFacts) -> No
         "suspect": facts.suspect + facts.decided_suspect, "min": facts.minimum, "max": facts.maximum,
         "unit": facts.unit, "seq_first": facts.seq_first, "seq_last": facts.seq_last,
     }  # fmt: skip
+    if facts.late:
+        finding.add("not_evaluated", "measurand-bound-late", facts.target, case.task.start_seq)
     if facts.good == 0:
         finding.add("not_evaluated", "no-readings", facts.target, facts.seq_first)
         return
@@ -67,8 +69,6 @@ def _judge_completeness(case: Case, finding: Finding, facts: ChannelFacts) -> No
     if method is not None and facts.unsettled > method.unsettled_max * answered:
         count = {"channel": facts.target, "count": facts.unsettled, "answers": answered}
         finding.add("flag", "readings-unstable", facts.target, facts.seq_first, **count)
-    if facts.late:
-        finding.add("not_evaluated", "measurand-bound-late", facts.target, case.task.start_seq)
 
 
 def _polls_within(gap: GapFacts, from_run_ns: int, to_run_ns: int) -> int:

@@ -49,6 +49,8 @@ def _judge_certificate(
         finding.add("not_evaluated", "certificate-missing", instrument, seq)
         return
     about = {"instrument": instrument, "certificate": metrology.certificate, "due_utc_ns": metrology.due_ns}
+    if metrology.withdrawn:
+        finding.add("hold", "certificate-withdrawn", instrument, seq, **about)
     if metrology.confirmed_by is None:
         finding.add("not_evaluated", "certificate-not-confirmed", instrument, seq, **about)
     if at_utc_ns > metrology.due_ns:

@@ -58,7 +58,7 @@ REASONS: dict[str, tuple[str, str]] = {
         "证书给出 {channel} 的 U = {uncertainty} {unit}，方法允许 {needed}",
     ),
     "range-below-requirement": (
-        "the certificate covers {low}–{high} {unit} of {channel}; the method needs {needed_low}–{needed_high}",
+        "certified are {low}–{high} {unit} of {channel}; the method needs {needed_low}–{needed_high}",
         "证书覆盖 {channel} 的 {low}–{high} {unit}，方法需要 {needed_low}–{needed_high}",
     ),
     "requirement-not-confirmable": (
@@ -79,7 +79,7 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     # material
     "storage-exposure": (
-        "storage of {sample}: {channel} exceeded its limits by {value_h} (unit × h) in all, allowed: {limit_h}",
+        "storage of {sample}: {channel} beyond its limits by {value_h} (unit × h), allowed: {limit_h}",
         "{sample} 的储存条件 {channel} 累计超限 {value_h}（单位·小时），允许 {limit_h}",
     ),
     "storage-exposure-unknown": (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.elements.alarms.commands import ALARM_COMMANDS
 from pipeline.elements.batches import chart_commands as charts
 from pipeline.elements.batches import commands as batches
-from pipeline.elements.commands import holds, others, procedure, tasks
+from pipeline.elements.commands import corrections, entries, holds, others, procedure, tasks
 from pipeline.elements.commands.request import Planned, Request
 from pipeline.elements.lookback import commands as lookback
 from pipeline.elements.risk import commands as risk
@@ -23,10 +23,15 @@ COMMANDS: dict[str, Callable[[Request], Planned]] = {
     "task.stop": tasks.stop,
     "task.abort": tasks.abort,
     "task.link": tasks.link,
+    "task.amend": corrections.amend,
     "task.step": procedure.step,
     "hold.release": holds.release,
     "instrument.state": others.set_state,
     "registry.import": others.import_registry,
+    "registry.preview": others.preview_registry,
+    "material.handover": entries.hand_over,
+    "material.open": entries.open_material,
+    "certificate.withdraw": entries.withdraw_certificate,
     "batch.open": batches.open_batch,
     "batch.close": batches.close_batch,
     "control.assess": batches.assess,

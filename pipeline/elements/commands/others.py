@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from pipeline.elements.codec import MalformedBody, from_body, to_body
@@ -11,6 +12,7 @@ from pipeline.elements.formulas.language import FormulaError, parse
 from pipeline.elements.formulas.named import formula_of
 from pipeline.elements.formulas.units import UnitError
 from pipeline.elements.refusal import Refused
+from pipeline.elements.registry_changes import Change, change_of
 from pipeline.elements.registry_shapes import SHAPES, Data, Method, RegistryRecord
 from pipeline.elements.shapes import Draft
 from pipeline.elements.vocabulary import ServiceState
@@ -38,23 +40,50 @@ def set_state(request: Request) -> Planned:
 
 
 def import_registry(request: Request) -> Planned:
-    """Take registry records in, all of them or none."""
-    request.only("records")
+    """Take registry records in, all of them or none; what is known already is not recorded again."""
+    request.only("records", "reason")
     if request.actor.how not in _MAY_IMPORT:
         raise Refused("not-authenticated", how=request.actor.how)
+    reason = request.optional_text("reason")
+    if reason:
+        request = replace(request, actor=replace(request.actor, reason=reason))
+    changes = _changes(request)
+    drafts = tuple(Draft("registry", to_body(one.record)) for one in changes if one.kind != "same")
+    return Planned(drafts, {"imported": len(drafts)})
+
+
+def preview_registry(request: Request) -> Planned:
+    """Tell what an import of these records would change; nothing is recorded."""
+    request.only("records")
+    changes = _changes(request)
+    shown = [
+        {"type": one.record.type, "id": one.record.id, "change": one.kind, "keys": list(one.keys)}
+        for one in changes
+        if one.kind != "same"
+    ]
+    return Planned((), {**_counts(changes), "entries": shown})
+
+
+def _counts(changes: list[Change]) -> dict[str, int]:
+    return {kind: sum(one.kind == kind for one in changes) for kind in ("new", "changed", "same")}
+
+
+def _changes(request: Request) -> list[Change]:
     entries = request.args.get("records")
     if not isinstance(entries, list) or not 0 < len(entries) <= RECORDS_MAX:
         raise Refused("wrong-argument", argument="records", problem=f"a list of 1 to {RECORDS_MAX} records")
-    drafts, problems = [], []
+    changes, problems = list[Change](), list[str]()
     for position, entry in enumerate(entries):
         try:
-            drafts.append(Draft("registry", to_body(_registry_record(request, entry))))
+            record = _registry_record(request, entry)
+            dated = isinstance(entry, dict) and entry.get("valid_from_ns") is not None
+            changes.append(change_of(request.registry, record, dated=dated))
         except MalformedBody as error:
             name = entry.get("id", "?") if isinstance(entry, dict) else "?"
             problems.append(f"record {position + 1} ({name}): {error}")
     if problems:
         raise Refused("registry-invalid", problems="; ".join(problems))
-    return Planned(tuple(drafts), {"imported": len(drafts)})
+    return changes
 
 
 def _registry_record(request: Request, entry: object) -> RegistryRecord:
@@ -67,7 +96,7 @@ def _registry_record(request: Request, entry: object) -> RegistryRecord:
         raise MalformedBody(f"type is {entry.get('type')!r}; allowed: {', '.join(SHAPES)}")
     data = _plain(shape, entry.get("data"))
     _check_formulas(shape, data)
-    if entry.get("received_on_import"):
+    if entry.get("received_on_import") and not request.registry.knows("material", str(entry.get("id"))):
         data["received_at_ns"] = request.t_utc_ns
     valid_from_ns = entry.get("valid_from_ns")
     record = from_body(

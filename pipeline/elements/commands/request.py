@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline.elements.refusal import Refused
+from pipeline.elements.registry_base import instant_ns
 from pipeline.elements.registry_shapes import Person
 from pipeline.elements.shapes import Actor, Draft
 
@@ -88,6 +90,20 @@ class Request:
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
             raise Refused("wrong-argument", argument=name, problem="a finite number")
         return float(value)
+
+    def instant(self, name: str) -> int | None:
+        """Give an instant, UTC in ns, from ISO 8601 with its offset, to the microsecond; or None."""
+        text = self.optional_text(name)
+        if text is None:
+            return None
+        try:
+            instant = datetime.fromisoformat(text)
+        except ValueError:
+            instant = None
+        if instant is None or instant.tzinfo is None:
+            problem = "an instant with its offset from UTC, such as 2026-03-01T08:00:00+08:00"
+            raise Refused("wrong-argument", argument=name, problem=problem)
+        return instant_ns(instant)
 
     def choice(self, name: str, allowed: Sequence[str], default: str | None = None) -> str:
         """Give one of the allowed words."""

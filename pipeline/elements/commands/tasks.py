@@ -8,6 +8,7 @@ from pipeline.elements.air import outside_now
 from pipeline.elements.apply import attempt_key
 from pipeline.elements.batches.commands import control_of, place_in
 from pipeline.elements.codec import to_body
+from pipeline.elements.commands.claims import claimed_run_ns
 from pipeline.elements.commands.request import Planned
 from pipeline.elements.refusal import Refused
 from pipeline.elements.registry_shapes import Environment, Equipment, Material, Method
@@ -26,7 +27,6 @@ from pipeline.elements.vocabulary import Purpose, Role
 
 if TYPE_CHECKING:
     from pipeline.elements.commands.request import Request
-    from pipeline.elements.state import TaskState
 
 _START_ARGS = (
     "sample", "item", "clause", "method", "instrument", "instruments", "operator", "badge", "purpose",
@@ -165,15 +165,15 @@ def handover(request: Request) -> Planned:
 
 def bind(request: Request) -> Planned:
     """Add a binding; one that begins before now, or comes after the end, is marked late."""
-    request.only("task", "role", "target", "from_utc_ns", "to_utc_ns")
+    request.only("task", "role", "target", "from_utc_ns", "to_utc_ns", "from_utc", "to_utc", "occurrence")
     task = request.task()
     if task.phase == "aborted":
         raise Refused("task-aborted", task=task.id)
     role = cast("Role", request.choice("role", get_args(Role)))
     target = request.text("target")
     _see_target(request, role, target)
-    from_run_ns = _resolve(request, task, "from_utc_ns")
-    to_run_ns = _resolve(request, task, "to_utc_ns")
+    from_run_ns = claimed_run_ns(request, task, "from")
+    to_run_ns = claimed_run_ns(request, task, "to")
     if from_run_ns is not None and to_run_ns is not None and to_run_ns <= from_run_ns:
         raise Refused("wrong-argument", argument="to_utc_ns", problem="it is not after from_utc_ns")
     late = from_run_ns is not None or task.phase == "stopped"
@@ -194,18 +194,6 @@ def _see_target(request: Request, role: Role, target: str) -> None:
         instrument, _, channel = target.partition(".")
         if not channel or registry.equipment_of(instrument, request.t_utc_ns) is None:
             raise Refused("unknown-instrument", instrument=target)
-
-
-def _resolve(request: Request, task: TaskState, name: str) -> int | None:
-    """Resolve a claim made in UTC to gateway time, within the task's window."""
-    claimed = request.integer(name)
-    if claimed is None:
-        return None
-    run_ns = task.start.at_run_ns + claimed - task.start.at_utc_ns
-    end_ns = request.t_run_ns if task.end_run_ns is None else task.end_run_ns
-    if not task.start.at_run_ns <= run_ns <= end_ns:
-        raise Refused("wrong-argument", argument=name, problem="it is outside the task's window")
-    return run_ns
 
 
 def stop(request: Request) -> Planned:

@@ -138,7 +138,7 @@ def attempts(closing: Closing) -> list[Evidence]:
     task, memory = closing.task, closing.memory
     if task.start.purpose not in _REPORTING or task.start.sample is None:
         return []
-    key = attempt_key(task.start.sample, task.start.item, task.start.method)
+    key = attempt_key(task.start.sample, task.start.item, task.start.method, task.start.control)
     earlier = memory.attempts.pop(key, [])
     failed = any(r.conformity is not None and r.conformity.decision == "fail" for r in task.results)
     own = Attempt(
@@ -179,14 +179,15 @@ def sample_mass(closing: Closing) -> list[Evidence]:
 
 
 def custody_order(closing: Closing) -> list[Evidence]:
-    """B4: the hand-overs of the sample do not follow one another, or the first is later than the work."""
+    """B4: receipt and hand-overs of the sample do not follow one another, or all are later than the work."""
     task, sample = closing.task, closing.task.start.sample
     found = (
         None if sample is None else closing.registry.at(Material, sample, task.utc_at(task.end_run_ns or 0))
     )
     if sample is None or found is None or not found[0].custody:
         return []
-    times = [step.at_ns for step in found[0].custody]
+    received_ns, links = found[0].received_at_ns, [step.at_ns for step in found[0].custody]
+    times = links if received_ns is None else [received_ns, *links]
     if times == sorted(times) and times[0] <= task.start.at_utc_ns:
         return []
     return [Evidence("custody-order", "B4", sample, task.id, (found[1].seq, *closing.span))]

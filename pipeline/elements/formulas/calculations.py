@@ -212,18 +212,3 @@ def _seqs(parts: Sequence[Calculation]) -> tuple[int, ...]:
             if series.moments.count:
                 seqs |= {series.seq_first, series.seq_last}
     return tuple(sorted(seqs))
-
-
-def shown(value: float, decimals: int | None, rounding: str) -> str:
-    """Write a value as on a report: rounded once, from the exact decimal, by the method's rule.
-
-    `half-even` is 四舍六入五成双 of GB/T 8170-2008, 3.2; `half-up` rounds a half away from 0.
-    """
-    if decimals is None:
-        return repr(value)
-    scaled = abs(exact(value)) * 10**decimals
-    whole, rest = divmod(scaled, 1)
-    up = rest > Fraction(1, 2) or (rest == Fraction(1, 2) and (rounding == "half-up" or whole % 2 == 1))
-    digits = str(int(whole) + up).rjust(decimals + 1, "0")
-    text = f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
-    return f"-{text}" if value < 0 and int(digits) else text

@@ -73,13 +73,26 @@ class Computed:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Uncertain:
+    """One source of uncertainty."""
+
+    leaf: str
+    owner: str
+    """Channel, or what else is correlated with itself; "" for a scatter."""
+    value: Fraction
+    u: Fraction
+    factor: Fraction
+    """Value and u are in the unit of the input; times this they are in SI units."""
+
+
 @dataclass(slots=True)
 class _Leaves:
-    """The terms of a formula and the sources of their uncertainty, both in SI units."""
+    """The terms of a formula, in SI units, and their sources of uncertainty, in the units of the inputs."""
 
     terms: dict[tuple[str, str], Term] = field(default_factory=dict)
-    sources: dict[str, tuple[str, str, Fraction, Fraction]] = field(default_factory=dict)
-    """Name in the budget to (leaf, channel or other owner, value, u)."""
+    sources: dict[str, _Uncertain] = field(default_factory=dict)
+    """By the name in the budget."""
     complete: bool = True
     shown: dict[str, Any] = field(default_factory=dict)
 
@@ -160,11 +173,12 @@ def _reading(found: _Leaves, function: str, series: SeriesProgress, inputs: Inpu
         found.complete = False
         return term
     scale = _unit(source.unit or series.unit, series.unit)
-    u = exact(source.expanded) / exact(source.k) * scale.factor
-    found.sources[name] = name, series.target, term.value, u
+    u = exact(source.expanded) / exact(source.k) * scale.factor / own.factor
+    found.sources[name] = _Uncertain(name, series.target, value, u, own.factor)
     scatter = scatter_of(series, function)
     if scatter:
-        found.sources[f"{name}: scatter"] = name, "", term.value, square_root(scatter) * own.factor
+        label = f"{name}: scatter"
+        found.sources[label] = _Uncertain(name, "", value, square_root(scatter), own.factor)
     return term
 
 
@@ -173,7 +187,8 @@ def _add_value(found: _Leaves, name: str, formula: Formula, inputs: Inputs, resu
         if constant.name == name:
             own = unit(constant.unit)
             term = leaf(name, exact(constant.value), own)
-            found.sources[name] = name, name, term.value, exact(constant.u) * own.factor
+            u = exact(constant.u)
+            found.sources[name] = _Uncertain(name, name, exact(constant.value), u, own.factor)
             found.terms["", name], found.shown[name] = term, constant.value
             return
     wanted = next((one.certified for one in formula.inputs if one.name == name), None)
@@ -185,19 +200,20 @@ def _add_value(found: _Leaves, name: str, formula: Formula, inputs: Inputs, resu
             if certified.uncertainty is None or not certified.k:
                 found.complete = False
                 return
-            u = exact(certified.uncertainty) / exact(certified.k) * own.factor
-            found.sources[name] = name, name, term.value, u
+            u = exact(certified.uncertainty) / exact(certified.k)
+            found.sources[name] = _Uncertain(name, name, exact(certified.value), u, own.factor)
             return
     raise MissingError(f"certified value {wanted}")
 
 
 def _budget(term: Term, wanted: Unit, found: _Leaves, spec: ResultSpec, value: float) -> Budget:
-    """Propagate: u of every source in SI units, sensitivities from the formula's own derivatives."""
+    """Propagate: u of every source in its unit, sensitivities from the formula's own derivatives."""
     quantities, sensitivities = [], {}
-    for label, (name, _owner, at, u) in found.sources.items():
-        quantities.append(Quantity(label, nearest(at), nearest(u)))
-        sensitivities[label] = nearest(term.gradient.get(name, Fraction(0)) / wanted.factor)
-    owners = {label: owner for label, (_name, owner, _at, _u) in found.sources.items() if owner}
+    for label, source in found.sources.items():
+        quantities.append(Quantity(label, nearest(source.value), nearest(source.u)))
+        slope = term.gradient.get(source.leaf, Fraction(0)) * source.factor / wanted.factor
+        sensitivities[label] = nearest(slope)
+    owners = {label: source.owner for label, source in found.sources.items() if source.owner}
     correlations = {
         (one, other): spec.correlation
         for one, other in combinations(owners, 2)

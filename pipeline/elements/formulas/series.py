@@ -96,28 +96,31 @@ def _weigh(series: SeriesProgress, rows: Rows, min_load: float) -> None:
 
 def _add(moments: Moments, values: NDArray[np.float64], decimals: int | None) -> None:
     moments.count += len(values)
-    whole = _whole(values, decimals)
-    if whole is None or decimals is None:
-        moments.parts = _exact_parts(moments.parts, values)
-        moments.square_parts = _exact_parts(moments.square_parts, _squares(values))
+    digits = decimals if decimals is not None and 0 <= decimals <= _DIGITS_MAX else None
+    whole, fits = _whole(values, digits)
+    others = values[~fits]
+    if len(others):
+        moments.parts = _exact_parts(moments.parts, others)
+        moments.square_parts = _exact_parts(moments.square_parts, _squares(others))
+    numbers = [int(number) for number in whole[fits]]
+    if digits is None or not numbers:
         return
-    numbers = [int(number) for number in whole]
-    shift = decimals - moments.digits
+    shift = digits - moments.digits
     own = 10 ** max(-shift, 0)  # an instrument that changed to fewer digits
     kept = 10 ** max(shift, 0)
-    moments.digits = max(decimals, moments.digits)
+    moments.digits = max(digits, moments.digits)
     moments.whole = str(int(moments.whole) * kept + sum(numbers) * own)
     squares = sum(number * number for number in numbers) * own * own
     moments.whole_squares = str(int(moments.whole_squares) * kept * kept + squares)
 
 
-def _whole(values: NDArray[np.float64], decimals: int | None) -> NDArray[np.float64] | None:
-    """Give values as whole numbers of their last digit; None unless each is the double of such a decimal."""
-    if decimals is None or not 0 <= decimals <= _DIGITS_MAX:
-        return None
-    scale = 10.0**decimals
+def _whole(values: NDArray[np.float64], digits: int | None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Give values as whole numbers of their last digit, and which are the double of such a decimal."""
+    if digits is None:
+        return values, np.zeros(len(values), dtype=np.bool_)
+    scale = 10.0**digits
     whole = np.rint(values * scale)
-    return whole if bool(((whole / scale == values) & (np.abs(whole) < _WHOLE_MAX)).all()) else None
+    return whole, (whole / scale == values) & (np.abs(whole) < _WHOLE_MAX)
 
 
 def _exact_parts(parts: list[float], values: NDArray[np.float64]) -> list[float]:

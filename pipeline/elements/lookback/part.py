@@ -65,18 +65,21 @@ def _put(view: View, opened: LookBackOpen) -> None:
     )
     for one in opened.affected:
         if one.moved:
-            _hold(view, one.task, opened.lookback)
+            _hold(view, one.task, opened)
     closed = [name for name, one in known.items.items() if one.closed is not None]
     for name in closed[: max(0, len(closed) - LOOKBACKS_MAX)]:
         del known.items[name]
 
 
-def _hold(view: View, task_id: str, lookback: str) -> None:
+def _hold(view: View, task_id: str, opened: LookBackOpen) -> None:
+    """Hold a task at once, so that it stays in memory until its superseding verdict follows at a tick."""
     task = view.state.tasks.get(task_id)
     if task is not None:
         names = view.state.lookbacks.of_task.setdefault(task_id, [])
-        if lookback not in names:
-            names.append(lookback)
+        if opened.lookback not in names:
+            names.append(opened.lookback)
+        if opened.element not in task.held:
+            task.held.append(opened.element)
         view.state.touch(task)
 
 
@@ -112,5 +115,6 @@ def _reach(view: View, known: LookBackState, told: LookBackReach) -> None:
             one = affect(task)
             known.affected.append(one)
             if one.moved:
-                _hold(view, task.id, told.lookback)
+                _hold(view, task.id, known.opened)
     known.reached = known.reached or told.done
+    known.beyond += told.beyond

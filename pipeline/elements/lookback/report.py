@@ -9,8 +9,10 @@ from pipeline.elements.lookback.texts import CAUSES, REPORT
 from pipeline.elements.texts import fill, say
 
 if TYPE_CHECKING:
+    from pipeline.elements.lookback.shapes import Affected
     from pipeline.elements.lookback.state import LookBackState
     from pipeline.elements.state import State
+    from pipeline.elements.vocabulary import Overall
     from pipeline.records.events import Language
 
 _RELEASED = frozenset(
@@ -49,6 +51,7 @@ def _brief(known: LookBackState, state: State) -> dict[str, Any]:
         "released": sum(one.overall in _RELEASED for one in known.affected),
         "waiting": len(waiting(known, state)),
         "reached": known.reached,
+        "beyond": known.beyond,
         "from_utc_ns": opened.from_utc_ns,
         "to_utc_ns": opened.to_utc_ns,
         "seq": known.seq,
@@ -61,7 +64,7 @@ def look_back_report(state: State, name: str) -> dict[str, Any] | None:
     if known is None:
         return None
     body: dict[str, Any] = to_body(known.opened)
-    tasks = [{**to_body(one), "now": _now(state, one.task, one.overall)} for one in known.affected]
+    tasks = [{**to_body(one), "now": _now(known, state, one)} for one in known.affected]
     closed = None if known.closed is None else {
         "seq": known.close_seq, "person": known.closed.actor.person, "conclusion": known.closed.conclusion,
         "closed_utc_ns": known.closed_utc_ns,
@@ -70,9 +73,9 @@ def look_back_report(state: State, name: str) -> dict[str, Any] | None:
     return {**shown, "en": report_text(shown, "en"), "zh": report_text(shown, "zh")}
 
 
-def _now(state: State, task_id: str, before: str) -> str:
-    task = state.tasks.get(task_id)
-    return before if task is None else task.overall()
+def _now(known: LookBackState, state: State, one: Affected) -> Overall:
+    task = state.tasks.get(one.task)
+    return known.left.get(one.task, one.overall) if task is None else task.overall()
 
 
 def report_text(shown: dict[str, Any], language: Language) -> str:
@@ -92,6 +95,8 @@ def report_text(shown: dict[str, Any], language: Language) -> str:
     ]
     if not shown["reached"]:
         lines.append(line("collecting"))
+    if shown["beyond"]:
+        lines.append(line("beyond"))
     for one in shown["affected"]:
         lines.append(_task_line(one, language))
         if one["links"]:

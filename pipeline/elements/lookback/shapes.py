@@ -81,6 +81,8 @@ class LookBackReach:
     """Bodies of `TaskState`."""
     done: bool
     """All of them are told now."""
+    beyond: int = 0
+    """Tasks of the span that are too many to be brought back: they are to be looked for in the ledger."""
     action: Literal["reach"] = "reach"
 
 

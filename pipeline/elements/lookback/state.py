@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.elements.lookback.shapes import Affected, LookBackClose, LookBackOpen
+from pipeline.elements.vocabulary import Overall
 
 if TYPE_CHECKING:
     from pipeline.elements.state import TaskState
@@ -22,6 +23,10 @@ class LookBackState:
     seq: int | None = None
     affected: list[Affected] = field(default_factory=list)
     """With those that were brought back from the ledger."""
+    left: dict[str, Overall] = field(default_factory=dict)
+    """How the tasks stood that have left memory since."""
+    beyond: int = 0
+    """Tasks of the span that were too many to be brought back."""
     reached: bool = True
     """Nothing of its span is missing."""
     closed: LookBackClose | None = None
@@ -44,6 +49,8 @@ class LookBacksState:
 
 def let_go(known: LookBacksState, task: TaskState) -> None:
     """Note that a task leaves memory, so that a look-back over its time asks the ledger for it."""
-    known.of_task.pop(task.id, None)
+    for name in known.of_task.pop(task.id, ()):
+        if (one := known.items.get(name)) is not None:
+            one.left[task.id] = task.overall()
     end_ns = task.start.at_run_ns if task.end_run_ns is None else task.end_run_ns
     known.retired_run_ns = end_ns if known.retired_run_ns is None else max(known.retired_run_ns, end_ns)

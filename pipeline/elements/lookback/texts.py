@@ -51,6 +51,8 @@ REPORT: dict[str, tuple[str, str]] = {
     "count": ("Affected: {affected} tasks, {released} of them released before, {open} wait for a disposition",
               "受影响任务 {affected} 个，其中此前已放行 {released} 个，尚待处置 {open} 个"),
     "collecting": ("Older tasks are still being collected from the ledger.", "较早的任务仍在从台账中收集。"),
+    "beyond": ("{beyond} more tasks are too many to be brought back; list them: yaosu task list",
+               "另有 {beyond} 个任务数量过多未调回：请用 yaosu task list 查询并处置"),
     "none": ("No result rests on it.", "没有结果受其影响。"),
     "task": ("{task}  sample {sample}  {item}  {method}  {started_utc_ns}  was {before}, is {now}  {results}",
              "{task}  样品 {sample}  {item}  {method}  {started_utc_ns}  原为{before}，现为{now}  {results}"),

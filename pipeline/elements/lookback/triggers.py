@@ -110,7 +110,9 @@ def _withdrawn(record: Record, view: View) -> Iterator[Trigger]:
     certificate = None if version is None else _certificate(version)
     if version is None or certificate is None or not _is_withdrawn(version):
         return
-    first_utc_ns = min(one.record.valid_from_ns for one in history if _certificate(one) == certificate)
+    first_utc_ns = version.record.valid_from_ns  # whoever withdraws it may say from when it did not hold
+    if first_utc_ns >= version.record.recorded_at_ns:
+        first_utc_ns = min(one.record.valid_from_ns for one in history if _certificate(one) == certificate)
     first_seq = min(one.seq for one in history if _certificate(one) == certificate)
     data = version.data
     roles: tuple[Literal["instrument", "reference", "reagent"], ...] = ("reference", "reagent")

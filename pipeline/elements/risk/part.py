@@ -51,6 +51,9 @@ _SEQS_TOLD = 8
 def assess(record: Record, view: View) -> list[Draft]:
     """Count a record, and at ticks tell which levels have changed."""
     state, settings = view.state.risk, view.settings.risk
+    if record.by is None:
+        # A derived record may have had to wait for room; its own time says nothing.
+        state.caused_run_ns = max(state.caused_run_ns, record.t_run_ns)
     if record.kind == "tick":
         state.now_run_ns = max(state.now_run_ns, record.t_run_ns)
         return _levels(state, settings)
@@ -99,7 +102,7 @@ def _after_verdict(record: Record, view: View) -> None:
             key = f"{posted.verdict.element}|{reason.code}|{reason.subject}"
             if key not in known and posted.seq is not None:
                 known.append(key)
-                _count_reason(task, posted.verdict.element, reason, (posted.seq, record.t_run_ns), view)
+                _count_reason(task, posted.verdict.element, reason, posted.seq, view)
     while len(counted) > 2 * view.settings.retained_tasks + len(view.state.tasks):
         del counted[next(iter(counted))]
 
@@ -109,7 +112,9 @@ def _count_task(task: TaskState, record: Record, view: View) -> None:
     names = _names(task)
     if task.phase == "aborted":
         weight = event_weight("task-aborted", view.settings.risk)
-        event = RiskEvent("task-aborted", task.end_seq or record.seq, record.t_run_ns, weight, task.id)
+        event = RiskEvent(
+            "task-aborted", task.end_seq or record.seq, view.state.risk.caused_run_ns, weight, task.id
+        )
         _count(view, names, event)
         return
     statuses = {posted.verdict.element: posted.verdict.status for posted in task.verdicts.values()}
@@ -117,7 +122,7 @@ def _count_task(task: TaskState, record: Record, view: View) -> None:
     if "not_evaluated" not in statuses.values():
         done += names
     for name in done:
-        add_work(_subject(view.state.risk, name), record.t_run_ns, view.settings.risk)
+        add_work(_subject(view.state.risk, name), view.state.risk.caused_run_ns, view.settings.risk)
 
 
 def _names(task: TaskState) -> list[str]:
@@ -129,10 +134,8 @@ def _names(task: TaskState) -> list[str]:
     ]
 
 
-def _count_reason(
-    task: TaskState, element: Element, reason: Reason, place: tuple[int, int], view: View
-) -> None:
-    """Count a reason for (seq, gateway time) `place`."""
+def _count_reason(task: TaskState, element: Element, reason: Reason, seq: int, view: View) -> None:
+    """Count a reason of the verdict with this seq."""
     names = [LAB, f"element:{element}", f"method:{task.start.method}"]
     if element in _OF_PERSONS:
         names += [f"person:{name}" for name in sorted(task.operators())]
@@ -143,7 +146,7 @@ def _count_reason(
     elif element == "environment" and reason.status == "not_evaluated" and "." in reason.subject:
         names.append(f"instrument:{told}")  # its sensor did not tell; an excursion is not the sensor's doing
     weight = reason_weight(reason.code, reason.status, view.settings.risk)
-    _count(view, names, RiskEvent(reason.code, place[0], place[1], weight, task.id))
+    _count(view, names, RiskEvent(reason.code, seq, view.state.risk.caused_run_ns, weight, task.id))
 
 
 def _event(record: Record, view: View) -> None:
@@ -152,7 +155,9 @@ def _event(record: Record, view: View) -> None:
         _import(record, code, args, view)
     weight = event_weight(code, view.settings.risk)
     task = view.state.tasks.get(str(args.get("task")))
-    event = RiskEvent(code, record.seq, record.t_run_ns, weight, "" if task is None else task.id)
+    event = RiskEvent(
+        code, record.seq, view.state.risk.caused_run_ns, weight, "" if task is None else task.id
+    )
     _count(view, _names_of_event(code, record.body, args, task), event)
 
 
@@ -191,7 +196,7 @@ def _gap(record: Record, view: View) -> None:
         return
     state.gaps.pop(gap.instrument, None)
     weight = settings.gap_hour_weight * max(gap.to_run_ns - gap.from_run_ns, 0) / (3600 * SECOND_NS)
-    _count(view, names, RiskEvent("gap", record.seq, record.t_run_ns, weight))
+    _count(view, names, RiskEvent("gap", record.seq, view.state.risk.caused_run_ns, weight))
 
 
 def _review(record: Record, view: View) -> None:
@@ -199,7 +204,9 @@ def _review(record: Record, view: View) -> None:
     task = view.state.tasks.get(str(record.body["task"]))
     if code is not None and task is not None:
         weight = event_weight(code, view.settings.risk)
-        _count(view, _names(task), RiskEvent(code, record.seq, record.t_run_ns, weight, task.id))
+        _count(
+            view, _names(task), RiskEvent(code, record.seq, view.state.risk.caused_run_ns, weight, task.id)
+        )
 
 
 def _levels(state: RiskState, settings: RiskSettings) -> list[Draft]:

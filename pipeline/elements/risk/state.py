@@ -8,6 +8,10 @@ from typing import Literal, get_args
 Level = Literal["ordinary", "attention", "action"]
 CreditClass = Literal["A", "B", "C", "D"]
 CREDIT_CLASSES: tuple[CreditClass, ...] = get_args(CreditClass)
+LEVEL_TEXTS: dict[str, tuple[str, str]] = {
+    "ordinary": ("ordinary", "平常"), "attention": ("attention", "关注"), "action": ("action", "处理"),
+}  # fmt: skip
+"""Level to its words (en, zh): a matter of the laboratory's attention, not a mark."""
 EVENTS_MAX = 128
 """Single events kept for one subject: the newest. Older ones are summed up by code, with their seqs."""
 CODES_MAX = 256
@@ -107,6 +111,8 @@ class RiskState:
 
     now_run_ns: int = 0
     """Gateway time of the last tick: nothing else makes an event older."""
+    caused_run_ns: int = 0
+    """Gateway time of the last record that is not derived: what follows from it is as old as it."""
     evaluated_run_ns: int = 0
     subjects: dict[str, RiskSubject] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)

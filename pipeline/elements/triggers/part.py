@@ -65,14 +65,15 @@ def _of_event(record: Record) -> Iterator[Found]:
 
 def _of_gap(record: Record, view: View) -> Iterator[Found]:
     body = record.body
-    if body["cause"] == "service-state":
-        return  # announced by the laboratory, with a reason on record
+    limit_ns = view.settings.triggers.offline * SECOND_NS
+    if body["cause"] == "service-state" or body["to_run_ns"] - body["from_run_ns"] <= limit_ns:
+        return  # announced by the laboratory, with a reason on record; or too short for any task
     for task in view.state.tasks.values():
         if not any(facts.instrument == body["instrument"] for facts in task.channels):
             continue
         end_ns = body["to_run_ns"] if task.end_run_ns is None else min(body["to_run_ns"], task.end_run_ns)
         inside_ns = end_ns - max(body["from_run_ns"], task.start.at_run_ns)
-        if inside_ns > view.settings.triggers.offline * SECOND_NS:
+        if inside_ns > limit_ns:
             yield "offline", task.id, [record.seq]
 
 

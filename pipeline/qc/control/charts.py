@@ -8,14 +8,14 @@ version never changes: approving gives a new object. Persons are opaque ids.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pipeline.qc.control.estimate import EstimatorName, estimate
 from pipeline.qc.control.limits import ShewhartLines, ewma_half_width, shewhart_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 Basis: TypeAlias = EstimatorName | Literal["assigned"]
 """Where centre line and SD come from: an estimator over a training period, or a person (certificate)."""
@@ -135,33 +135,6 @@ class Chart:
         if not person.strip() or not reason.strip():
             raise ChartError("an approval names a person and a reason")
         return replace(self, approval=Approval(person, at_utc_ns, reason))
-
-    def to_body(self) -> dict[str, Any]:
-        """Return the version as plain values that msgpack can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_body(cls, body: Mapping[str, Any]) -> Chart:
-        """Build a version from `to_body`'s values; keys that this release does not know are ignored.
-
-        Raises:
-            ChartError: a key is missing or its value cannot be.
-        """
-        try:
-            parts = {
-                "id": _part(ChartId, body["id"]),
-                "training": _part(Training, body["training"]),
-                "certified": _part(Certified, body["certified"]),
-                "approval": _part(Approval, body["approval"]),
-            }
-            plain = {name: body[name] for name in cls.__slots__ if name not in parts}
-            return cls(**parts, **plain)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ChartError(f"not a chart: {error!r}") from error
-
-
-def _part(cls: Any, body: Mapping[str, Any] | None) -> Any:
-    return None if body is None else cls(**{name: body[name] for name in cls.__slots__})
 
 
 def propose(  # noqa: PLR0913 - a version is made of this much

@@ -1,5 +1,7 @@
 """How events read on the pages."""
 
+from typing import Any
+
 import pytest
 
 from dashboard.events import event_rows
@@ -43,3 +45,34 @@ def test_no_refusal_shows_its_code_or_a_blank(code: str) -> None:
         assert code not in text
         assert "?>" not in text
         assert "{" not in text
+
+
+@pytest.mark.parametrize(
+    ("body", "en", "zh"),
+    [
+        (
+            event_body("trigger", trigger="offline", task="T-1", seqs=[3], margin_s=60.0),
+            "Trigger an instrument was offline during the work: the raw window of task T-1",
+            "触发 任务期间仪器离线：监管方可调阅任务 T-1",
+        ),
+        (
+            event_body("risk-level", subject="lab", before="ordinary", level="attention", index=61.25),
+            "Operational risk index of lab: ordinary → attention (61.2)",
+            "lab 的运行风险指数：平常 → 关注（61.2）",
+        ),
+        (
+            event_body(
+                "evidence-element", task="T-1", subject="bal-1", case="A2", seqs=[3], element="equipment",
+                reason="calibration-overdue", overall="released",
+            ),
+            "Task T-1 (released): equipment tells of bal-1: calibration-overdue (case A2)",
+            "任务 T-1（released）：要素“设备”对 bal-1 有记录：calibration-overdue（情形 A2）",
+        ),
+    ],
+    ids=["trigger", "risk", "evidence"],
+)  # fmt: skip
+def test_triggers_levels_and_evidence_are_told_in_words(body: dict[str, Any], en: str, zh: str) -> None:
+    record = LedgerRow("event", "", bytes(16), "e", 7, 0, "live", body)
+    (row,) = event_rows([record], "regulator", messages("en"), {})
+    assert row["text"].startswith(en)
+    assert row["other"].startswith(zh)

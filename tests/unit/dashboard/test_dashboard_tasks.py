@@ -91,7 +91,8 @@ def test_cards_show_evidence_and_what_was_superseded(store: FakeStore) -> None:
 def test_results_keep_their_decimals_and_hide_from_regulators(store: FakeStore) -> None:
     task = _fold(store)[HELD]
     (row,) = result_rows(task, "lab")
-    assert (row["value"], row["uncertainty"], row["k"], row["seqs"]) == ("99.9998", "0.0003", "2.0", (12, 13))
+    assert (row["value"], row["uncertainty"], row["k"]) == ("99.9998", "0.00030", "2.0")
+    assert row["seqs"] == (12, 13)
     (hidden,) = result_rows(task, "regulator")
     assert (hidden["value"], hidden["uncertainty"], hidden["seqs"]) == (None, None, (12, 13))
 

@@ -27,7 +27,7 @@ from pipeline.elements.registry_shapes import (
 from pipeline.elements.vocabulary import SIGNATORY
 from pipeline.records.block import Block, Channel, Layout
 from pipeline.records.clock import ClockState
-from pipeline.records.envelope import By, Record, decode, encode
+from pipeline.records.envelope import By, Record, Source, decode, encode
 from pipeline.records.events import event_body
 from pipeline.records.frame import FlagSet, Frame, encode_flags, encode_frame
 
@@ -145,6 +145,7 @@ class Bench:
     ordinals: dict[str, int] = field(default_factory=dict)
     keys: int = 0
     epoch: int = 0
+    source: Source = "live"
     nonsense: bool = False
     """Records that cannot be understood are meant."""
 
@@ -167,7 +168,7 @@ class Bench:
 
     def make(self, kind: str, body: Mapping[str, Any], by: By | None = None) -> Record:
         encoded = encode(
-            kind=kind, source="live", journal=JOURNAL, epoch=self.epoch, boot=1, seq=len(self.records),
+            kind=kind, source=self.source, journal=JOURNAL, epoch=self.epoch, boot=1, seq=len(self.records),
             t_utc_ns=UTC0 + self.now, t_run_ns=RUN0 + self.now,
             clock=ClockState(synchronised=True, error_ns=0),
             by=by, body=dict(body),
@@ -199,13 +200,14 @@ class Bench:
         self, instrument: str, layout: Layout, rows: Iterable[tuple[float, ...]],
         flag: int = 1, status: int = 0,
         step_s: float = 0.1,
+        correction: str | None = None, lag_s: float = 0.0,
     ) -> int:  # fmt: skip
-        """Append rows that end now; columns of kind i8 come after those of kind f8."""
+        """Append rows that end now, or `lag_s` ago; columns of kind i8 come after those of kind f8."""
         table = list(rows)
         n, channels = len(table), len(layout.channels)
         first = self.ordinals.get(instrument, 0)
         self.ordinals[instrument] = first + n
-        back = np.arange(n - 1, -1, -1, dtype=np.int64) * round(step_s * SECOND)
+        back = np.arange(n - 1, -1, -1, dtype=np.int64) * round(step_s * SECOND) + round(lag_s * SECOND)
         columns = np.array(table, dtype=np.float64).T.reshape(channels, n)
         reals = layout.counts["f8"]
         run = RUN0 + self.now - back
@@ -217,7 +219,10 @@ class Bench:
         )  # fmt: skip
         flags = np.full((channels, n), flag, np.uint8)
         none = np.zeros((channels, n), np.int64)
-        return self.append("data", encode_frame(Frame(block, first, flags, none, none)))[0].seq
+        name = layout.channels[0].name
+        corrected = {} if correction is None else {name: (correction, block.f8[0] + 0.001)}
+        frame = Frame(block, first, flags, none, none, corrected=corrected)
+        return self.append("data", encode_frame(frame))[0].seq
 
     def temperature(self, value: float = 21.0, instrument: str = "th-1", **facts: Any) -> int:
         return self.frame(instrument, TEMPERATURE, [(value,)], **facts)

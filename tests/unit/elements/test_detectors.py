@@ -257,21 +257,26 @@ def test_a_sample_that_weighs_the_same_is_not() -> None:
     assert evidence(weighed_whole(50.9), "sample-mass") == []
 
 
-def handed_over(*hours: int) -> Bench:
+def handed_over(*hours: int, received: int | None = -1) -> Bench:
     steps = tuple(Custody(UTC0 + hour * HOUR, ANALYST, "fridge") for hour in hours)
-    bench = checked(entries={("material", "S-1"): sample(custody=steps)})
+    received_ns = None if received is None else UTC0 + received * HOUR
+    bench = checked(entries={("material", "S-1"): sample(custody=steps, received_at_ns=received_ns)})
     bench.weigh()
     return bench
 
 
-@pytest.mark.parametrize("hours", [(-1, -2), (5, 6)], ids=["backwards", "after the work"])
-def test_hand_overs_out_of_order_are_told_of(hours: tuple[int, ...]) -> None:
-    (told,) = evidence(handed_over(*hours), "custody-order")
+@pytest.mark.parametrize(
+    ("hours", "received"), [((3, 2), -1), ((-3, 1), -1), ((5, 6), None)],
+    ids=["backwards", "before the receipt", "all after the work"],
+)  # fmt: skip
+def test_hand_overs_out_of_order_are_told_of(hours: tuple[int, ...], received: int | None) -> None:
+    (told,) = evidence(handed_over(*hours, received=received), "custody-order")
     assert (told["args"]["case"], told["args"]["subject"]) == ("B4", "S-1")
 
 
-def test_hand_overs_in_order_are_not() -> None:
-    assert evidence(handed_over(-2, -1), "custody-order") == []
+@pytest.mark.parametrize("hours", [(-1, 0), (1, 2)], ids=["before the work", "back to the store after it"])
+def test_hand_overs_in_order_are_not(hours: tuple[int, ...]) -> None:
+    assert evidence(handed_over(*hours), "custody-order") == []
 
 
 def stepped(*, running: bool) -> Bench:

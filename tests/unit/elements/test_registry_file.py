@@ -107,7 +107,10 @@ def test_csv_says_the_same_as_toml(tmp_path: Path) -> None:
         "channels=['weight','stable']\nexclusive=false\n[equipment.metrology]\nkind='calibration'\n"
         "due=2026-05-01T00:00:00Z\n[[customer]]\nid='c-1'\nname='云记'\n",
     )
-    assert read_registry(table) == read_registry(plain)
+    one, other = read_registry(table), read_registry(plain)
+    assert (one.records, one.directory, one.warnings) == (other.records, other.directory, other.warnings)
+    assert [line for _file, line in one.places] == [2, 3]
+    assert [line for _file, line in other.places] == [1, 6]
 
 
 def test_csv_errors_carry_their_line(tmp_path: Path) -> None:

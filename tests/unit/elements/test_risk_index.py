@@ -342,7 +342,7 @@ def test_the_official_class_is_imported_with_its_source_and_never_computed() -> 
 def test_a_class_without_sense_or_source_is_refused(change: dict[str, str], code: str) -> None:
     args = {"credit_class": "B", "source": "SAMR list", "decided_on": "2026-03-01", **change}
     with pytest.raises(Refused) as refused:
-        clean().plan("risk.class", **args)
+        clean().plan("risk.class", None, **args)
     assert refused.value.code == code
 
 

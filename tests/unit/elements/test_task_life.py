@@ -227,8 +227,8 @@ def test_a_record_that_makes_no_sense_is_told_and_stops_nothing() -> None:
         ("event", {"code": "identity", "instrument": "bal-1", "args": {}}),
     ]
     for kind, body in bad:
-        told = bench.append(kind, body)[-1]
-        assert (told.kind, told.body["code"]) == ("event", "record-not-understood")
+        made = [(told.kind, told.body.get("code")) for told in bench.append(kind, body)]
+        assert ("event", "record-not-understood") in made
     bench.append("reading", {"anything": 1})
     bench.append("kind-of-the-future", {"anything": 1})
     bench.check_passes()

@@ -48,7 +48,8 @@ def test_refusals_tell_the_same_and_what_to_do(code: str) -> None:
 
 def test_every_code_that_a_check_can_give_has_its_texts() -> None:
     given: set[str] = set()
-    for path in [*SOURCE.glob("checks/*.py"), *SOURCE.glob("batches/*.py"), SOURCE / "judge.py"]:
+    rooms = [*SOURCE.glob("checks/*.py"), *SOURCE.glob("batches/*.py"), SOURCE / "lookback/check.py"]
+    for path in [*rooms, SOURCE / "judge.py"]:
         text = re.sub(r"\s+", " ", path.read_text(encoding="utf-8"))
         for code in re.findall(r'\.add\( ?[^,]+, f?"([^"]+)"', text):
             given |= {code.replace("{role}", role) for role in ("environment", "storage")}

@@ -105,6 +105,7 @@ def without_reason(reason: str) -> tuple[Bench, str]:
 def identical() -> tuple[Bench, str]:
     bench = ready()
     values = [50.0 + 0.0001 * (number * 7919 % 997) for number in range(200)]
+    task = ""
     for number in range(2):
         task = bench.start(item=f"item-{number}")
         bench.air(1)

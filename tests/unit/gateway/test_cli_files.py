@@ -193,6 +193,7 @@ class TestJournalAndKeys:
         outcome = yaosu("keys", "show", "-c", path, "--json")
         assert outcome.json == {
             "log": None, "collector": None, "witness": None, "trusted": {}, "trusted_witnesses": {},
+            "commands": {}, "services": {},
         }  # fmt: skip
         assert names(tmp_path) == ["gateway.toml"]
         assert "yaosu collect" in yaosu("keys", "show", "-c", path).out

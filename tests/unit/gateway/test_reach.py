@@ -1,0 +1,152 @@
+"""A look-back beyond memory: tasks come back from the ledger's index, through the record, and are held."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from gateway.edge.ledger import Ledger
+from gateway.edge.reach import RECORD_TASKS_MAX, Reach
+from gateway.edge.recorder import Recorder
+from pipeline.elements import Elements
+from pipeline.elements.lookback.report import look_back_report, look_backs
+from pipeline.elements.state import TaskState
+from pipeline.ledger import LedgerIndex, TaskRow, rebuild_task
+from tests.unit.elements.bench import JOURNAL, SIGNER, UTC0, Bench, metrology, opened, sensor
+
+
+class BenchLedger:
+    """The index of a bench's records, without a thread."""
+
+    def __init__(self, bench: Bench, path: Path) -> None:
+        self._bench = bench
+        self._index = LedgerIndex(path, JOURNAL)
+        self.through_seq = -1
+
+    def catch_up(self) -> None:
+        self.through_seq = len(self._bench.records) - 1
+        self._index.take([one for one in self._bench.records if one.kind != "data"], self.through_seq)
+
+    async def affected(self, role: str, target: str, from_run_ns: int, to_run_ns: int) -> list[TaskRow]:
+        return self._index.affected(role, target, from_run_ns, to_run_ns)
+
+    async def rebuilt(self, task: str) -> TaskState | None:
+        return rebuild_task([self._bench.records[seq] for seq in self._index.mentions(task)])
+
+
+class BenchRecorder:
+    """Appends to the bench."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    async def room(self) -> None:
+        """There is always room."""
+
+    def append(self, kind: str, body: dict[str, Any]) -> None:
+        self._bench.append(kind, body)
+
+
+def reach_of(bench: Bench, ledger: BenchLedger) -> Reach:
+    return Reach(cast("Recorder", BenchRecorder(bench)), bench.elements, cast("Ledger", ledger))
+
+
+def report(bench: Bench) -> dict[str, Any]:
+    found = look_back_report(bench.elements.fold.state, look_backs(bench.elements.fold.state)[0]["lookback"])
+    assert found is not None
+    return found
+
+
+def forgetful(count: int) -> tuple[Bench, list[str]]:
+    """A bench that keeps two finished tasks, with a good check, `count` tests and a failed check."""
+    bench = opened(retained_tasks=2)
+    bench.check_passes()
+    tasks = [bench.weigh() for _ in range(count)]
+    aborted = bench.start()
+    bench.do("task.abort", task=aborted, reason="spilled")
+    bench.air(6)
+    bench.check_passes(101.0)
+    bench.air(2)
+    return bench, tasks
+
+
+async def test_every_task_of_the_span_is_named_and_held_however_old_it_is(tmp_path: Path) -> None:
+    bench, tasks = forgetful(RECORD_TASKS_MAX + 6)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    reach = reach_of(bench, ledger)
+    await reach.look()
+    assert not report(bench)["reached"]  # the index is behind: nobody says that nothing was found
+    ledger.catch_up()
+    await reach.look()
+    shown = report(bench)
+    assert shown["reached"]
+    assert sorted(one["task"] for one in shown["affected"]) == sorted(tasks)
+    bench.air(2)
+    assert {bench.view(task)["overall"] for task in tasks} == {"held"}
+    told = [one.body for one in bench.of_kind("lookback") if one.body["action"] == "reach"]
+    assert [one["done"] for one in told] == [False, True]
+
+
+async def test_a_result_brought_back_keeps_its_facts_and_is_disposed_of_as_any_other(tmp_path: Path) -> None:
+    bench, tasks = forgetful(4)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    await reach_of(bench, ledger).look()
+    bench.air(2)
+    shown = bench.view(tasks[0])
+    assert [result["value"] for result in shown["results"]] == [50.0]
+    bench.do(
+        "hold.release", bench.someone(SIGNER), task=tasks[0], reason="recalculated",
+        signed_hash=shown["to_sign"],
+    )  # fmt: skip
+    assert bench.view(tasks[0])["overall"] == "released"
+    bench.air(5)
+    assert [one["now"] for one in report(bench)["affected"] if one["task"] == tasks[0]] == ["released"]
+
+
+async def test_after_a_restart_the_state_with_the_recalled_tasks_follows_from_the_record(
+    tmp_path: Path,
+) -> None:
+    bench, _tasks = forgetful(4)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    await reach_of(bench, ledger).look()
+    bench.air(2)
+    again = Elements(bench.settings)
+    for record in bench.records:
+        again.consume(record)
+    assert again.snapshot() == bench.elements.snapshot()
+
+
+async def test_a_look_that_was_interrupted_begins_again_and_takes_nothing_twice(tmp_path: Path) -> None:
+    bench, tasks = forgetful(RECORD_TASKS_MAX + 6)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    reach = reach_of(bench, ledger)
+    recorder = cast("BenchRecorder", reach._recorder)
+    taken: list[dict[str, Any]] = []
+
+    def once(kind: str, body: dict[str, Any]) -> None:
+        if taken:
+            raise ConnectionError("power cut")
+        taken.append(body)
+        bench.append(kind, body)
+
+    recorder.append = once  # type: ignore[method-assign]
+    with pytest.raises(ConnectionError):
+        await reach.look()
+    await reach_of(bench, ledger).look()
+    named = [one["task"] for one in report(bench)["affected"]]
+    assert sorted(named) == sorted(tasks)
+
+
+async def test_a_sensor_is_traced_through_the_rooms_that_it_watches(tmp_path: Path) -> None:
+    bench = opened(retained_tasks=1)
+    tasks = [bench.weigh() for _ in range(3)]
+    withdrawn = metrology(channels=(), withdrawn=True)
+    bench.enrol({("equipment", "EQ-2"): sensor("th-1", metrology=withdrawn)})
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    await reach_of(bench, ledger).look()
+    assert {one["task"] for one in report(bench)["affected"]} == set(tasks)
+    assert report(bench)["to_utc_ns"] >= UTC0
