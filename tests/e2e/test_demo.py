@@ -105,11 +105,11 @@ def found_flag(store: Kept, one: Expectation) -> bool:
     """Whether a reading of the channel has this flag in the end, and by this rule."""
     flag, rule = Flag[one.status.upper()], BY_NAME[one.rule]
     rows = [row for row in store.rows[str(one.instrument)] if row.flags[one.channel] == flag]
-    if rule.future:
-        # Such a rule speaks after the row is recorded: the row's own reasons do not name it.
-        later = store.counts[str(one.instrument)].rules.get(one.rule, 0)
-        return later >= 1 and any(not row.reasons[one.channel] for row in rows)
-    return any(row.reasons[one.channel] >> rule.bit & 1 for row in rows)
+    if any(row.reasons[one.channel] >> rule.bit & 1 for row in rows):
+        return True
+    # A rule that waits speaks after the row is recorded: the row's own reasons do not name it.
+    later = store.counts[str(one.instrument)].rules.get(one.rule, 0)
+    return rule.later and later >= 1 and bool(rows)
 
 
 def found_verdict(store: Kept, one: Expectation) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.tree import ROOT
 
 PAGE = ROOT / "docs" / "qc" / "adding-a-rule.md"
-BLOCK = re.compile(r"\*\*(?P<step>\d)\. .*?```python\n(?P<code>.*?)```", re.DOTALL)
+BLOCK = re.compile(r"\*\*(?P<step>\d)\. .*?```(?:python|text)\n(?P<code>.*?)```", re.DOTALL)
 LINES_MAX = 40
 
 
