@@ -13,12 +13,14 @@ import pytest
 
 from tests.simulation.run import simulate
 
-FIXED = (1, 2, 3, 5, 8, 13, 21, 3613393144)
+FIXED = (1, 2, 3, 5, 8, 1630180717, 2099588780, 3337850073)
+"""The last three have found mistakes: a hole in an archive, a lost segment file, a gap counted twice."""
 FRESH_S = float(os.environ.get("YAOSU_SIMULATION_SECONDS", "20"))
 SOAK_S = float(os.environ.get("YAOSU_SOAK_SECONDS", "3600"))
 CRASHES_MIN = 10
 
 
+@pytest.mark.timeout(300)
 def test_fixed_seeds_keep_the_promise() -> None:
     crashes = 0
     for seed in FIXED:
@@ -41,7 +43,7 @@ def try_seeds(random: Random, seconds: float, say: pytest.TerminalReporter | Non
     assert seeds
 
 
-@pytest.mark.timeout(FRESH_S + 60)
+@pytest.mark.timeout(FRESH_S + 240)
 def test_fresh_seeds_keep_the_promise(pytestconfig: pytest.Config) -> None:
     try_seeds(Random(str(pytestconfig.getoption("--hypothesis-seed"))), FRESH_S)
 
