@@ -31,7 +31,8 @@ REASONS: dict[str, tuple[str, str]] = {
         "{instrument} 的证书 {certificate} 尚未按方法要求进行结果确认",
     ),
     "certificate-withdrawn": (
-        "certificate {certificate} of {instrument} was withdrawn", "{instrument} 的证书 {certificate} 已撤销",
+        "certificate {certificate} of {instrument} was withdrawn",
+        "{instrument} 的证书 {certificate} 已撤销",
     ),
     "calibration-overdue": (
         "certificate {certificate} of {instrument} was due {due_utc_ns}",
