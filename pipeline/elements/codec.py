@@ -27,7 +27,7 @@ class MalformedBody(ValueError):  # noqa: N818 - a noun that says what it is
 
 def to_body(value: object) -> Any:
     """Turn a dataclass, with all that it holds, into plain values."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind in _PLAIN:
         return value
     if hasattr(kind, "__dataclass_fields__"):

@@ -342,8 +342,8 @@ def test_rounding_is_for_display_and_from_the_decimal(
 @pytest.mark.parametrize(
     ("expanded", "text"),
     [
-        (0.00042426406871192855, "0.00043"), (0.3, "0.30"), (0.1 + 0.2, "0.30"), (12.0, "12"), (1234.0, "1300"),
-        (0.0, "0.0"), (9.91, "10.0"), (2.0, "2.0"),
+        (0.00042426406871192855, "0.00043"), (0.3, "0.30"), (0.1 + 0.2, "0.30"), (12.0, "12"),
+        (1234.0, "1300"), (0.0, "0.0"), (9.91, "10.0"), (2.0, "2.0"),
     ],
 )  # fmt: skip
 def test_an_uncertainty_is_shown_with_two_digits_rounded_up(expanded: float, text: str) -> None:

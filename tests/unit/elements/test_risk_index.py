@@ -1,41 +1,31 @@
 """The operational risk index: what counts, for whom, how long, and that every point is explained."""
 
-import json
 import math
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from config import ConfigInvalid
-from pipeline.elements import Refused
 from pipeline.elements.reason_texts import REASONS
 from pipeline.elements.risk.index import add_event, explain, index_of, level_of
 from pipeline.elements.risk.settings import RiskSettings
-from pipeline.elements.risk.spot_check import read_spot_checks
 from pipeline.elements.risk.state import CODES_MAX, EVENTS_MAX, OpenGap, RiskEvent, RiskState, RiskSubject
 from pipeline.elements.risk.weights import WEIGHTS, event_weight, reason_weight
 from pipeline.records.events import CATALOGUE, event_body
-from tests.support.tree import ROOT
 from tests.unit.elements.bench import (
     ANALYST,
     DAY,
     HOUR,
-    RUN0,
     SECOND,
     SIGNER,
     UTC0,
     Bench,
     balance,
     metrology,
-    opened,
     sample,
 )
-
-ILLUSTRATION = ROOT / "config" / "examples" / "spot-check" / "illustrative.toml"
+from tests.unit.elements.risky import clean, gap
 
 
 def index(bench: Bench, subject: str = "lab") -> float:
@@ -46,25 +36,6 @@ def index(bench: Bench, subject: str = "lab") -> float:
 def codes(bench: Bench, subject: str = "lab") -> list[str]:
     shown = bench.elements.risk_of(subject)
     return [] if shown is None else sorted(each["code"] for each in shown["contributions"])
-
-
-def gap(bench: Bench, hours: float, *, ended: bool = True, cause: str = "disconnected") -> None:
-    """Tell a gap of bal-1 that begins now and ends, or has come to, so many hours later."""
-    length = round(hours * HOUR)
-    bench.now += length
-    bench.append("gap", {
-        "instrument": "bal-1", "polls": 5, "cause": cause, "ended": ended,
-        "from_run_ns": RUN0 + bench.now - length, "to_run_ns": RUN0 + bench.now,
-        "from_utc_ns": UTC0 + bench.now - length, "to_utc_ns": UTC0 + bench.now,
-    })  # fmt: skip
-
-
-def clean(tasks: int = 0, **settings: Any) -> Bench:
-    bench = opened(risk=RiskSettings(**settings))
-    bench.check_passes()
-    for number in range(tasks):
-        bench.weigh(item=f"i-{number}")
-    return bench
 
 
 def test_a_day_without_trouble_has_an_index_of_nought() -> None:
@@ -311,90 +282,6 @@ def test_thresholds_that_cross_are_refused() -> None:
 def test_every_weight_belongs_to_a_code_that_exists() -> None:
     own = {"task-aborted", "result-recalled", "result-void", "result-amended"}
     assert set(WEIGHTS) - own <= set(CATALOGUE) | set(REASONS)
-
-
-def test_the_official_class_is_imported_with_its_source_and_never_computed() -> None:
-    bench = clean()
-    assert bench.elements.risk()["credit_class"] is None
-    args = {"credit_class": "B", "source": "SAMR list", "decided_on": "2026-03-01", "document": "No. 7"}
-    who = bench.someone(SIGNER)
-    bench.do("risk.class", who, **args)
-    shown = bench.elements.risk()["credit_class"]
-    seq = bench.of_kind("event")[-1].seq
-    assert shown == {**args, "person": SIGNER, "seq": seq}
-    again = bench.elements.plan("risk.class", args, who, UTC0, RUN0)
-    assert (again.drafts, again.seqs) == ((), (seq,))
-    gap(bench, 1000.0)
-    bench.tick()
-    assert bench.elements.risk()["credit_class"] == shown
-    assert "class" not in json.dumps(bench.elements.risk_of("lab"))
-
-
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"credit_class": "E"}, "wrong-argument"),
-        ({"decided_on": "March"}, "wrong-argument"),
-        ({"source": ""}, "missing-argument"),
-        ({"grade": "A"}, "unknown-argument"),
-    ],
-)
-def test_a_class_without_sense_or_source_is_refused(change: dict[str, str], code: str) -> None:
-    args = {"credit_class": "B", "source": "SAMR list", "decided_on": "2026-03-01", **change}
-    with pytest.raises(Refused) as refused:
-        clean().plan("risk.class", None, **args)
-    assert refused.value.code == code
-
-
-def test_a_class_that_somebody_merely_asserts_is_refused() -> None:
-    bench = clean()
-    with pytest.raises(Refused) as refused:
-        bench.plan(
-            "risk.class",
-            bench.someone(SIGNER, "asserted"),
-            credit_class="A",
-            source="x",
-            decided_on="2026-01-01",
-        )
-    assert refused.value.code == "not-authenticated"
-
-
-def test_the_regulators_table_says_what_applies_to_the_class() -> None:
-    bench = clean()
-    bench.do("risk.table", bench.someone(SIGNER), table=read_spot_checks(ILLUSTRATION))
-    shown = bench.elements.risk()["spot_checks"]
-    assert shown["illustrative"] is True
-    assert shown["applies"] is None, "without an official class no row applies"
-    bench.do("risk.class", bench.someone(SIGNER), credit_class="C", source="list", decided_on="2026-03-01")
-    applies = bench.elements.risk()["spot_checks"]["applies"]
-    assert (applies["credit_class"], applies["proportion"], applies["per_year"]) == ("C", 0.1, 4.0)
-
-
-def test_the_shipped_table_says_that_it_is_an_illustration() -> None:
-    table = read_spot_checks(ILLUSTRATION)
-    assert table["illustrative"] is True
-    assert "illustrative" in table["title"]
-    assert [row["credit_class"] for row in table["rows"]] == ["A", "B", "C", "D"]
-
-
-def test_a_broken_table_is_refused_with_every_line(tmp_path: Path) -> None:
-    text = ILLUSTRATION.read_text(encoding="utf-8")
-    broken = tmp_path / "broken.toml"
-    broken.write_text(text.replace("0.05", "5").replace("per_year = 4", 'per_year = "4"'), encoding="utf-8")
-    with pytest.raises(ConfigInvalid) as invalid:
-        read_spot_checks(broken)
-    assert len(invalid.value.findings) == 2
-    twice = tmp_path / "twice.toml"
-    twice.write_text(text.replace('credit_class = "D"', 'credit_class = "A"'), encoding="utf-8")
-    with pytest.raises(ConfigInvalid, match="class A is there already"):
-        read_spot_checks(twice)
-
-
-@pytest.mark.parametrize("table", [None, {}, {"title": "x"}, {**read_spot_checks(ILLUSTRATION), "rows": []}])
-def test_a_table_that_is_none_is_refused(table: Any) -> None:
-    with pytest.raises(Refused) as refused:
-        clean().plan("risk.table", table=table)
-    assert refused.value.code == "wrong-argument"
 
 
 def test_subjects_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
