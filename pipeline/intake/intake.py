@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgpack
 
 from pipeline.intake.frames import FRAME_DELAY_NS, LateFlags, OpenFrame, rows_max
-from pipeline.intake.state import InstrumentState, polls_between
+from pipeline.intake.state import InstrumentState, ended_at_stop, polls_between
 from pipeline.intake.unjudged import unjudged
 from pipeline.journal import JournalFullError
 from pipeline.records import Block, DeviceEvent, Gap, Reading
@@ -379,12 +379,8 @@ class Intake:
         gap = state.gap
         if gap is None:
             return
-        # It reaches to the deadline after the last one that it counts, which may lie after the last record.
-        counted_ns = min(gap.from_run_ns + gap.polls * period_ns, self._clock.run_ns())
-        to_run_ns = max(stopped_run_ns, gap.to_run_ns, counted_ns)
-        to_utc_ns = stopped_utc_ns + to_run_ns - stopped_run_ns
-        polls = max(gap.polls, polls_between(gap.from_run_ns, to_run_ns, period_ns))
-        self._end(state, replace(gap, to_run_ns=to_run_ns, to_utc_ns=to_utc_ns, polls=polls, ended=True))
+        now_ns = self._clock.run_ns()
+        self._end(state, ended_at_stop(gap, stopped_run_ns, stopped_utc_ns, period_ns, now_ns))
 
     def _end_down_gap(self, state: InstrumentState, to_ns: int, to_utc_ns: int) -> None:
         """End the gap of a downtime, if one is open: the instrument is polled again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.intake.onsets import Onsets
@@ -85,3 +85,17 @@ class InstrumentState:
 def polls_between(from_ns: int, to_ns: int, period_ns: int) -> int:
     """Count the deadlines of a period in a span of time; none for an instrument that is not polled."""
     return round((to_ns - from_ns) / period_ns) if period_ns else 0
+
+
+def ended_at_stop(
+    gap: Gap, stopped_run_ns: int, stopped_utc_ns: int, period_ns: int, now_run_ns: int
+) -> Gap:
+    """Return a gap that was open when acquisition stopped, as it ended then.
+
+    It reaches to the deadline after the last one that it counts, which may lie after the last record.
+    """
+    counted_ns = min(gap.from_run_ns + gap.polls * period_ns, now_run_ns)
+    to_run_ns = max(stopped_run_ns, gap.to_run_ns, counted_ns)
+    to_utc_ns = stopped_utc_ns + to_run_ns - stopped_run_ns
+    polls = max(gap.polls, polls_between(gap.from_run_ns, to_run_ns, period_ns))
+    return replace(gap, to_run_ns=to_run_ns, to_utc_ns=to_utc_ns, polls=polls, ended=True)

@@ -84,7 +84,7 @@ def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     for line in lines.removesuffix("\n").split("\n"):
         signer, _, encoded = line.removeprefix(_DASH).partition(" ")
         try:
-            signature = base64.b64decode(encoded, validate=True)
+            signature = _decoded(encoded)
         except binascii.Error as error:
             raise MalformedNote("the note has a malformed signature line") from error
         if not line.startswith(_DASH) or not signer or len(signature) <= _KEY_HASH_BYTES:
@@ -107,9 +107,21 @@ def read_checkpoint(text: str) -> Checkpoint:
     if len(lines) < 4 or not (lines[1].isascii() and lines[1].isdigit()) or str(int(lines[1])) != lines[1]:
         raise MalformedNote("the note is not a checkpoint")
     try:
-        root = base64.b64decode(lines[2], validate=True)
+        root = _decoded(lines[2])
     except binascii.Error as error:
         raise MalformedNote("the checkpoint's root is not base64") from error
     if len(root) != 32:
         raise MalformedNote("the checkpoint's root is not 32 bytes")
     return Checkpoint(lines[0], int(lines[1]), root)
+
+
+def _decoded(text: str) -> bytes:
+    """Decode base64 in its one form: spare bits of the last character that are not zero say the same bytes.
+
+    Raises:
+        binascii.Error: it is none.
+    """
+    raw = base64.b64decode(text, validate=True)
+    if base64.b64encode(raw).decode() != text:
+        raise binascii.Error("spare bits are set")
+    return raw

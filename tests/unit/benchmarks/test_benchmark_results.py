@@ -47,9 +47,14 @@ def test_every_benchmark_fits_the_frame(benchmark: Any, capsys: pytest.CaptureFi
 def test_the_document_names_machine_runs_load_and_the_command_that_repeats_it() -> None:
     journal: dict[str, float] = {
         "readings_per_s": 3e6, "commit_p50_ms": 50.0, "commit_p99_ms": 90.0, "loop_blocked_p99_ms": 2.0,
-        "open_s": 0.1, "bytes": 1,
+        "loop_late_p99_ms": 3.0, "open_s": 0.1, "bytes": 1,
     }  # fmt: skip
-    found = {"seconds": 3.0, "journal": journal, "sqlite_full": {**journal, "readings_per_s": 6e6}}
+    opened = {"segments": 10, "tail": 1, "open_s": 0.1, "cpu_s": 0.1}
+    tree = {"append_beyond_leaf_us_200": 1.0, "append_beyond_leaf_us_9000": 1.0}
+    found = {
+        "seconds": 3.0, "journal": journal, "sqlite_full": {**journal, "readings_per_s": 6e6},
+        "small": opened, "large": opened, "full": opened, "tree": tree,
+    }  # fmt: skip
     benchmark = next(one for one in BENCHMARKS if one.name == "journal")
     text = section(benchmark, {"found": found, "runs": 5, "load_1_min": [0.5, 2.25]})
     assert "the journal takes 50 % of what SQLite takes." in " ".join(text.split())

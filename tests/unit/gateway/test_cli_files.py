@@ -76,7 +76,7 @@ class TestCheck:
         assert [
             code for code in ("E014", "E012", "E003", "E001") if f"error[{code}]" not in outcome.err
         ] == []
-        assert outcome.out == f"{good}: good; the rules keep up to 0.00 MiB of readings\n"
+        assert outcome.out == f"{good}: good\n  the rules keep up to 0.00 MiB of readings\n"
 
     def test_json_alone_is_on_standard_output(self, tmp_path: Path) -> None:
         path = write(tmp_path, "gateway.toml", WRONG)
