@@ -43,7 +43,7 @@ async def _login(
     context: Context, request: Request, target: str, refusal: dict[str, str] | None = None, person: str = ""
 ) -> Response:  # fmt: skip
     values = {"next": _local(target), "refusal": refusal, "person": person}
-    return render(context, request, context.sessions.viewer(request), "login.html", None, values)
+    return render(context, request, await context.sessions.viewer(request), "login.html", None, values)
 
 
 async def login(context: Context, request: Request) -> Response:
@@ -69,7 +69,7 @@ async def login(context: Context, request: Request) -> Response:
 
 async def logout(context: Context, request: Request) -> Response:
     """End the session here and at the daemon."""
-    viewer = context.sessions.viewer(request)
+    viewer = await context.sessions.viewer(request)
     context.sessions.close(viewer)
     if viewer.token is not None and context.door is not None:
         # A daemon that is away has no sessions any more when it comes back.

@@ -126,7 +126,7 @@ def page(
 
     @wraps(handler)
     async def guarded(request: Request) -> Response:
-        viewer = context.sessions.viewer(request)
+        viewer = await context.sessions.viewer(request)
         if viewer.role == "none":
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?next={quote(target, safe='')}", HTTPStatus.SEE_OTHER)
@@ -145,7 +145,7 @@ def data(
 
     @wraps(handler)
     async def guarded(request: Request) -> Response:
-        viewer = context.sessions.viewer(request)
+        viewer = await context.sessions.viewer(request)
         text = lang.messages(lang.language_of(request))
         if viewer.role == "none":
             return json_response(

@@ -79,11 +79,11 @@ class Stream:
         return max(int(t_ns), now_ns - RESUME_NS_MAX) if t_ns.isdigit() else now_ns - TRAILING_NS
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """Yield events until the server stops or the client goes away."""
+        """Yield events until the server stops, the client goes away, or the login no longer stands."""
         stop = self._context.stop
         quiet_s = 0.0
         yield f"retry: {RETRY_MS}\n\n".encode()
-        while not stop.is_set():
+        while not stop.is_set() and await self._context.sessions.is_open(self._viewer):
             written = b"".join([part async for part in self._round()])
             quiet_s = 0.0 if written else quiet_s + PERIOD_S
             if quiet_s >= COMMENT_PERIOD_S:

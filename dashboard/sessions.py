@@ -19,7 +19,10 @@ Role = Literal["none", "lab", "regulator"]
 COOKIE = "yaosu-session"
 SESSIONS_MAX = 256
 SESSION_S = 8 * 3600.0
-NAMES_AGE_S = 30.0
+ASK_S = 30.0
+"""How long the daemon's word for a login is taken before it is asked again."""
+LAB_ONLY = "lab-only"
+"""The door's answer to a regulator who asks for names: the session is good, the names are not for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class _Session:
     viewer: Viewer
     ends_at_s: float
     names: dict[str, str]
-    names_until_s: float = float("-inf")
+    asked_until_s: float = float("-inf")
 
 
 class Sessions:
@@ -75,36 +78,45 @@ class Sessions:
         """Forget a session: the person left, or the daemon does not know it any more."""
         self._sessions.pop(viewer.token or "", None)
 
-    def viewer(self, request: Request) -> Viewer:
+    async def viewer(self, request: Request) -> Viewer:
         """Return who asks."""
-        token = request.cookies.get(COOKIE, "")
-        session = self._sessions.get(token)
-        if session is None:
-            return self._anonymous
-        if session.ends_at_s <= self._clock_s():
-            del self._sessions[token]
+        session = self._sessions.get(request.cookies.get(COOKIE, ""))
+        if session is None or not await self.is_open(session.viewer):
             return self._anonymous
         return session.viewer
 
-    async def names(self, viewer: Viewer) -> dict[str, str]:
-        """Return the names behind opaque ids, for the laboratory's own people; nothing for anybody else.
+    async def is_open(self, viewer: Viewer) -> bool:
+        """Tell whether a login still stands; always for somebody who has not logged in.
 
-        The daemon is asked again every `NAMES_AGE_S`: where it refuses the token, the session ends here too.
+        The daemon is asked again every `ASK_S`: where it no longer knows the token (person disabled, password
+        changed, role changed), the session ends here too. While it is away, what it said last holds.
         """
-        if self._door is None or not viewer.may_act or viewer.token not in self._sessions:
-            return {}
-        session = self._sessions[viewer.token]
-        if session.names_until_s > self._clock_s():
-            return session.names
+        if viewer.token is None:
+            return True
+        session = self._sessions.get(viewer.token)
+        if session is None:
+            return False
+        if session.ends_at_s <= self._clock_s():
+            self.close(viewer)
+            return False
+        if self._door is None or session.asked_until_s > self._clock_s():
+            return True
         try:
             answer = await self._door.get("persons", token=viewer.token)
         except ConnectionError:
-            return session.names
-        if answer.get("ok") is False:
+            return True
+        is_refused = answer.get("ok") is False
+        if is_refused and (viewer.role != "regulator" or answer.get("code") != LAB_ONLY):
             self.close(viewer)
+            return False
+        if viewer.token not in self._sessions:  # it ended while the daemon was asked
+            return False
+        names, until_s = {} if is_refused else dict(answer), self._clock_s() + ASK_S
+        self._sessions[viewer.token] = replace(session, names=names, asked_until_s=until_s)
+        return True
+
+    async def names(self, viewer: Viewer) -> dict[str, str]:
+        """Return the names behind opaque ids, for the laboratory's own people; nothing for anybody else."""
+        if viewer.token is None or not viewer.may_act or not await self.is_open(viewer):
             return {}
-        names = dict(answer)
-        if viewer.token in self._sessions:  # it may have ended while the daemon was asked
-            until_s = self._clock_s() + NAMES_AGE_S
-            self._sessions[viewer.token] = replace(session, names=names, names_until_s=until_s)
-        return names
+        return self._sessions[viewer.token].names

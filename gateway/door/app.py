@@ -231,12 +231,20 @@ class _Door:
 
     async def persons(self, request: Request) -> Response:
         session = self._services.actors.session(_token(request) or "")
-        if session is None or set(session.person.roles) <= {"regulator"}:
+        if session is None:
             return _refusal(
                 "not-authenticated",
+                "names are shown to who has logged in",
+                "登录后方可查看姓名",
+                hint="log in: POST /v1/login with person and password",
+                status=401,
+            )
+        if set(session.person.roles) <= {"regulator"}:
+            return _refusal(
+                "lab-only",
                 "names are for the laboratory's own people",
                 "姓名仅供本实验室人员查看",
-                status=401,
+                status=403,
             )
         return _json(self._services.names())
 

@@ -202,8 +202,11 @@ class FakeDoor:
         if path == "status":
             return self.status
         if path == "persons":
-            if self.ROLES.get(self.tokens.get(token or "", ""), ["regulator"]) == ["regulator"]:
+            person = self.tokens.get(token or "")
+            if person is None:
                 return {"ok": False, "code": "not-authenticated"}
+            if self.ROLES[person] == ["regulator"]:
+                return {"ok": False, "code": "lab-only"}
             return {"p-wang": "Wang Fang", "p-li": "Li Na"}
         return {"ok": False, "code": "not-found"}
 
