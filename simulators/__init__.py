@@ -4,12 +4,13 @@ An encoder of its own: nothing here shares code with the gateway's drivers, so t
 cannot cancel itself out in the other. Every instrument says in its protocol that it is simulated.
 """
 
-from simulators.errors import PortInUseError, ScenarioError
+from simulators.errors import FolderInUseError, PortInUseError, ScenarioError
 from simulators.runner import Endpoint, RunSummary, ScenarioRunner, run_scenario
 from simulators.scenario import Scenario, list_scenarios, load_scenario
 
 __all__ = [
     "Endpoint",
+    "FolderInUseError",
     "PortInUseError",
     "RunSummary",
     "Scenario",

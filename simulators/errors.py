@@ -19,5 +19,9 @@ class ScenarioError(Exception):
         return f"{self.message}; {self.hint}"
 
 
+class FolderInUseError(ScenarioError):
+    """Another run has the run directory."""
+
+
 class PortInUseError(ScenarioError):
     """A TCP port that an instrument of the scenario wants is taken."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +17,7 @@ from typing import Self
 
 from simulators.catalogue import AnyModbusEntry, BalanceEntry
 from simulators.clock import NS_PER_S, ScenarioClock
-from simulators.errors import ScenarioError
+from simulators.errors import FolderInUseError, ScenarioError
 from simulators.exchange import AnswerBook
 from simulators.fault_board import FaultBoard
 from simulators.faults import PhysicsFault, WireFault, parse_fault
@@ -26,7 +28,7 @@ from simulators.modbus.framing import RtuFraming, TcpFraming
 from simulators.modbus.session import ModbusSession
 from simulators.modbus.station import Station
 from simulators.pty_line import PtyLine
-from simulators.scenario import LineEntry, Scenario, load_scenario
+from simulators.scenario import LineEntry, Scenario, load_scenario, with_ports
 from simulators.sics.scale import Scale
 from simulators.sics.session import SicsSession
 from simulators.tcp_server import TcpServer
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 RETRY_S = 1.0
 """Pause before an instrument tries again to come back to a port that somebody has taken meanwhile."""
 ENDPOINTS_FILE = "endpoints.json"
+LOCK_FILE = ".run.lock"
 TCP_UNITS_ANY = (0, 255)
 """Unit numbers that mean "whoever is at this address" on TCP (implementation guide, section 4.4.2)."""
 
@@ -106,6 +109,7 @@ class ScenarioRunner:
         self._book = AnswerBook(None)
         self._changed = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
+        self._lock: int | None = None
 
     @property
     def answered(self) -> Mapping[str, int]:
@@ -120,14 +124,7 @@ class ScenarioRunner:
     async def __aenter__(self) -> Self:
         """Start all instruments. Raises `ScenarioError`; then nothing is left running."""
         try:
-            self._run_dir.mkdir(parents=True, exist_ok=True)
-            self._book = AnswerBook(self._answer_log)
-        except OSError as error:
-            raise ScenarioError(
-                f"cannot write {error.filename}: {error.strerror}",
-                "choose a run directory and an answer log that this user may write",
-            ) from error
-        try:
+            self._prepare_folder()
             self._build()
             self.clock.rewind()
             await self._wire_up()
@@ -170,6 +167,14 @@ class ScenarioRunner:
         board.inject(fault, self.clock.now_ns(), duration_s)
         self._changed.set()
 
+    def put_on(self, instrument: str, load_g: float) -> None:
+        """Put a load on the pan of a balance, in place of what is there; its timeline ends with that."""
+        self._scales[instrument].balance.put(self.clock.now_ns(), load_g)
+
+    def is_at_rest(self, instrument: str) -> bool:
+        """Say whether the pan of a balance has come to rest."""
+        return self._scales[instrument].balance.is_at_rest(self.clock.now_ns())
+
     def press_print_key(self, instrument: str) -> None:
         """Press the print key of a balance: every open interface gets the weight when it is stable."""
         for session in tuple(self._dialogues[instrument]):
@@ -183,10 +188,30 @@ class ScenarioRunner:
         self.clock.rewind()
         for board in self._boards.values():
             board.rewind()
+        for scale in self._scales.values():
+            scale.balance.rewind()
         for sessions in self._dialogues.values():
             for session in tuple(sessions):
                 session.rewind()
         self._changed.set()
+
+    def _prepare_folder(self) -> None:
+        """Make the run directory and take it: two runs in one would replace each other's lines."""
+        try:
+            self._run_dir.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self._run_dir / LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._book = AnswerBook(self._answer_log)
+        except BlockingIOError as error:
+            raise FolderInUseError(
+                f"other simulators run in {self._run_dir}",
+                "end them, or choose another run directory (--dir)",
+            ) from error
+        except OSError as error:
+            raise ScenarioError(
+                f"cannot write {error.filename}: {error.strerror}",
+                "choose a run directory and an answer log that this user may write",
+            ) from error
 
     def _build(self) -> None:
         seed = self.scenario.scenario.seed
@@ -320,6 +345,9 @@ class ScenarioRunner:
                 wire.server.close()
         self._wires.clear()
         self._book.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
 async def run_scenario(
@@ -329,13 +357,18 @@ async def run_scenario(
     duration_s: float | None,
     stop: asyncio.Event,
     on_ready: Callable[[Mapping[str, Endpoint]], None] | None = None,
+    *,
+    first_port: int = 0,
 ) -> RunSummary:
     """Run a scenario until `stop` is set or `duration_s` has passed, and say what it gave.
 
-    `on_ready` is told the endpoints once all instruments answer. Raises `ScenarioError` and
+    `on_ready` is told the endpoints once all instruments answer. Instruments whose `tcp_port` is 0 take the
+    ports from `first_port` on, or any free ones where that is 0 too. Raises `ScenarioError` and
     `config.errors.ConfigInvalid` before anything is started.
     """
     scenario = load_scenario(name_or_path)
+    if first_port:
+        scenario = with_ports(scenario, first_port)
     async with ScenarioRunner(scenario, run_dir, answer_log) as runner:
         if on_ready is not None:
             on_ready(runner.endpoints)

@@ -18,6 +18,7 @@ from simulators.instruments.vessel import VesselSettings
 from simulators.pty_line import SPEEDS
 
 SCENARIO_DIRECTORY = Path(__file__).parent / "scenarios"
+PORT_MAX = 65535
 ScenarioName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
 
@@ -104,6 +105,28 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
             f"choose one of {', '.join(list_scenarios())}, or give the path of a .toml file",
         )
     return load_toml(SCENARIO_DIRECTORY / f"{text}.toml", Scenario, CHECKS).value
+
+
+def with_ports(scenario: Scenario, first_port: int) -> Scenario:
+    """Give the instruments whose `tcp_port` is 0 fixed ports: the next ones from `first_port` on, as listed.
+
+    Raises `ScenarioError`: there are not enough ports from there on.
+    """
+    taken = {entry.tcp_port for entry in scenario.instrument}
+    port, entries = first_port, []
+    for entry in scenario.instrument:
+        chosen = entry.tcp_port
+        if chosen == 0:
+            while port in taken:
+                port += 1
+            if port > PORT_MAX:
+                raise ScenarioError(
+                    f"there are too few ports from {first_port} on",
+                    "choose a lower port, or 0 for any free ones",
+                )
+            chosen, port = port, port + 1
+        entries.append(entry.model_copy(update={"tcp_port": chosen}))
+    return scenario.model_copy(update={"instrument": tuple(entries)})
 
 
 def _check_names(scenario: Scenario, report: Report) -> None:

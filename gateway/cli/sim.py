@@ -9,7 +9,14 @@ import typer
 
 from config import ConfigInvalid, Exit
 from gateway.cli.common import ERR, OUT, ROLES, example, fail, leave_invalid, run_role, table
-from simulators import PortInUseError, ScenarioError, list_scenarios, load_scenario, run_scenario
+from simulators import (
+    FolderInUseError,
+    PortInUseError,
+    ScenarioError,
+    list_scenarios,
+    load_scenario,
+    run_scenario,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,18 +64,26 @@ def run(
         Path, typer.Option("--dir", help="Folder for serial lines (symbolic links) and endpoints.json.")
     ] = Path("simulated"),
     answer_log: Annotated[Path | None, typer.Option(help="Append every answer to this JSONL file.")] = None,
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="First TCP port of instruments that the scenario gives none; 0: any free ones.",
+        ),
+    ] = 5020,
     duration: Annotated[float | None, typer.Option(help="Seconds; without it until Ctrl-C.")] = None,
 ) -> None:
     """Start the simulated instruments of a scenario."""
 
     async def serve(stop: asyncio.Event) -> None:
-        await run_scenario(scenario, run_dir, answer_log, duration, stop, _show_endpoints)
+        await run_scenario(scenario, run_dir, answer_log, duration, stop, _show_endpoints, first_port=port)
 
     try:
         run_role(serve)
     except ConfigInvalid as invalid:
         leave_invalid(invalid)
-    except PortInUseError as error:
+    except (PortInUseError, FolderInUseError) as error:
         fail(Exit.UNAVAILABLE, str(error))
     except ScenarioError as error:
         fail(Exit.USAGE, str(error))

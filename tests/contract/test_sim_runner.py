@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simulators import PortInUseError, ScenarioError, load_scenario, run_scenario
+from simulators import FolderInUseError, PortInUseError, ScenarioError, load_scenario, run_scenario
 from simulators.modbus.framing import rtu_frame
 from tests.support.simulated import (
     ANSWER_TIMEOUT_S,
@@ -182,3 +182,13 @@ async def test_the_loads_of_the_demonstration_are_weighed(tmp_path: Path) -> Non
             assert weights[7.0] == pytest.approx(100.00005, abs=3e-4)
             assert weights[16.0] == pytest.approx(5.03217, abs=3e-4)
             assert all(abs(weights[t_s]) < 3e-4 for t_s in (2.5, 11.6, 29.0))
+
+
+async def test_a_second_run_into_one_folder_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    async with ScenarioRunner(scenario_of(ROOM), tmp_path) as first:
+        with pytest.raises(FolderInUseError, match="other simulators run in"):
+            async with ScenarioRunner(scenario_of(ROOM), tmp_path):
+                pass
+        assert is_there(first.endpoints["th-1"].path)
+    async with ScenarioRunner(scenario_of(ROOM), tmp_path) as again:
+        assert is_there(again.endpoints["th-1"].path)

@@ -108,8 +108,9 @@ class Bench:
     async def start_simulators(self) -> None:
         directory = self.folder / "simulators"
         await self.start(
-            "sim", "sim", "run", self.scenario, "--dir", str(directory), "--answer-log", str(self.answers)
-        )
+            "sim", "sim", "run", self.scenario, "--port", "0", "--dir", str(directory),
+            "--answer-log", str(self.answers),
+        )  # fmt: skip
         endpoints = directory / "endpoints.json"
 
         async def there() -> bool:

@@ -72,8 +72,9 @@ class Roles:
         """Start simulators; returns their endpoints by instrument."""
         directory = self.folder / "simulated"
         simulators = process(
-            "sim", "run", scenario, "--dir", directory, folder=self.folder, stderr=subprocess.PIPE
-        )
+            "sim", "run", scenario, "--port", "0", "--dir", directory, folder=self.folder,
+            stderr=subprocess.PIPE,
+        )  # fmt: skip
         self.running.append(simulators)
         assert simulators.stderr is not None
         told = ""

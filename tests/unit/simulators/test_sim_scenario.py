@@ -8,6 +8,7 @@ from config.errors import ConfigInvalid
 from simulators import Scenario, ScenarioError, list_scenarios, load_scenario
 from simulators.exchange import AnswerBook, Exchange
 from simulators.faults import FaultWindow
+from simulators.scenario import with_ports
 
 HEADER = """
 [scenario]
@@ -123,3 +124,13 @@ def test_the_answer_log_grows_by_whole_lines_and_keeps_what_is_there(tmp_path: P
     lines = path.read_text(encoding="utf-8").splitlines()
     assert len(lines) == 2
     assert '"values":{"pressure":0.30000000000000004}' in lines[0]
+
+
+def test_instruments_without_a_port_of_their_own_take_the_next_ones_in_order() -> None:
+    demo = load_scenario("two_benches")
+    fixed = with_ports(demo, 5020)
+    ports = {entry.id: entry.tcp_port for entry in fixed.instrument if entry.tcp_port is not None}
+    assert ports == {"p-1": 5020, "p-2": 5021, "em-1": 5022}
+    assert with_ports(fixed, 6000) == fixed
+    with pytest.raises(ScenarioError, match="too few ports from 65534"):
+        with_ports(demo, 65534)
