@@ -15,7 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from dashboard import actions, pages, task_page, window
+from dashboard import actions, alarms, pages, quality, records, risk, seals, task_page, window
 from dashboard.context import Context, data, page
 from dashboard.live import StreamCount, live_handler
 from dashboard.security import SameOrigin, SecurityHeaders
@@ -98,6 +98,12 @@ def _routes(context: Context) -> list[Any]:
         Route("/tasks/{task}/window", shown(window.window), methods=["POST"]),
         Route("/scan", shown(actions.scan_page, lab_only=True)),
         Route("/events", shown(pages.events)),
+        Route("/records/{seq}", shown(records.record)),
+        Route("/trust", shown(seals.trust)),
+        Route("/alarms", shown(alarms.alarms)),
+        Route("/alarms/{alarm}", shown(alarms.alarm), methods=["GET"]),
+        Route("/alarms/{alarm}", shown(alarms.act, lab_only=True), methods=["POST"]),
+        *_quality_routes(shown, read),
         Route("/api/overview", read(pages.overview_data)),
         Route("/api/messages", read(pages.script_messages)),
         Route(f"{channel}/data", read(pages.channel_data, lab_only=True)),
@@ -110,4 +116,18 @@ def _routes(context: Context) -> list[Any]:
         Route("/logout", partial(actions.logout, context), methods=["POST"]),
         Route("/health", partial(pages.health, context)),
         Mount("/static", _Static(directory=STATIC)),
+    ]
+
+
+def _quality_routes(shown: Any, read: Any) -> list[Route]:
+    return [
+        Route("/batches", shown(quality.batches)),
+        Route("/batches/{batch}", shown(quality.batch)),
+        Route("/charts", shown(quality.charts)),
+        Route("/charts/{chart}", shown(quality.chart, lab_only=True)),
+        Route("/api/charts/{chart}", read(quality.chart_data, lab_only=True)),
+        Route("/lookbacks", shown(quality.lookbacks)),
+        Route("/lookbacks/{lookback}", shown(quality.lookback)),
+        Route("/risk", shown(risk.risk)),
+        Route("/risk/{subject}", shown(risk.subject)),
     ]

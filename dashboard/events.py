@@ -52,6 +52,16 @@ def event_rows(
     ]
 
 
+def event_texts(
+    body: dict[str, Any], role: Role, text: Messages, names: Mapping[str, str]
+) -> tuple[str, str]:  # fmt: skip
+    """Write an event out in the reader's language and in the other one; a closed one shows its code only."""
+    if role != "lab" and body.get("code") in WITH_INSTRUMENT_TEXT:
+        return str(body.get("code")), ""
+    other: Language = "zh" if text.language == "en" else "en"
+    return _rendered(body, names, text.language, role), _rendered(body, names, other, role)
+
+
 def _rendered(body: dict[str, Any], names: Mapping[str, str], language: Language, role: Role) -> str:
     """Write an event out; what it says in codes of elements and rules is put into words first."""
     named = _named(body, names)

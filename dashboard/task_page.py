@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse
 
 from dashboard import language as lang
 from dashboard.context import read_form, refusal_page, render
+from dashboard.task_facts import calculation_rows, known_then, step_rows, then_and_now
 from dashboard.tasks import fold_tasks
 from dashboard.verdicts import binding_rows, element_cards, result_rows, signature_of
 from pipeline.elements.registry_shapes import Environment
@@ -18,6 +19,8 @@ from pipeline.elements.vocabulary import ELEMENTS, Disposition
 from pipeline.store.door import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -26,20 +29,29 @@ if TYPE_CHECKING:
     from dashboard.sessions import Viewer
     from dashboard.tasks import TaskView
     from dashboard.watch import View
+    from pipeline.store.door import LedgerRow
 
 TASK_KINDS = ("task", "verdict", "result", "review")
 RECORDS_LIMIT = 5000
 """Newest records of each kind read for one task."""
+MOMENTS_SHOWN = 12
+"""Newest moments of the past that are offered to be compared with now."""
+SEQ_DIGITS_MAX = 18
 DISPOSITIONS: tuple[Disposition, ...] = get_args(Disposition)
 
 
-async def load_task(context: Context, task_id: str) -> TaskView | None:
-    """Read one task from the store. Raises StoreUnavailable."""
+async def task_rows(context: Context, task_id: str) -> list[LedgerRow]:
+    """Read the records of one task from the store. Raises StoreUnavailable."""
     watcher = context.watcher
     rows = []
     for kind in TASK_KINDS:
         rows += await watcher.store.ledger(watcher.origin, kind, key=task_id, limit=RECORDS_LIMIT)
-    return fold_tasks(rows, await context.required()).get(task_id)
+    return rows
+
+
+async def load_task(context: Context, task_id: str) -> TaskView | None:
+    """Read one task from the store. Raises StoreUnavailable."""
+    return fold_tasks(await task_rows(context, task_id), await context.required()).get(task_id)
 
 
 async def task(context: Context, request: Request, viewer: Viewer) -> Response:
@@ -69,6 +81,10 @@ async def _page(
         "cards": element_cards(found, text, names, viewer.role),
         "bindings": binding_rows(found, names),
         "results": result_rows(found, viewer.role),
+        "steps": step_rows(found, viewer.role),
+        "calculations": calculation_rows(found, viewer.role),
+        "compared": await _compared(context, request, viewer, found, text, names),
+        "moments": moments(found),
         "signed": signed,
         "signed_hash": signed_hash,
         "held_words": ", ".join(text.word("element", name) for name in ELEMENTS if name in found.held),
@@ -83,6 +99,28 @@ async def _page(
         "already_shown": any(str(seq) == recorded for seq, _, _ in found.reviews),
         "key": secrets.token_hex(16),
     })  # fmt: skip
+
+
+def moments(found: TaskView) -> list[int]:
+    """List the records at which what was known of the task changed: verdicts that were replaced."""
+    replaced = {old.seq for posted in found.verdicts.values() for old in posted[:-1]}
+    return sorted(replaced)[-MOMENTS_SHOWN:]
+
+
+async def _compared(
+    context: Context, request: Request, viewer: Viewer, found: TaskView, text: Messages,
+    names: Mapping[str, str],
+) -> dict[str, Any] | None:  # fmt: skip
+    """Set what was known at `?known_at=SEQ` beside what is known now; None where nobody asks."""
+    wanted = request.query_params.get("known_at", "")
+    if not wanted.isdecimal() or len(wanted) > SEQ_DIGITS_MAX:
+        return None
+    try:
+        rows = await task_rows(context, found.id)
+    except StoreError:
+        return None
+    then = known_then(rows, found, int(wanted), await context.required())
+    return then_and_now(then, found, int(wanted), text=text, names=names, role=viewer.role)
 
 
 async def _triggers(context: Context, task_id: str) -> list[dict[str, Any]]:

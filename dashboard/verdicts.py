@@ -82,11 +82,11 @@ def element_cards(task: TaskView, text: Messages, names: Mapping[str, str], role
         {
             "element": element,
             "held": element in task.held,
-            "in_force": _verdict(task.verdicts[element][-1], text, names, role)
+            "in_force": verdict_shown(task.verdicts[element][-1], text, names, role)
             if element in task.verdicts
             else None,
             "history": [
-                _verdict(posted, text, names, role)
+                verdict_shown(posted, text, names, role)
                 for posted in reversed(task.verdicts.get(element, [])[:-1])
             ],
         }
@@ -94,7 +94,8 @@ def element_cards(task: TaskView, text: Messages, names: Mapping[str, str], role
     ]
 
 
-def _verdict(posted: Posted, text: Messages, names: Mapping[str, str], role: Role) -> Json:
+def verdict_shown(posted: Posted, text: Messages, names: Mapping[str, str], role: Role) -> Json:
+    """Show a verdict with its reasons in both languages and the records that show them."""
     verdict = posted.verdict
     other: Language = "zh" if text.language == "en" else "en"
     return {

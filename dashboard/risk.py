@@ -1,0 +1,88 @@
+"""The operational risk index with all that it consists of, and the official class and table as imported."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from dashboard import language as lang
+from dashboard.behind import read_view
+from dashboard.context import refusal_page, render
+from pipeline.elements.risk.state import LEVEL_TEXTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from dashboard.context import Context
+    from dashboard.language import Messages
+    from dashboard.sessions import Role, Viewer
+
+Json = dict[str, Any]
+LEVEL_MARKS = {"ordinary": "info", "attention": "attention", "action": "alarm"}
+"""Level to the mark that it is shown with."""
+CLOSED_KINDS = frozenset({"person"})
+"""Kinds of subjects that a regulator is not shown: the index is the laboratory's own tool."""
+
+
+def subject_text(subject: str, text: Messages, names: Mapping[str, str]) -> str:
+    """Write a subject out: its kind in words, its id or the name behind it."""
+    kind, _, name = subject.partition(":")
+    word = text.word("risk_kind", kind)
+    if not name:
+        return word
+    shown = text.word("element", name) if kind == "element" else names.get(name, name)
+    return f"{word} {shown}"
+
+
+def may_see(subject: str, role: Role) -> bool:
+    """Tell whether a role is shown a subject."""
+    return role == "lab" or subject.partition(":")[0] not in CLOSED_KINDS
+
+
+def risk_row(one: Json, text: Messages, names: Mapping[str, str]) -> Json:
+    """Show a subject: its index with one decimal, its level in words, whether there is enough work."""
+    return {
+        **one,
+        "title": subject_text(one["subject"], text, names),
+        "index_text": f"{one['index']:.1f}",
+        "mark": LEVEL_MARKS.get(one["level"], "unknown"),
+        "level_text": LEVEL_TEXTS.get(one["level"], (one["level"],) * 2)[0 if text.language == "en" else 1],
+    }
+
+
+async def risk(context: Context, request: Request, viewer: Viewer) -> Response:
+    """Show every subject, those that want most attention first, and what was imported."""
+    answer = await read_view(context, "risk")
+    text, names = lang.messages(lang.language_of(request)), await context.sessions.names(viewer)
+    content: Json = answer.content or {"subjects": [], "credit_class": None, "spot_checks": None}
+    rows = [risk_row(one, text, names) for one in content["subjects"] if may_see(one["subject"], viewer.role)]
+    return render(context, request, viewer, "risk.html", await context.watcher.view(), {
+        "risk": content, "subjects": rows, "problem": answer.problem, "names": names,
+    })  # fmt: skip
+
+
+async def subject(context: Context, request: Request, viewer: Viewer) -> Response:
+    """Show one index, event by event: the points add up to it."""
+    name = request.path_params["subject"]
+    if not may_see(name, viewer.role):
+        return refusal_page(context, request, viewer, "refused.lab_only", HTTPStatus.FORBIDDEN)
+    answer = await read_view(context, "risk", subject=name)
+    if answer.problem:
+        status = HTTPStatus.NOT_FOUND if answer.problem == "quality.not_found" else HTTPStatus.OK
+        return refusal_page(context, request, viewer, answer.problem, status)
+    text, names = lang.messages(lang.language_of(request)), await context.sessions.names(viewer)
+    return render(context, request, viewer, "subject.html", await context.watcher.view(), {
+        "subject": risk_row(answer.content, text, names),
+        "parts": [
+            {**part, "share": share_of(part["points"], answer.content["index"])}
+            for part in answer.content["contributions"]
+        ],
+    })  # fmt: skip
+
+
+def share_of(points: float, index: float) -> str:
+    """Write the share of an index that points make up."""
+    return "–" if index <= 0 else f"{100 * points / index:.0f} %"
