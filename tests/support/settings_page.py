@@ -1,4 +1,4 @@
-"""The page docs/settings.md: every key of the site file. `python -m tests.support.settings_page` prints it."""
+"""The page docs/settings.md; `python -m tests.support.settings_page` prints it."""
 
 import typing
 from collections.abc import Iterator
@@ -16,10 +16,11 @@ NOT_LISTED = "instrument"
 HEAD = """\
 # Every key of the site file
 
-With its default and its meaning; `-` for a key that must be given where its table is there. Tables are named
-by their path: `elements.alarms.webhook.url` is `url` in `[elements.alarms.webhook]`. Instruments and channels are
-left out: their keys depend on the driver ([configuration](configuration.md)). A test holds keys and defaults in
-step with the settings classes; to write this page anew: `python -m tests.support.settings_page > docs/settings.md`.
+With its default and its meaning; `-` for a key that must be given where its table is there. Tables are
+named by their path: `elements.alarms.webhook.url` is `url` in `[elements.alarms.webhook]`. Instruments and
+channels are left out: their keys depend on the driver ([configuration](configuration.md)). A test holds keys
+and defaults in step with the settings classes; to write this page anew:
+`python -m tests.support.settings_page > docs/settings.md`.
 """
 
 
