@@ -20,6 +20,7 @@ from simulators.noise import gauss, stream_key
 
 CONVERSION_NS = 100_000_000
 """The display is renewed ten times a second."""
+HAND_LOADS_MAX = 64
 _SETTLED = 40
 """After so many time constants a step is complete to the last bit."""
 
@@ -83,6 +84,18 @@ class Balance:
         self.increment_g = 10.0**-settings.decimals
         self._key = stream_key(seed, serial, "weight")
         self._window_ns = to_ns(settings.stability_window_s)
+        self._by_hand: list[tuple[int, float]] = []
+
+    def put(self, t_ns: int, load_g: float) -> None:
+        """Put a load on the pan in place of what is there; the timeline ends with the first one.
+
+        Remembers the latest `HAND_LOADS_MAX` loads; older ones have settled long ago.
+        """
+        self._by_hand = [*self._by_hand[1 - HAND_LOADS_MAX :], (t_ns, load_g)]
+
+    def rewind(self) -> None:
+        """Forget what was put on by hand: the timeline begins again."""
+        self._by_hand = []
 
     def pan_g(self, t_ns: int) -> float:
         """Return the weight that the pan transmits, settling included, without noise."""
@@ -114,7 +127,14 @@ class Balance:
         return min((t for t in times if t > after_ns), default=None)
 
     def _steps_before(self, t_ns: int) -> list[tuple[int, float]]:
-        """Return (time, load) up to `t_ns`, led by the load before them, over at least one full cycle."""
+        """Return (time, load) up to `t_ns`, led by the load before them."""
+        if not self._by_hand or t_ns < self._by_hand[0][0]:
+            return self._scheduled_before(t_ns)
+        before = self._scheduled_before(self._by_hand[0][0])
+        return [*before, *(step for step in self._by_hand if step[0] <= t_ns)]
+
+    def _scheduled_before(self, t_ns: int) -> list[tuple[int, float]]:
+        """Return (time, load) of the timeline up to `t_ns`, over at least one full cycle."""
         s = self.settings
         if s.repeat_s is None:
             cycles, repeat_ns, before_g = [0], 0, 0.0

@@ -129,3 +129,19 @@ def test_humidity_stays_within_its_scale() -> None:
     )
     assert all(0.0 <= wet.humidity_pct(to_ns(float(i))) <= 100.0 for i in range(200))
     assert not math.isnan(wet.temperature_c(0))
+
+
+def test_a_load_put_on_by_hand_takes_the_place_of_the_timeline_until_the_balance_is_rewound() -> None:
+    balance = Balance(BalanceSettings(loads=LOADS, noise_g=0.0, repeat_s=30.0), "SIM-B", 1)
+    scheduled = [balance.pan_g(to_ns(t_s)) for t_s in (5.0, 20.0, 40.0)]
+    balance.put(to_ns(6.0), 20.0)
+    assert balance.pan_g(to_ns(5.0)) == scheduled[0]
+    assert not balance.is_at_rest(to_ns(6.2))
+    assert balance.is_at_rest(to_ns(12.0))
+    assert balance.pan_g(to_ns(12.0)) == pytest.approx(20.0, abs=1e-9)
+    assert balance.pan_g(to_ns(40.0)) == pytest.approx(20.0, abs=1e-9)
+    for number in range(200):
+        balance.put(to_ns(50.0 + number), 1.0 + number % 2)
+    assert balance.pan_g(to_ns(260.0)) == pytest.approx(2.0, abs=1e-9)
+    balance.rewind()
+    assert [balance.pan_g(to_ns(t_s)) for t_s in (5.0, 20.0, 40.0)] == scheduled
