@@ -16,7 +16,7 @@ import uvloop
 
 from config import ConfigInvalid, Exit
 from gateway.cli.common import ERR, ROLES, JsonOption, example, fail, leave_invalid, print_json
-from gateway.demo.demo import Demo
+from gateway.demo.demo import DAY_S, Demo, Ends
 from gateway.demo.processes import RoleFailedError
 from gateway.demo.site import free_port
 from gateway.web import PortInUseError, require_free
@@ -27,7 +27,10 @@ from simulators import ScenarioError, load_scenario
 def demo(
     scenario: Annotated[str, typer.Argument(help="Scenario of simulated instruments.")] = "two_benches",
     port: Annotated[int, typer.Option(help="Port of the pages; 0 takes any free one.")] = 8420,
-    duration: Annotated[float | None, typer.Option(help="Seconds; without it until Ctrl-C.")] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(help="Seconds; without it until Ctrl-C. From 30 on, the day is played to its end."),
+    ] = None,
     keep: Annotated[
         Path | None, typer.Option(help="Keep everything in this new folder (journal, store, logs).")
     ] = None,
@@ -77,20 +80,21 @@ def _run(
 
 
 async def _demonstrate(demonstration: Demo, duration: float | None, *, open_browser: bool) -> dict[str, Any]:
-    stop = asyncio.Event()
+    ends = Ends(asyncio.Event(), asyncio.Event())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, ends.stop.set)
 
     def ready() -> None:
         _welcome(demonstration, duration)
         if open_browser and sys.stderr.isatty():
             webbrowser.open(demonstration.url)
         if duration is not None:
-            loop.call_later(duration, stop.set)
+            # A day that has time to be played is played to its end, however slow the machine.
+            loop.call_later(duration, (ends.enough if duration >= DAY_S else ends.stop).set)
 
     ERR.print("starting simulators, broker, collector, gateway and pages …", markup=False)
-    return await demonstration.run(stop, ready)
+    return await demonstration.run(ends, ready)
 
 
 def _welcome(demonstration: Demo, duration: float | None) -> None:

@@ -1,96 +1,163 @@
-"""A compressed day in the two benches: who does what when, through the daemon's door like anybody else."""
+"""Plays the day of the script: people through the daemon's door like anybody else, hands at the benches."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from dataclasses import dataclass
+import time
 from typing import TYPE_CHECKING, Any
 
+from gateway.demo.script import BALANCE, SCRIPT, Above, Act, Load, Seen, Step, Trouble
+from gateway.door.actors import SIGNED_COMMANDS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from gateway.demo.people import DemoPerson
     from gateway.door.client import DoorClient
+    from simulators import ScenarioRunner
 
-LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What a person does, `at_s` after the day began. `$name` in args is the task of that name."""
-
-    at_s: float
-    person: str
-    command: str
-    args: dict[str, Any]
-    task: str = ""
-    """Name under which the started task is known to later acts."""
-    refused: bool = False
-    """This person may not: the refusal is the point."""
+STEP_S = 60.0
+"""What a step waits for is seen within this time, however slow the machine."""
+LOOK_S = 0.1
+READ_MORE = 3
+"""Readings of a pan at rest, so that the last of them is one of the weight."""
 
 
-_HOLD_TEST = {
-    "sample": "V-0001",
-    "item": "pressure hold",
-    "method": "pressure-hold",
-    "instruments": ["p-1", "p-2", "em-1"],
-}
-_CHECK = {
-    "reference": "CW-100G",
-    "item": "daily check",
-    "method": "check-weight",
-    "instruments": ["bal-1"],
-    "purpose": "qc",
-}
-_WEIGHING = {"sample": "S-2026-0001", "item": "sample mass", "method": "weighing", "instruments": ["bal-1"]}
-_RELEASE = {"task": "$weighing", "disposition": "release", "reason": "looks fine to me"}
-ACTS = (
-    Act(0.6, "su", "task.start", _HOLD_TEST, task="hold-test"),
-    Act(1.0, "lin", "task.start", _CHECK, task="check"),
-    Act(10.0, "lin", "task.stop", {"task": "$check"}),
-    Act(10.8, "lin", "task.start", _WEIGHING, task="weighing"),
-    Act(17.0, "lin", "task.handover", {"task": "$weighing", "operator": "p-0002"}),
-    Act(24.6, "su", "task.stop", {"task": "$weighing"}),
-    Act(25.4, "su", "task.stop", {"task": "$hold-test"}),
-    Act(28.0, "lin", "hold.release", _RELEASE, refused=True),
-)
-"""The day, in step with the loads and faults of the scenario."""
+class DayStoppedError(Exception):
+    """A step did not show what it waits for; the later ones rest on it."""
 
 
 class Day:
-    """Plays the acts in step with the simulators."""
+    """Plays the steps in order.
 
-    def __init__(self, door: DoorClient, people: dict[str, DemoPerson], say: Callable[[str], None]) -> None:
+    Args:
+        door: the daemon's door.
+        people: by the names that the script uses.
+        simulators: the instruments.
+        say: told a line for each step.
+    """
+
+    def __init__(
+        self,
+        door: DoorClient,
+        people: dict[str, DemoPerson],
+        simulators: ScenarioRunner,
+        say: Callable[[str], None],
+    ) -> None:
         self._door = door
         self._people = people
+        self._simulators = simulators
         self._say = say
+        self._kept: dict[str, Any] = {}
+        self._tokens: dict[str, str] = {}
         self.unexpected: list[str] = []
         """Answers that were not what the script expected."""
+        self.steps: list[dict[str, Any]] = []
+        """Steps that are over: name, seconds that it took, seqs of its records, what it kept."""
 
     async def play(self) -> None:
         """Play the day once; then the benches are the visitor's."""
-        loop = asyncio.get_running_loop()
-        began_s, tasks = loop.time(), dict[str, str]()
-        for act in ACTS:
-            await asyncio.sleep(max(0.0, began_s + act.at_s - loop.time()))
-            await self._do(act, tasks)
+        try:
+            for step in SCRIPT:
+                await self._play(step)
+        except DayStoppedError as stopped:
+            self.unexpected.append(str(stopped))
+            self._say(f"the day stops here: {stopped}")
+            return
         self._say("the script has ended: the benches are yours")
 
-    async def _do(self, act: Act, tasks: dict[str, str]) -> None:
-        args = {
-            name: tasks.get(value[1:], value) if isinstance(value, str) and value.startswith("$") else value
-            for name, value in act.args.items()
-        }
+    async def _play(self, step: Step) -> None:
+        began_s, seqs, told, kept_before = time.monotonic(), list[int](), "", set(self._kept)
+        if isinstance(step, Act):
+            seqs, told = await self._act(step)
+        elif isinstance(step, Load):
+            self._simulators.put_on(BALANCE, step.load_g)
+        elif isinstance(step, Trouble):
+            self._simulators.inject(step.instrument, step.kind, step.duration_s, **step.parameters)
+        elif isinstance(step, Seen):
+            await self._until(step.name, lambda: self._is_seen(step))
+        else:
+            await self._weigh(step.name)
+        kept = {name: self._kept[name] for name in self._kept.keys() - kept_before}
+        took_s = time.monotonic() - began_s
+        self.steps.append({"step": step.name, "took_s": took_s, "seqs": seqs, "kept": kept})
+        self._say(f"{step.name}{told}")
+
+    async def _act(self, act: Act) -> tuple[list[int], str]:
+        """Give the command; the seqs of its records, and what to say of it."""
+        args, person = self._filled(act.args), self._people[act.person]
+        actor = {"station": "demo", "reason": args.get("reason", "")}
         if act.command == "hold.release":
             args["signed_hash"] = (await self._door.get(f"tasks/{args['task']}")).get("to_sign", "")
-        person = self._people[act.person]
-        actor = {"person": person.id, "pin": person.pin, "station": "demo", "reason": args.get("reason", "")}
-        answer = await self._door.command(act.command, args, actor)
-        if bool(answer.get("ok")) == act.refused:
-            self.unexpected.append(f"{act.command} by {act.person}: {answer.get('en', 'was accepted')}")
-        if answer.get("ok") and act.task:
-            tasks[act.task] = answer["result"]["task"]
-        outcome = "done" if answer.get("ok") else f"refused: {answer.get('en')}"
-        subject = args.get("sample") or args.get("reference") or args.get("task")
-        self._say(f"{act.command} {subject} by {person.id}: {outcome}")
+        if act.command in SIGNED_COMMANDS:
+            actor |= {"person": person.id, "pin": person.pin}
+        answer = await self._door.command(act.command, args, actor, token=await self._token(person))
+        told = "" if answer.get("ok") else f" — refused: {answer.get('en')}"
+        if answer.get("code", "") != act.refused:
+            self.unexpected.append(f"{act.name}: {act.command} by {person.id}{told or ' was accepted'}")
+        if not answer.get("ok"):
+            return [], told
+        for name, key in act.keep.items():
+            self._kept[name] = answer["result"][key]
+        return list(answer["seq"]), told
+
+    async def _token(self, person: DemoPerson) -> str:
+        """Log the person in, once a day."""
+        if person.id not in self._tokens:
+            answer = await self._door.login(person.id, person.password)
+            if not answer.get("ok"):
+                raise DayStoppedError(f"{person.id} cannot log in: {answer.get('en')}")
+            self._tokens[person.id] = answer["token"]
+        return self._tokens[person.id]
+
+    async def _weigh(self, name: str) -> None:
+        """Wait until the pan is at rest, and has been read since."""
+
+        async def is_at_rest() -> bool:
+            return self._simulators.is_at_rest(BALANCE)
+
+        async def is_read() -> bool:
+            return self._simulators.answered.get(BALANCE, 0) >= before + READ_MORE
+
+        await self._until(name, is_at_rest)
+        before = self._simulators.answered.get(BALANCE, 0)
+        await self._until(name, is_read)
+
+    async def _is_seen(self, seen: Seen) -> bool:
+        view = await self._door.get(self._filled(seen.view))
+        found = _match(view, self._filled(seen.shows))
+        for name, key in seen.keep.items() if found is not None else ():
+            self._kept[name] = found[key]
+        return found is not None
+
+    async def _until(self, name: str, is_so: Callable[[], Awaitable[bool]]) -> None:
+        try:
+            async with asyncio.timeout(STEP_S):
+                while not await is_so():  # noqa: ASYNC110 - the other side is a process
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            raise DayStoppedError(f"{name}: not seen within {STEP_S:g} s") from None
+
+    def _filled(self, value: Any) -> Any:
+        """Put what earlier steps kept in place of `$name`."""
+        if isinstance(value, dict):
+            return {name: self._filled(one) for name, one in value.items()}
+        if not isinstance(value, str) or "$" not in value:
+            return value
+        before, _, name = value.partition("$")
+        if name not in self._kept:
+            raise DayStoppedError(f"nothing was kept as '{name}'")
+        return f"{before}{self._kept[name]}" if before else self._kept[name]
+
+
+def _match(found: Any, wanted: Any) -> Any:
+    """Give what matches: the thing itself, or the first item of a list that does; None where nothing does."""
+    if isinstance(found, list):
+        return next((one for one in found if _match(one, wanted) is not None), None)
+    if isinstance(wanted, dict):
+        if not isinstance(found, dict):
+            return None
+        return found if all(_match(found.get(key), one) is not None for key, one in wanted.items()) else None
+    if isinstance(wanted, Above):
+        return found if isinstance(found, int | float) and found > wanted.value else None
+    return found if found is not None and found == wanted else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -14,6 +14,7 @@ from gateway.demo.people import make_people
 from gateway.demo.processes import Roles
 from gateway.demo.report import count
 from gateway.demo.site import REGISTRY, write_site
+from gateway.demo.witness import write_witness
 from gateway.door.client import DoorClient, DoorClosedError
 from gateway.edge.state import TrustedKeys
 from gateway.initialise import initialise
@@ -34,10 +35,21 @@ if TYPE_CHECKING:
     from pipeline.store import Store
 
 READY_S = 60.0
+DAY_S = 30.0
+"""About how long the day takes; a demonstration that is to last so long ends when the day is over."""
 SETTLE_S = 20.0
 """At the end, the collector is given this long to store what the gateway left."""
 FIRST_EVENT_NS = 2_500_000_000
 """Scenario time up to which nothing happens in the simulated benches."""
+
+
+class Ends(NamedTuple):
+    """What ends a demonstration."""
+
+    stop: asyncio.Event
+    """At once."""
+    enough: asyncio.Event
+    """When the day is over."""
 
 
 class Demo:
@@ -51,20 +63,22 @@ class Demo:
         self.people = make_people()
         self.url = f"http://127.0.0.1:{web_port}/"
 
-    async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> dict[str, Any]:
-        """Run until `stop` is set; `ready` is called when the pages can be opened. Returns the report."""
+    async def run(self, ends: Ends, ready: Callable[[], None]) -> dict[str, Any]:
+        """Run until the end; `ready` is called when the pages can be opened. Returns the report."""
         scenario = load_scenario(self._scenario)
         simulators = ScenarioRunner(scenario, self._folder / "simulators")
         async with EmbeddedBroker() as broker, simulators:
             write_site(self._folder / "gateway.toml", simulators.endpoints, broker.port, self._web_port)
             site = load_site(self._folder / "gateway.toml")
             await self._prepare(site)
-            roles = Roles(site.path, self._folder / "logs")
+            witness = write_witness(self._folder / "witness.toml", site, broker.port)
+            roles = Roles(self._folder / "logs")
             try:
                 await self._start(roles, site, simulators)
+                await roles.start("witness", witness)
                 simulators.rewind()
                 ready()
-                day = await self._play(site, roles, stop)
+                day = await self._play(site, roles, simulators, ends)
                 return await self._finish(site, roles, day, scenario.scenario.name)
             finally:
                 await roles.stop_all()
@@ -83,7 +97,7 @@ class Demo:
 
     async def _start(self, roles: Roles, site: LoadedSite, simulators: ScenarioRunner) -> None:
         for role in ("collect", "run", "web"):
-            await roles.start(role)
+            await roles.start(role, site.path)
         async with DoorClient(site.state.socket("door")) as door:
             await self._wait_for_rows(door, roles, simulators)
             registry = read_registry(REGISTRY)
@@ -122,13 +136,20 @@ class Demo:
                     return
                 await asyncio.sleep(0.1)
 
-    async def _play(self, site: LoadedSite, roles: Roles, stop: asyncio.Event) -> Day:
+    async def _play(
+        self,
+        site: LoadedSite,
+        roles: Roles,
+        simulators: ScenarioRunner,
+        ends: Ends,
+    ) -> Day:
+        """Play the day until the first of `ends` is set, or the second is and the day is over."""
         async with DoorClient(site.state.socket("door")) as door:
-            day = Day(door, self.people, self._say)
+            day = Day(door, self.people, simulators, self._say)
             playing = asyncio.create_task(day.play(), name="day")
-            stopping = asyncio.create_task(stop.wait(), name="stop")
+            stopping = asyncio.create_task(ends.stop.wait(), name="stop")
             try:
-                while not stopping.done():
+                while not stopping.done() and not (ends.enough.is_set() and playing.done()):
                     await asyncio.wait({stopping}, timeout=1.0)
                     roles.check()
                     if playing.done():
@@ -163,6 +184,7 @@ class Demo:
             "latency_ms": health["latency_ms"],
             "dashboard": self.url,
             "unexpected": day.unexpected,
+            "day": day.steps,
         }
 
     @staticmethod

@@ -23,16 +23,15 @@ class RoleFailedError(Exception):
 class Roles:
     """Child processes by role; each writes its log to `logs/ROLE.log`."""
 
-    config: Path
     logs: Path
     _running: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
-    async def start(self, role: str) -> None:
+    async def start(self, role: str, config: Path) -> None:
         """Start `yaosu ROLE -c CONFIG`."""
         self.logs.mkdir(parents=True, exist_ok=True)
         with self.log(role).open("ab") as log:
             self._running[role] = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", PROGRAM, role, "-c", str(self.config),
+                sys.executable, "-c", PROGRAM, role, "-c", str(config),
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
