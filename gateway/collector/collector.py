@@ -11,11 +11,10 @@ import numpy as np
 
 from gateway.collector.batch import CONTENT_ERRORS, gather, open_batch
 from gateway.collector.health import CollectorHealth
-from gateway.collector.latency import answered_utc_ns
 from pipeline.archive import ArchiveError
 from pipeline.mqtt import Link, PublishRefusedError, Topics, seal_receipt
 from pipeline.mqtt.topics import ALL_RECORDS, ALL_RETAINED
-from pipeline.records.frame import decode_frame
+from pipeline.records.frame import answered_utc_ns
 from pipeline.records.ranges import RangeSet
 from pipeline.store.door import DeadLetter, StoreUnavailable, WriteReport
 
@@ -199,11 +198,11 @@ class Collector:
 
     def _note_rows(self, record: Record, now_ns: int) -> None:
         try:
-            frame = decode_frame(record.body)
+            answered_ns, channels = answered_utc_ns(record.body), len(record.body["channels"])
         except CONTENT_ERRORS:
             return  # the store has buried it
-        self.health.readings += len(frame.block) * len(frame.block.layout.channels)
-        self.health.latency.add((now_ns - answered_utc_ns(frame)).astype(np.float64) / 1e6)
+        self.health.readings += len(answered_ns) * channels
+        self.health.latency.add((now_ns - answered_ns).astype(np.float64) / 1e6)
 
     async def _send_receipts(self, link: Link, stored: Stored) -> None:
         for (origin, journal), seqs in stored.items():

@@ -9,16 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pipeline.records import Frame
-
 NEWEST_MAX = 100_000
 PERCENTILES = (50, 99)
-
-
-def answered_utc_ns(frame: Frame) -> NDArray[np.int64]:
-    """int64[n]: UTC when each row's answer was complete: stamp, plus answer minus stamp in gateway time."""
-    block = frame.block
-    return block.t_utc_ns + (block.t_response_ns - block.t_run_ns)
 
 
 class Latency:

@@ -2,7 +2,7 @@
 
 Two lanes share the window: *live* takes what becomes durable now, *backlog* everything older. A quarter of
 the window belongs to the live lane, so that a backlog cannot fill it. And the backlog takes only as much of
-its share as comes back receipted within a second: what is on its way is ahead of every live frame.
+its share as comes back receipted within half a second: what is on its way is ahead of every live frame.
 """
 
 from __future__ import annotations
@@ -23,8 +23,13 @@ LIVE_SHARE = 4
 ROOM_SHARE = 8
 """A lane takes more once one part in this many of it is free: crumbs would make crumbs of messages."""
 BACKLOG_FIRST_BYTES = 512 * 1024
-BACKLOG_LAG_NS = 1_000_000_000
-"""The backlog slows down when its receipts take longer than this, and speeds up when they do not."""
+BACKLOG_LAG_NS = 500_000_000
+"""The backlog slows down when its receipts take longer than this, and speeds up when they do not.
+
+A live frame waits for what is being stored and for what waits beside it: about twice this time.
+"""
+GROWTH_SHARE = 4
+"""Quick receipts make room for one part in this many of what they are for: a large step would overshoot."""
 SILENCE_FIRST_NS = 1_000_000_000
 SILENCE_MAX_NS = 30_000_000_000
 
@@ -180,7 +185,7 @@ class Outbox:
         """Let the backlog have more under way while receipts are quick, a quarter less when they are slow."""
         lags_ns = [now_ns - message.sent_ns for message in done if message.sent_ns is not None]
         if lags_ns and max(lags_ns) <= BACKLOG_LAG_NS:
-            grown = self._backlog_limit + sum(len(message.payload) for message in done)
+            grown = self._backlog_limit + sum(len(message.payload) for message in done) // GROWTH_SHARE
             self._backlog_limit = min(grown, self.window_bytes)
         elif lags_ns and now_ns - self._slowed_ns >= BACKLOG_LAG_NS:
             self._slowed_ns = now_ns

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 LAYOUTS_KEPT = 1024
 """Decoded layouts that are remembered; the one unused longest goes first."""
 
+NORMALS_KEPT = 256
+NORMAL_MAX = 4096
+"""Entries of the largest array of normal values that is remembered."""
+
+_F8, _I8, _U8 = np.dtype("<f8"), np.dtype("<i8"), np.dtype("<u8")
 _DELTAS = (np.dtype("<i4"), np.dtype("<i8"))
 
 
@@ -78,16 +83,19 @@ def _pack_times(times: NDArray[np.int64]) -> list[Any]:
     return [int(times[0]) if len(times) else 0, len(times), code, deltas.astype(_DELTAS[code]).tobytes()]
 
 
-def _unpack_times(packed: list[Any]) -> NDArray[np.int64]:
-    first, count, code, data = packed
-    # The count is somebody's word: memory is taken only for deltas that are there.
-    if len(data) != max(0, count - 1) * _DELTAS[code].itemsize:
-        raise ValueError(f"{count} times are announced, {len(data)} bytes of deltas are there")
-    times = np.empty(count, dtype=np.int64)
+def _unpack_times(*columns: list[Any]) -> NDArray[np.int64]:
+    """int64[columns, n]: packed times of the same rows, summed up in one go."""
+    count = columns[0][1]
+    for _, announced, code, data in columns:
+        # The count is somebody's word: memory is taken only for deltas that are there.
+        if announced != count or len(data) != max(0, count - 1) * _DELTAS[code].itemsize:
+            raise ValueError(f"{announced} times are announced for {count} rows, {len(data)} bytes are there")
+    times = np.empty((len(columns), count), dtype=np.int64)
     if count:
-        times[0] = first
-        times[1:] = np.frombuffer(data, dtype=_DELTAS[code])
-        np.add.accumulate(times, out=times)
+        for row, (first, _, code, data) in zip(times, columns, strict=True):
+            row[0] = first
+            row[1:] = np.frombuffer(data, dtype=_DELTAS[code])
+        np.add.accumulate(times, axis=1, out=times)
     return times
 
 
@@ -96,11 +104,23 @@ def _pack_sparse(values: NDArray[Any], normal: int) -> bytes | None:
 
 
 def _unpack_sparse(data: bytes | None, dtype: str, normal: int, shape: tuple[int, int]) -> NDArray[Any]:
+    if data is not None:
+        return np.frombuffer(data, dtype=dtype).reshape(shape)
     return (
-        np.full(shape, normal, dtype=dtype)
-        if data is None
-        else np.frombuffer(data, dtype=dtype).reshape(shape)
+        _known_normal(dtype, normal, shape)
+        if shape[0] * shape[1] <= NORMAL_MAX
+        else _normal(dtype, normal, shape)
     )
+
+
+def _normal(dtype: str, normal: int, shape: tuple[int, int]) -> NDArray[Any]:
+    values = np.full(shape, normal, dtype=dtype)
+    values.flags.writeable = False
+    return values
+
+
+_known_normal = lru_cache(maxsize=NORMALS_KEPT)(_normal)
+"""Most frames are small and without a remark: they share the arrays that say so."""
 
 
 def _pack_layout(layout: Layout) -> list[list[Any]]:
@@ -160,22 +180,22 @@ def decode_frame(body: Body) -> Frame:
         ValueError, KeyError, TypeError: the body is damaged; no memory is taken for what is not there.
     """
     layout = _unpack_layout(body["channels"])
-    t_utc_ns, rows = _unpack_times(body["t_utc"]), body["rows"]
-    if rows != len(t_utc_ns):
-        raise ValueError(f"{rows} rows are announced, {len(t_utc_ns)} are there")
+    times, rows = _unpack_times(body["t_utc"], body["t_run"], body["t_req"], body["t_res"]), body["rows"]
+    if rows != times.shape[1]:
+        raise ValueError(f"{rows} rows are announced, {times.shape[1]} are there")
     shape = (len(layout.channels), rows)
     raw, offsets = body["raw"], body.get("t_store_off")
     block = Block(
         instrument=body["instrument"],
         layout=layout,
-        t_utc_ns=t_utc_ns,
-        t_run_ns=_unpack_times(body["t_run"]),
-        t_request_ns=_unpack_times(body["t_req"]),
-        t_response_ns=_unpack_times(body["t_res"]),
+        t_utc_ns=times[0],
+        t_run_ns=times[1],
+        t_request_ns=times[2],
+        t_response_ns=times[3],
         status=_unpack_sparse(body["status"], "u1", 0, shape),
-        f8=np.frombuffer(body["f8"], dtype="<f8").reshape(layout.counts["f8"], rows),
-        i8=np.frombuffer(body["i8"], dtype="<i8").reshape(layout.counts["i8"], rows),
-        u8=np.frombuffer(body["u8"], dtype="<u8").reshape(layout.counts["u8"], rows),
+        f8=np.frombuffer(body["f8"], dtype=_F8).reshape(layout.counts["f8"], rows),
+        i8=np.frombuffer(body["i8"], dtype=_I8).reshape(layout.counts["i8"], rows),
+        u8=np.frombuffer(body["u8"], dtype=_U8).reshape(layout.counts["u8"], rows),
         text=tuple(tuple(column) for column in body["text"]),
         raw=None if raw is None else tuple(raw),
     )
@@ -196,15 +216,25 @@ def decode_frame(body: Body) -> Frame:
 
 def last_stored_ns(body: Body) -> int | None:
     """Latest stored time of the rows of a `data` body, without decoding the rest; None for no rows."""
-    times, offsets = _unpack_times(body["t_utc"]), body.get("t_store_off")
+    times, offsets = _unpack_times(body["t_utc"])[0], body.get("t_store_off")
     if offsets is not None:
         times += np.frombuffer(offsets, dtype="<i8")
     return int(times.max()) if len(times) else None
 
 
+def answered_utc_ns(body: Body) -> NDArray[np.int64]:
+    """int64[n]: UTC when the answer to each row of a `data` body was complete, without decoding the rest.
+
+    It is the row's stamp, plus answer minus stamp in gateway time.
+    """
+    utc_ns, response_ns, run_ns = _unpack_times(body["t_utc"], body["t_res"], body["t_run"])
+    answered_ns: NDArray[np.int64] = utc_ns + (response_ns - run_ns)
+    return answered_ns
+
+
 def span(body: Body) -> tuple[int, tuple[int, int], tuple[int, int]]:
     """Rows of a `data` body and (first, last) of their gateway time and UTC, without decoding the rest."""
-    run_ns, utc_ns = _unpack_times(body["t_run"]), _unpack_times(body["t_utc"])
+    run_ns, utc_ns = _unpack_times(body["t_run"], body["t_utc"])
     if not len(run_ns):
         return 0, (0, 0), (0, 0)
     return len(run_ns), (int(run_ns[0]), int(run_ns[-1])), (int(utc_ns[0]), int(utc_ns[-1]))

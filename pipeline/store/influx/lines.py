@@ -6,6 +6,7 @@ the shortest digits that read back as the same bits.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _TAG_ESCAPES = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
 _INT64_MAX = 2**63 - 1
+HEADS_KEPT = 4096
+"""Measurement and tags of a line, as written: the same for every record of an instrument."""
 
 
 def escape_tag(value: str) -> str:
@@ -56,9 +59,15 @@ def record_lines(origin: Origin, prepared: Prepared) -> list[str]:
 
 
 def _head(measurement: str, origin: Origin, record: Record, instrument: str) -> str:
+    return _series(measurement, origin, record.era, record.source, instrument)
+
+
+@lru_cache(maxsize=HEADS_KEPT)
+def _series(measurement: str, origin: Origin, era: str, source: str, instrument: str) -> str:
     # Sorted by key, as InfluxDB keeps them.
-    tags = {"era": record.era, "gateway": origin.gateway, "instrument": instrument,
-            "lab": origin.lab, "source": record.source}  # fmt: skip
+    tags = {
+        "era": era, "gateway": origin.gateway, "instrument": instrument, "lab": origin.lab, "source": source,
+    }  # fmt: skip
     return measurement + "".join(f",{key}={escape_tag(value)}" for key, value in tags.items() if value) + " "
 
 
@@ -104,6 +113,8 @@ def _sparse_fields(frame: Frame, names: Sequence[str], there: NDArray[np.bool_])
         ("r", frame.reason, frame.reason != 0),
     ):
         channels, rows = np.nonzero(mask)
+        if not len(rows):
+            continue
         for channel, row, value in zip(channels.tolist(), rows.tolist(), matrix[mask].tolist(), strict=True):
             fields.setdefault(row, []).append(f"{names[channel]}.{part}={value}i")
     for name, (_, corrected) in frame.corrected.items():
@@ -115,15 +126,15 @@ def _sparse_fields(frame: Frame, names: Sequence[str], there: NDArray[np.bool_])
 def _frame_lines(head: str, seq: int, frame: Frame) -> list[str]:
     plan, there = plan_of(frame.block.layout), present(frame)
     tokens = _row_tokens(frame.block, plan)
-    whole = np.logical_and.reduce(there, axis=0)
+    whole = np.logical_and.reduce(there, axis=0).tolist()
     sparse = _sparse_fields(frame, plan.names, there)
     tail = f"seq={seq}i,channels={len(plan.names)}i"
     if frame.service != schema.SERVICE_DEFAULT:
         tail += f",service={quote(frame.service)}"
-    lines = []
-    for row, (n, t_ns) in enumerate(zip(frame.ordinals().tolist(), frame.t_store_ns.tolist(), strict=True)):
+    template, lines = plan.template, []
+    for row, (n, t_ns) in enumerate(enumerate(frame.t_store_ns.tolist(), frame.n_first)):
         if whole[row]:
-            values = plan.template % tokens[row]
+            values = template % tokens[row]
         else:
             values = ",".join(
                 form % token
