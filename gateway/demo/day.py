@@ -92,9 +92,11 @@ class Day:
         if act.command in SIGNED_COMMANDS:
             actor |= {"person": person.id, "pin": person.pin}
         answer = await self._door.command(act.command, args, actor, token=await self._token(person))
-        told = "" if answer.get("ok") else f" — refused: {answer.get('en')}"
+        subject = args.get("sample") or args.get("reference") or args.get("task") or ""
+        outcome = "done" if answer.get("ok") else f"refused: {answer.get('en')}"
+        told = f" ({f'{act.command} {subject}'.strip()} by {person.id}: {outcome})"
         if answer.get("code", "") != act.refused:
-            self.unexpected.append(f"{act.name}: {act.command} by {person.id}{told or ' was accepted'}")
+            self.unexpected.append(f"{act.name}{told}")
         if not answer.get("ok"):
             return [], told
         for name, key in act.keep.items():
