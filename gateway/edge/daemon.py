@@ -19,6 +19,7 @@ from gateway.edge.acquisition import Acquisition
 from gateway.edge.alarms import AlarmBoard, Webhook
 from gateway.edge.commands import Commands
 from gateway.edge.config_history import ConfigHistory
+from gateway.edge.footprint import release_compiler
 from gateway.edge.ledger import Ledger
 from gateway.edge.pulse import Pulse
 from gateway.edge.reach import Reach
@@ -122,6 +123,7 @@ class EdgeDaemon:
     def _warm(self) -> None:
         self.engine.warm()
         warm_charting()
+        release_compiler()
 
     def _record_failure(self, part: str, error: str) -> None:
         self._record_event("part-failed", part=part, error=error)

@@ -113,8 +113,24 @@ class LateFlags:
         self._stored: deque[tuple[int, NDArray[np.int64]]] = deque(maxlen=STORED_FRAMES_MAX)
 
     def remember(self, frame: Frame) -> None:
-        """Keep the stored times of a frame: decisions about its rows are still to come."""
+        """Keep the stored times of a frame: decisions about its rows are still to come.
+
+        Every rule that needs the future has told how far it is by then: `add` comes first.
+        """
         self._stored.append((frame.n_first, frame.t_store_ns))
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of the frames about which every rule has said all."""
+        open_from = [
+            min(rule.n, default=max(rule.decided_through_n, rule.said_through_n) + 1)
+            for rule in self._rules.values()
+        ]
+        while self._stored:
+            first, times = self._stored[0]
+            if open_from and first + len(times) > min(open_from):
+                break
+            self._stored.popleft()
 
     def add(self, decision: Decision) -> None:
         """Take what the engine decided."""
@@ -140,12 +156,7 @@ class LateFlags:
 
     def save(self) -> Saved:
         """State for a snapshot: what is decided and not said, and the stored times of rows still pending."""
-        pending = min((rule.decided_through_n for rule in self._rules.values()), default=None)
-        stored = [
-            [first, times.tobytes()]
-            for first, times in self._stored
-            if pending is not None and first + len(times) > pending
-        ]
+        stored = [[first, times.tobytes()] for first, times in self._stored]
         return [[[name, *astuple(rule)] for name, rule in self._rules.items()], stored]
 
     def load(self, saved: Saved) -> None:
@@ -186,6 +197,7 @@ class LateFlags:
         unplaced = len(rule.n) - len(flags.n)
         rule.said_through_n, rule.said_ns = flags.decided_through_n, now_ns
         rule.n, rule.channel, rule.flag = [], [], []
+        self._forget()
         return unplaced
 
     def _stored_time(self, n: int) -> int | None:
