@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipeline.elements.batches.shapes import FiredRule
 from pipeline.elements.batches.state import CHARTS_MAX, POINTS_MAX, ChartState, Point, chart_key
 from pipeline.qc.control import ControlMonitor, MultiruleQc
-from pipeline.qc.control.kernel import compiled_judge
 from pipeline.records.flags import Flag
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ def multirules(item: QcItem | None) -> MultiruleQc:
 
 def warm() -> None:
     """Compile the control rules or load them from the cache, so that no first QC sample waits for it."""
+    from pipeline.qc.control.kernel import compiled_judge  # noqa: PLC0415 - not every role may load Numba
+
     compiled_judge()
 
 

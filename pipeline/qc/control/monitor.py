@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import numpy as np
 
-from pipeline.qc.control import kernel
+from pipeline.qc.control import layout
 from pipeline.qc.control.settings import MultiruleQc
 from pipeline.qc.control.table import RULES, SCOPES, mask_of, names_of
 
@@ -72,11 +72,13 @@ class ControlMonitor:
         self.charts = tuple(charts)
         self.settings = MultiruleQc() if settings is None else settings
         self._lines = np.array([_line_row(chart) for chart in charts])
-        self._words = np.zeros((len(charts) + 2, kernel.WORDS), np.int64)
-        self._numbers = np.zeros((len(charts) + 2, kernel.NUMBERS))
+        self._words = np.zeros((len(charts) + 2, layout.WORDS), np.int64)
+        self._numbers = np.zeros((len(charts) + 2, layout.NUMBERS))
         self._empty()
         self._options = _options(self.settings)
-        self._judge = kernel.compiled_judge()
+        from pipeline.qc.control.kernel import compiled_judge  # noqa: PLC0415 - not every role may load Numba
+
+        self._judge = compiled_judge()
 
     def judge(self, values: ArrayLike, charts: ArrayLike, runs: ArrayLike) -> Judged:
         """Judge observations in order.
@@ -106,12 +108,12 @@ class ControlMonitor:
 
     def missing(self) -> tuple[int, ...]:
         """Return how many observations of each chart's version were missing."""
-        return tuple(int(count) for count in self._words[: len(self.charts), kernel.MISSING_TOTAL])
+        return tuple(int(count) for count in self._words[: len(self.charts), layout.MISSING_TOTAL])
 
     def snapshot(self) -> bytes:
         """Return the history as bytes; rules and settings are not part of it."""
         return _packed({
-            "version": kernel.VERSION,
+            "version": layout.VERSION,
             "charts": [list(_name(chart)) for chart in self.charts],
             "words": self._words.astype("<i8").tobytes(),
             "numbers": self._numbers.astype("<f8").tobytes(),
@@ -128,19 +130,19 @@ class ControlMonitor:
         """
         try:
             saved = msgpack.unpackb(state)
-            if saved["version"] != kernel.VERSION:
+            if saved["version"] != layout.VERSION:
                 return self.charts
             names = [tuple(name) for name in saved["charts"]]
-            words = np.frombuffer(saved["words"], "<i8").reshape(len(names) + 2, kernel.WORDS)
-            numbers = np.frombuffer(saved["numbers"], "<f8").reshape(len(names) + 2, kernel.NUMBERS)
-            last = [names[stream[kernel.LAST_CHART]] for stream in words[-2:]]
+            words = np.frombuffer(saved["words"], "<i8").reshape(len(names) + 2, layout.WORDS)
+            numbers = np.frombuffer(saved["numbers"], "<f8").reshape(len(names) + 2, layout.NUMBERS)
+            last = [names[stream[layout.LAST_CHART]] for stream in words[-2:]]
         except (IndexError, KeyError, TypeError, ValueError, msgpack.UnpackException) as error:
             raise ValueError(f"not a snapshot of control rules: {error!r}") from error
         own = [_name(chart) for chart in self.charts]
         self._empty()
         if set(names) == set(own):
             self._words[-2:], self._numbers[-2:] = words[-2:], numbers[-2:]
-            self._words[-2:, kernel.LAST_CHART] = [own.index(name) for name in last]
+            self._words[-2:, layout.LAST_CHART] = [own.index(name) for name in last]
         self._take(own, names, words, numbers)
         return tuple(chart for chart, name in zip(self.charts, own, strict=True) if name not in names)
 
@@ -151,11 +153,11 @@ class ControlMonitor:
             if name in names:
                 saved = names.index(name)
                 self._words[position], self._numbers[position] = words[saved], numbers[saved]
-                self._words[position, kernel.LAST_CHART] = position
+                self._words[position, layout.LAST_CHART] = position
 
     def _empty(self) -> None:
         self._words[:], self._numbers[:] = 0, 0
-        self._words[:-2, kernel.LAST_CHART] = range(len(self.charts))
+        self._words[:-2, layout.LAST_CHART] = range(len(self.charts))
 
 
 def _column(values: ArrayLike, kind: Any) -> NDArray[Any]:
@@ -176,15 +178,15 @@ def _line_row(chart: Chart) -> list[float]:
 
 
 def _options(settings: MultiruleQc) -> NDArray[np.int64]:
-    options = np.zeros(kernel.OPTIONS, np.int64)
-    options[kernel.WARN] = mask_of(settings.warn)
-    options[kernel.REJECT] = mask_of(settings.reject)
-    options[kernel.REQUIRED] = mask_of(settings.required)
-    options[kernel.RANGE] = settings.r_4s == "range"
-    options[kernel.ENABLED : kernel.ENABLED + len(SCOPES)] = settings.masks()
-    for count in range(kernel.COUNT_MAX + 1):
+    options = np.zeros(layout.OPTIONS, np.int64)
+    options[layout.WARN] = mask_of(settings.warn)
+    options[layout.REJECT] = mask_of(settings.reject)
+    options[layout.REQUIRED] = mask_of(settings.required)
+    options[layout.RANGE] = settings.r_4s == "range"
+    options[layout.ENABLED : layout.ENABLED + len(SCOPES)] = settings.masks()
+    for count in range(layout.COUNT_MAX + 1):
         short = mask_of(tuple(rule.name for rule in RULES if rule.points > count))
-        options[kernel.TOO_SHORT + count] = short
+        options[layout.TOO_SHORT + count] = short
     return options
 
 
