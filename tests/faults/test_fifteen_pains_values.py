@@ -1,4 +1,4 @@
-"""Pains 14 and 15 of fifteen: codes for no value, scale factors, shifted frames, and a clock that is set late.
+"""Pains 14 and 15 of fifteen: codes for no value, scale factors, shifted frames, a clock that is set late.
 
 The others are in `test_fifteen_pains`.
 """
