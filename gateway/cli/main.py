@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from config import Exit
-from gateway.cli import demo, files, journal, people, profile, qc, read, replay, roles, sim, status, tasks
+from gateway.cli import (
+    demo,
+    files,
+    journal,
+    people,
+    profile,
+    qc,
+    read,
+    replay,
+    roles,
+    scan,
+    sim,
+    status,
+    tasks,
+)
 from gateway.cli.common import OUT, tell_error
 
 app = typer.Typer(
@@ -40,7 +54,7 @@ def _root(
     pass
 
 
-for _room in (demo, roles, people, files, profile, status, read, replay, tasks, journal, qc, sim):
+for _room in (demo, roles, people, files, scan, profile, status, read, replay, tasks, journal, qc, sim):
     _room.register(app)
 
 
