@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from config import ConfigInvalid, load_toml
 from gateway.edge.state import StateFolder
@@ -49,9 +49,17 @@ class LoadedSite:
         return store
 
     def qc(self) -> dict[str, dict[str, ChannelQc]]:
-        """Rules by instrument and channel."""
+        """Rules by instrument and channel; channels with equal tables share theirs: most of many do."""
+        read: dict[str, ChannelQc] = {}
+
+        def rules(table: dict[str, Any]) -> ChannelQc:
+            written = repr(table)
+            if written not in read:
+                read[written] = channel_qc(table)
+            return read[written]
+
         return {
-            instrument.id: {channel.name: channel_qc(channel.qc) for channel in instrument.channels}
+            instrument.id: {channel.name: rules(channel.qc) for channel in instrument.channels}
             for instrument in self.settings.instrument
         }
 
