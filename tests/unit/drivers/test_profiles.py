@@ -239,3 +239,10 @@ def test_a_file_that_is_no_register_list_says_so(tmp_path: Path, content: str, p
     file.write_text(content, encoding="utf-8")
     with pytest.raises(CsvError, match=part):
         import_csv(file)
+
+
+def test_the_example_of_the_guide_is_without_findings() -> None:
+    guide = ROOT / "docs/instruments"
+    assert lint_profile(guide / "example-profile.toml") == ()
+    text = (guide / "profiles.md").read_text(encoding="utf-8")
+    assert [name for name in NAMES if name not in text and not name.startswith("sunspec")] == []
