@@ -171,7 +171,7 @@ async def _probe(targets: Sequence[Target], found: list[Json], units: int) -> No
         with ERR.status(words) as status:
             async for probed in probing:
                 status.update(f"{words}: unit {probed.unit} of {units} units")
-                damaged += probed.damage is not None
+                damaged += probed.damage is not None and not isinstance(probed.damage, LinkDown)
                 if probed.found is not None:
                     found.append(_as_json(probed, rate))
                     ERR.print(f"{words}: unit {probed.unit} answers ({probed.found.by})", markup=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from drivers.modbus.channel import REGISTERS
@@ -109,15 +110,13 @@ def import_csv(file: Path, *, table: Table = "holding", numbering: Numbering = "
     rows, told, one_based = _rows(file, _decoded(raw, file))
     entity, first = _numbering(rows, numbering, told, one_based=one_based)
     channels, comments = [], []
-    seen: dict[str, int] = {}
+    names: set[str] = set()
     for row in rows:
         channel = _channel(row, table, entity, first, told)
         if channel is None:
             continue
-        name = channel["name"]
-        seen[name] = seen.get(name, 0) + 1
-        if seen[name] > 1:
-            channel["name"] = f"{name}_{seen[name]}"
+        channel["name"] = _unused(channel["name"], names)
+        names.add(channel["name"])
         channels.append(channel)
         comments.append(" ".join(row.cells["name"].split()))
     if not channels:
@@ -129,6 +128,10 @@ def import_csv(file: Path, *, table: Table = "holding", numbering: Numbering = "
         source=f"Imported from {file.name}; name the document and its edition here",
         notes=list(told), line={"driver": "modbus-rtu"}, channels=channels, comments=comments, told=told,
     )  # fmt: skip
+
+
+def _unused(name: str, used: set[str]) -> str:
+    return next(each for each in chain([name], (f"{name}_{n}" for n in count(2))) if each not in used)
 
 
 def _decoded(raw: bytes, file: Path) -> str:
@@ -148,7 +151,10 @@ def _rows(file: Path, text: str) -> tuple[list[_Row], list[str], bool]:
     """Find the heading and read what is below it; also tell whether the heading says 'register number'."""
     sample = text[:4096]
     delimiter = max(",;\t", key=sample.count)
-    lines = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    try:
+        lines = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    except csv.Error as error:
+        raise CsvError(f"{file} cannot be read as CSV: {error}") from None
     headings = (at for at, cells in enumerate(lines) if {"address", "name"} <= _columns(cells).keys())
     number = next(headings, None)
     if number is None:
@@ -239,7 +245,8 @@ def _channel(
     kind = _type(cells, where, told, row.line)
     if kind is None:
         return None
-    if not 0 <= address <= 65535:
+    size = (_whole(cells.get("length", "")) or 1) if kind == "string" else REGISTERS[kind]
+    if not 0 <= address <= 65536 - size:
         told.append(
             f"line {row.line}: {row.address} is no address when the list counts from {first}; left out"
         )
@@ -248,7 +255,7 @@ def _channel(
         "name": _name(cells["name"], where, address), "table": where, "address": address, "type": kind,
     }  # fmt: skip
     if kind == "string":
-        channel["length"] = _whole(cells.get("length", "")) or 1
+        channel["length"] = size
         if _whole(cells.get("length", "")) is None:
             told.append(f"line {row.line}: how long the text is is not said; taken as 1 register")
     order = cells.get("order", "").upper().replace("-", "").replace(" ", "")

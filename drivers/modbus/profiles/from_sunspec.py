@@ -52,11 +52,14 @@ def import_sunspec(file: Path, base: int) -> Imported:
     """
     try:
         model = json.loads(file.read_bytes())
-        number, group = int(model["id"]), model["group"]
-        placed = list(_placed(group, base))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return _imported(int(model["id"]), model["group"], file.name, base)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise SunSpecError(f"{file} is no SunSpec model in JSON (id, group, points): {error!r}") from None
-    if placed and placed[-1][1] + placed[-1][0].get("size", 1) > 65536:
+
+
+def _imported(number: int, group: Json, source: str, base: int) -> Imported:
+    placed = list(_placed(group, base))
+    if placed and placed[-1][1] + int(placed[-1][0]["size"]) > 65536:
         raise SunSpecError(f"model {number} does not fit at address {base}")
     told = [
         f"group '{each['name']}' repeats as often as the device says and is left out"
@@ -67,7 +70,7 @@ def import_sunspec(file: Path, base: int) -> Imported:
     return Imported(
         name=f"sunspec-{number}",
         model=f"SunSpec model {number}: {group.get('label') or group['name']}",
-        source=f"SunSpec model {number}, {file.name} of the repository sunspec/models",
+        source=f"SunSpec model {number}, {source} of the repository sunspec/models",
         notes=[
             f"Its first register, which holds {number}, is at address {base}.",
             "On another device it may lie elsewhere: then import the model again with that --base.",

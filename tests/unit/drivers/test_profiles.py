@@ -6,6 +6,8 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from config.errors import ConfigInvalid
 from drivers.modbus.profiles import FOLDER, lint_profile, list_profiles, load_profile
@@ -189,9 +191,10 @@ def test_sunspec_types_keep_scale_factors_enumerations_and_codes_for_nothing(tmp
     assert [each.split("'")[1] for each in imported.told] == ["string_inputs", "Mac"]
     with pytest.raises(SunSpecError, match="does not fit"):
         import_sunspec(file, 65530)
-    file.write_text("[]", encoding="utf-8")
-    with pytest.raises(SunSpecError, match="no SunSpec model"):
-        import_sunspec(file, 0)
+    for wrong in ("[]", "{", '{"id": 1, "group": {"points": [{"name": "A", "type": "int16"}]}}'):
+        file.write_text(wrong, encoding="utf-8")
+        with pytest.raises(SunSpecError, match="no SunSpec model"):
+            import_sunspec(file, 0)
 
 
 def test_names_of_sunspec_become_names_of_channels() -> None:
@@ -246,3 +249,28 @@ def test_the_example_of_the_guide_is_without_findings() -> None:
     assert lint_profile(guide / "example-profile.toml") == ()
     text = (guide / "profiles.md").read_text(encoding="utf-8")
     assert [name for name in NAMES if name not in text and not name.startswith("sunspec")] == []
+
+
+CELLS = st.sampled_from([
+    "", "0", "1", "30001", "400001", "0x1F", "4x0002", "65536", "1-2", "a", "a_2", "温度", "float", "INT16",
+    "string", "65535", "word", "bit", "0.1", "1/10",
+    "1e999", "nan", "-5", "V", "04", "CDAB", "2", '"', "\0", "x" * 80,
+])  # fmt: skip
+
+
+@given(rows=st.lists(st.lists(CELLS, min_size=1, max_size=8), max_size=6), delimiter=st.sampled_from(",;\t"))
+def test_any_list_gives_a_profile_of_the_right_shape_or_says_why_not(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], delimiter: str
+) -> None:
+    heading = ["address", "name", "type", "unit", "scale", "function", "length", "byte order"]
+    file = tmp_path_factory.mktemp("list") / "list.csv"
+    text = "\n".join(delimiter.join(row) for row in [heading, *rows])
+    file.write_text(text, encoding="utf-8")
+    try:
+        made = profile_text(import_csv(file))
+    except CsvError:
+        return
+    profile = file.with_suffix(".toml")
+    profile.write_text(made, encoding="utf-8")
+    # Two rows may claim the same registers: that is for the lint to say, and nothing else is wrong.
+    assert {each.code for each in lint_profile(profile) if each.severity == "error"} <= {"E063"}, made
