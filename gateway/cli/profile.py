@@ -13,6 +13,7 @@ from drivers.modbus.channel import REGISTERS, Table
 from drivers.modbus.plausible import channel_of, interpret
 from drivers.modbus.profiles import lint_profile, list_profiles, load_profile
 from drivers.modbus.profiles.example import hex_bytes
+from drivers.modbus.profiles.file import Driver
 from drivers.modbus.profiles.from_csv import CsvError, Numbering, import_csv
 from drivers.modbus.profiles.from_sunspec import SunSpecError, import_sunspec
 from drivers.modbus.profiles.text import Imported, instrument_text, profile_text
@@ -107,6 +108,10 @@ def use(
     instrument: Annotated[str, typer.Option("--id", help="Id of the instrument.")],
     port: Annotated[str | None, typer.Option(help="Serial port, or TCP port beside --host.")] = None,
     host: Annotated[str | None, typer.Option(help="Name or address, for devices on a network.")] = None,
+    driver: Annotated[
+        str | None,
+        typer.Option(help="Kind of line, where a gateway makes it another: modbus-tcp, modbus-rtu-tcp …"),
+    ] = None,
     unit: Annotated[int | None, typer.Option(help="Unit number, where it is not the factory's.")] = None,
     baudrate: Annotated[int | None, typer.Option(help="Bits per second, likewise.")] = None,
     parity: Annotated[str | None, typer.Option(help="N, E or O, likewise.")] = None,
@@ -114,14 +119,19 @@ def use(
 ) -> None:
     """Print the instrument's table for the site file: the profile is copied, so the file stays complete."""
     loaded = _loaded(name)
-    serial = loaded.value.line.driver in {"modbus-rtu", "modbus-ascii"}
+    if driver is not None and driver not in get_args(Driver):
+        fail(Exit.USAGE, f"no driver '{driver}' for profiles; there are: {', '.join(get_args(Driver))}")
+    serial = (driver or loaded.value.line.driver) in {"modbus-rtu", "modbus-ascii"}
     if serial and (port is None or host is not None):
-        fail(Exit.USAGE, f"'{name}' is for a serial line: give --port (and no --host); see: yaosu scan")
+        fail(
+            Exit.USAGE,
+            f"'{name}' is for a serial line: give --port (see: yaosu scan), or --driver modbus-tcp and --host",
+        )
     if not serial and (host is None or (port is not None and not port.isdecimal())):
         fail(Exit.USAGE, f"'{name}' is for a network: give --host, and a number as --port or none")
     given: dict[str, Any] = {
-        "id": instrument, "port": int(port) if port and not serial else port, "host": host, "unit": unit,
-        "baudrate": baudrate, "parity": parity, "poll_interval_s": interval_s,
+        "id": instrument, "driver": driver, "host": host,
+        "port": int(port) if port and not serial else port, "unit": unit, "baudrate": baudrate, "parity": parity, "poll_interval_s": interval_s,
     }  # fmt: skip
     try:
         text = instrument_text(loaded, given)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from config.errors import ConfigInvalid, Finding
 from drivers.modbus.profiles.lint import instrument_of
+from drivers.registry import DRIVERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +40,8 @@ def instrument_text(loaded: LoadedProfile, given: Mapping[str, Any]) -> str:
 
     Args:
         loaded: the profile.
-        given: `id` and what the site knows better than the profile: port, host, unit, poll_interval_s.
+        given: `id` and what the site knows better than the profile: driver (the device stands behind a
+            gateway), port, host, unit, poll_interval_s.
 
     Raises:
         ConfigInvalid: the channels are not written as tables one after another.
@@ -65,11 +67,13 @@ def instrument_text(loaded: LoadedProfile, given: Mapping[str, Any]) -> str:
 def _settings(loaded: LoadedProfile, given: Mapping[str, Any]) -> dict[str, Any]:
     """Put the site's settings before and over those of the profile, in the order of a site file."""
     ours = {"id": given["id"], **loaded.value.line.given()}
-    first = {key: ours[key] for key in ("id", "driver")}
+    first = {"id": ours["id"], "driver": given.get("driver") or ours["driver"]}
+    # Behind a gateway the line's own settings are the gateway's business.
+    known = DRIVERS[first["driver"]].settings.model_fields
     place = {key: given[key] for key in ("port", "host") if given.get(key) is not None}
     if "host" in place and "port" not in place and "port" in ours:
         place["port"] = ours["port"]
-    rest = {key: each for key, each in ours.items() if key not in first and key != "port"}
+    rest = {key: each for key, each in ours.items() if key in known and key not in {*first, "port"}}
     return {**first, **place, **rest, **{key: each for key, each in given.items() if each is not None}}
 
 

@@ -89,6 +89,15 @@ def test_a_copied_profile_keeps_the_comments_of_its_channels() -> None:
     assert "unit = 240" not in text
 
 
+def test_a_device_of_a_serial_line_can_be_copied_for_a_gateway() -> None:
+    given = {"id": "meter", "driver": "modbus-tcp", "host": "192.0.2.9", "unit": 3}
+    (table,) = tomllib.loads(instrument_text(load_profile("sdm630"), given))["instrument"]
+    settings = DRIVERS["modbus-tcp"].settings.model_validate(table)
+    assert settings.model_dump()["unit"] == 3
+    assert settings.model_dump()["block_registers_max"] == 80
+    assert "baudrate" not in table
+
+
 def test_a_good_profile_has_no_findings(tmp_path: Path) -> None:
     assert findings(tmp_path, GOOD) == []
 
