@@ -122,22 +122,30 @@ def use(
     if driver is not None and driver not in get_args(Driver):
         fail(Exit.USAGE, f"no driver '{driver}' for profiles; there are: {', '.join(get_args(Driver))}")
     serial = (driver or loaded.value.line.driver) in {"modbus-rtu", "modbus-ascii"}
-    if serial and (port is None or host is not None):
-        fail(
-            Exit.USAGE,
-            f"'{name}' is for a serial line: give --port (see: yaosu scan), or --driver modbus-tcp and --host",
-        )
-    if not serial and (host is None or (port is not None and not port.isdecimal())):
-        fail(Exit.USAGE, f"'{name}' is for a network: give --host, and a number as --port or none")
+    _check_place(name, port, host, serial=serial)
     given: dict[str, Any] = {
-        "id": instrument, "driver": driver, "host": host,
-        "port": int(port) if port and not serial else port, "unit": unit, "baudrate": baudrate, "parity": parity, "poll_interval_s": interval_s,
-    }  # fmt: skip
+        "id": instrument,
+        "driver": driver,
+        "host": host,
+        "port": int(port) if port and not serial else port,
+        "unit": unit,
+        "baudrate": baudrate,
+        "parity": parity,
+        "poll_interval_s": interval_s,
+    }
     try:
         text = instrument_text(loaded, given)
     except ConfigInvalid as invalid:
         leave_invalid(invalid)
     typer.echo(text, nl=False)
+
+
+def _check_place(name: str, port: str | None, host: str | None, *, serial: bool) -> None:
+    if serial and (port is None or host is not None):
+        advice = "give --port (see: yaosu scan), or --driver modbus-tcp and --host"
+        fail(Exit.USAGE, f"'{name}' is for a serial line: {advice}")
+    if not serial and (host is None or (port is not None and not port.isdecimal())):
+        fail(Exit.USAGE, f"'{name}' is for a network: give --host, and a number as --port or none")
 
 
 @profile_app.command("lint", epilog=example("profile lint my-device.toml"))
