@@ -239,6 +239,54 @@ _ENTRIES = (
         "Poll less often, read fewer values, raise the baud rate, or put some instruments on a second line.",
         "降低轮询频率、减少读取的数值、提高波特率，或把部分仪器移到另一条线路。",
     ),
+    _entry(
+        "E060",
+        "example of a profile does not come true",
+        "设备配置模板的示例不成立",
+        "The bytes of an [[examples]] table are no exchange, or do not decode to the values that it states.",
+        "[[examples]] 中的字节不构成一次请求与应答，或者解码结果与所写的值不符。",
+        "Compare bytes, address, type, order and scale with the document: yaosu profile plausible BYTES",
+        "对照说明书检查字节、地址、类型、字节序和倍率：yaosu profile plausible 字节",
+    ),
+    _entry(
+        "E061",
+        "address may be a register number",
+        "地址可能是寄存器编号",
+        "Addresses count from 0, as they go over the wire. Documents often number registers from 1, or write "
+        "30001 and 40001 for the first of a table. One register off still gives numbers that look right.",
+        "地址从 0 起算，与线路上传输的一致。说明书常从 1 编号，或用 30001、40001 表示表中第一个寄存器。"
+        "差一个寄存器读出的数仍可能看似合理。",
+        "Subtract 1 (or 30001, 40001), or prove the address by an [[examples]] table with its request.",
+        "减去 1（或 30001、40001），或用写明请求字节的 [[examples]] 证明该地址。",
+    ),
+    _entry(
+        "E062",
+        "profile without a source",
+        "设备配置模板缺少来源",
+        "Nobody can check a register map without the document that it was taken from.",
+        "没有出处的寄存器表无法核对。",
+        'source = "User Guide M211060EN-L, appendix Modbus reference"',
+        'source = "用户手册 M211060EN-L，附录 Modbus 参考"',
+    ),
+    _entry(
+        "E063",
+        "channels share registers",
+        "通道占用相同的寄存器",
+        "Two values take some of the same registers: one of the two addresses or types is probably wrong.",
+        "两个数值占用了部分相同的寄存器：其中一个的地址或类型很可能有误。",
+        "A 32-bit value takes two addresses, a 64-bit value four: compare with the document.",
+        "32 位数值占两个地址，64 位数值占四个：请对照说明书。",
+    ),
+    _entry(
+        "E064",
+        "zero cannot be told from failure",
+        "无法区分零值与故障",
+        "A 16-bit integer has no code of its own for 'no value'. A device that answers 0 when its sensor "
+        "failed looks as if it measured 0.",
+        "16 位整数没有表示“无值”的专用编码。传感器故障时回 0 的设备，看起来就像测得了 0。",
+        "Name the device's code: sentinels = [0x8000]; use its float registers; or add a flat-line rule.",
+        "写明设备的无值编码：sentinels = [0x8000]；改读浮点寄存器；或加平直线规则。",
+    ),
 )
 
 CATALOGUE = MappingProxyType({entry.code: entry for entry in _ENTRIES})

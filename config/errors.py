@@ -1,6 +1,6 @@
 """What is wrong with a configuration, in the form that people and editors read."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -86,6 +86,12 @@ class Report:
     def error_at_key(self, code: str, path: TomlPath, message: str, hint: str | None = None) -> None:
         """Report something wrong with the key itself, not with its value."""
         self._add("error", code, self._positions.key(path), message, hint)
+
+    def elsewhere(self, moved: Callable[[Positions], Positions]) -> "Report":
+        """Give a report into the same findings, for data that stands elsewhere in the file than it says."""
+        other = Report(self._file, moved(self._positions))
+        other._findings = self._findings
+        return other
 
     def _add(self, severity: Severity, code: str, at: Position, message: str, hint: str | None) -> None:
         if code not in CATALOGUE:

@@ -122,7 +122,7 @@ def _routes(context: Context) -> list[Any]:
 def _quality_routes(shown: Any, read: Any) -> list[Route]:
     return [
         Route("/batches", shown(quality.batches)),
-        Route("/batches/{batch}", shown(quality.batch)),
+        Route("/batches/{batch:path}", shown(quality.batch)),
         Route("/charts", shown(quality.charts)),
         Route("/charts/{chart}", shown(quality.chart, lab_only=True)),
         Route("/api/charts/{chart}", read(quality.chart_data, lab_only=True)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -76,11 +77,31 @@ async def subject(context: Context, request: Request, viewer: Viewer) -> Respons
     text, names = lang.messages(lang.language_of(request)), await context.sessions.names(viewer)
     return render(context, request, viewer, "subject.html", await context.watcher.view(), {
         "subject": risk_row(answer.content, text, names),
+        "groups": by_code(answer.content["contributions"], answer.content["index"], text),
         "parts": [
-            {**part, "share": share_of(part["points"], answer.content["index"])}
+            {**part, "title": text.word("risk_code", part["code"])}
             for part in answer.content["contributions"]
         ],
     })  # fmt: skip
+
+
+def by_code(parts: list[Json], index: float, text: Messages) -> list[Json]:
+    """Sum the parts of an index up by what counts, the largest first."""
+    groups: dict[str, list[Json]] = {}
+    for part in parts:
+        groups.setdefault(part["code"], []).append(part)
+    rows = [
+        {
+            "code": code,
+            "title": text.word("risk_code", code),
+            "points": math.fsum(part["points"] for part in group),
+            "count": sum(part["count"] for part in group),
+            "seqs": [min(part["seq_first"] for part in group), max(part["seq_last"] for part in group)],
+        }
+        for code, group in groups.items()
+    ]
+    rows.sort(key=lambda row: -row["points"])
+    return [{**row, "share": share_of(row["points"], index)} for row in rows]
 
 
 def share_of(points: float, index: float) -> str:

@@ -45,8 +45,8 @@ def journal_facts(status: Mapping[str, Any]) -> Json | None:
     # Without the counters, nothing is claimed of receipts: they are told only when durable.
     told = bool(publisher)
     return {
-        "durable": journal["durable_seq"] + 1,
-        "receipted": journal["receipted_through"] + 1 if journal.get("receipted_through") is not None else 0,
+        "durable": int(journal.get("durable_seq", -1)) + 1,
+        "receipted": int(journal.get("receipted_through", -1)) + 1,
         "waiting": journal.get("backlog_records", 0),
         "damaged": journal.get("damaged", 0),
         "holes": journal.get("holes", 0),

@@ -53,22 +53,20 @@ def _step(task: TaskView, name: str, facts: Mapping[str, Any], role: Role) -> Js
 
 
 def budget_rows(result: Result) -> list[Json]:
-    """List the parts of a result's uncertainty: u, sensitivity, and the share of the variance of each.
+    """List the parts of a result's uncertainty: sensitivity c, contribution c u(x), share of the variance.
 
     Shares are of the sum of squares; between correlated inputs they are shares without the covariances.
     """
     parts = result.facts.get("budget") or []
-    effects = [abs(float(part["sensitivity"]) * float(part["u"])) for part in parts]
-    total = math.fsum(effect * effect for effect in effects)
+    total = math.fsum(float(part["u"]) ** 2 for part in parts)
     return [
         {
             "input": part["input"],
-            "u": f"{part['u']:.4g}",
             "sensitivity": f"{part['sensitivity']:.6g}",
-            "effect": f"{effect:.4g}",
-            "share": "–" if total <= 0 else f"{100 * effect * effect / total:.0f} %",
+            "effect": f"{part['u']:.4g}",
+            "share": "–" if total <= 0 else f"{100 * float(part['u']) ** 2 / total:.0f} %",
         }
-        for part, effect in zip(parts, effects, strict=True)
+        for part in parts
     ]
 
 

@@ -159,5 +159,19 @@ def _seal(view: View, text: Messages) -> Json:
     newest = rows[0]
     age_s = (view.at_utc_ns - newest.t_utc_ns) / SECOND_NS
     state: State = "good" if age_s <= SEAL_AGE_S_MAX else "attention"
-    value = text("trust.sealed_through", size=newest.body.get("size", 0))
-    return _item("seal", state, value, text("trust.not_witnessed"), text, t_ms=newest.t_utc_ns / 1e6)
+    size = int(newest.body.get("size", 0))
+    return _item(
+        "seal", state, text("trust.sealed_through", size=size), _witnessed(view, size, text), text,
+        t_ms=newest.t_utc_ns / 1e6,
+    )  # fmt: skip
+
+
+def _witnessed(view: View, size: int, text: Messages) -> str:
+    """Say how much of a seal somebody outside has seen: by the witness that has seen most."""
+    witnesses = (view.status or {}).get("witnesses") or {}
+    seen = max(witnesses.values(), key=lambda one: one["size"], default=None)
+    if seen is None or not seen["size"]:
+        return text("trust.not_witnessed")
+    left = max(0, size - seen["size"])
+    key = "trust.witnessed_partly" if left else "trust.witnessed"
+    return text(key, operator=seen["operator"], size=seen["size"], left=left)

@@ -10,16 +10,20 @@ import hypothesis
 import pytest
 
 from tests.support.leaks import no_leaked_tasks, no_leaks
+from tests.support.libmodbus import libmodbus_port, libmodbus_server, relay
 from tests.support.services import influxd, influxd_factory, influxdb, mosquitto, mosquitto_factory
 
 __all__ = [  # the fixtures, found here by every test
     "influxd",
     "influxd_factory",
     "influxdb",
+    "libmodbus_port",
+    "libmodbus_server",
     "mosquitto",
     "mosquitto_factory",
     "no_leaked_tasks",
     "no_leaks",
+    "relay",
 ]
 
 CI_SEED = "20261122"

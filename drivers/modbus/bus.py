@@ -173,7 +173,8 @@ class ModbusBus:
     def _succeeded(self, request: Request) -> None:
         self.line.done()
         self._silent = 0
-        self._owed_by(request.unit).pop(request.signature, None)
+        if not self._framing.numbered:
+            self._owed_by(request.unit).pop(request.signature, None)
 
     def _failed(self, failure: DriverError) -> None:
         self.line.abandon()

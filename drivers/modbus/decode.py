@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from pipeline.records.block import Kind
 
 
+_NO_BYTES = np.zeros(0, dtype=np.uint8)
+_NO_I8 = np.zeros((0, 1), dtype=np.int64)
+_NO_U8 = np.zeros((0, 1), dtype=np.uint64)
+
+
 class Columns(NamedTuple):
     """One row of all channels, shaped as `Block` wants it."""
 
@@ -69,6 +74,9 @@ class Decoder:
         self._groups = number_groups(channels, layout, places.first_byte, places.factor_byte)
         self._bits = _bits(channels, layout, places)
         self._texts = _texts(channels, places)
+        self._picks_bytes = (
+            self._bits is not None or bool(self._texts) or any(group.picks_bytes for group in self._groups)
+        )
         self._of_kind = {kind: np.array(layout.of_kind(kind), dtype=np.intp) for kind in ("f8", "i8", "u8")}
 
     def decode(self, answers: Sequence[bytes | int]) -> Columns:
@@ -87,20 +95,20 @@ class Decoder:
             data = b"".join(bytes(size) if isinstance(one, int) else one for one, size in pairs)
             reasons = [one if isinstance(one, int) else Status.GOOD for one in answers]
             status = np.array(reasons, dtype=np.uint8)[self._block_of]
-        raw = np.frombuffer(data, dtype=np.uint8)
+        raw = np.frombuffer(data, dtype=np.uint8) if self._picks_bytes else _NO_BYTES
         counts = self.layout.counts
         columns = Columns(
             status.reshape(-1, 1),
             np.zeros((counts["f8"], 1)),
-            np.zeros((counts["i8"], 1), dtype=np.int64),
-            np.zeros((counts["u8"], 1), dtype=np.uint64),
-            tuple((self._text(text, raw, status),) for text in self._texts),
+            np.zeros((counts["i8"], 1), dtype=np.int64) if counts["i8"] else _NO_I8,
+            np.zeros((counts["u8"], 1), dtype=np.uint64) if counts["u8"] else _NO_U8,
+            tuple((self._text(text, raw, status),) for text in self._texts) if self._texts else (),
         )
         for group in self._groups:
             group.decode(data, raw, status, getattr(columns, group.kind))
         if self._bits is not None:
             columns.i8[self._bits.slots, 0] = (raw[self._bits.bytes] >> self._bits.shifts) & 1
-        if status.any():
+        if np.count_nonzero(status):
             self._blank(status, columns)
         return columns
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
@@ -42,8 +43,9 @@ class NumberGroup:
     dtype: np.dtype[Any]
     gather: NDArray[np.intp]
     """intp[m, bytes]: where the bytes of each value lie in the joined answers, least significant first."""
-    run: tuple[int, str] | None
-    """First byte and wire dtype where the values lie side by side and NumPy reads their order itself."""
+    run: tuple[int, np.dtype[Any]] | None
+    """First byte and wire dtype where the values lie side by side and NumPy reads their order itself; a dtype
+    of registers where the less significant one comes first."""
     channels: NDArray[np.intp]
     """intp[m]: positions of the channels."""
     slots: NDArray[np.intp] | slice
@@ -61,6 +63,11 @@ class NumberGroup:
     sentinels: NDArray[Any]
     """unsigned[k]: raw codes."""
 
+    @property
+    def picks_bytes(self) -> bool:
+        """Whether it takes bytes out of the answers one by one."""
+        return self.run is None or self.factors is not None
+
     def decode(self, data: bytes, raw: NDArray[np.uint8], status: NDArray[np.uint8], matrix: Matrix) -> None:
         """Write the values into `matrix`, and into `status` why one is none.
 
@@ -75,9 +82,12 @@ class NumberGroup:
             codes = values.view(self.sentinels.dtype)
             self._mark(status, self.sentinel_of[codes[self.sentinel_of] == self.sentinels])
         if self.dtype.kind == "f":
-            nan = np.isnan(values)
-            if nan.any():
-                self._mark(status, np.flatnonzero(nan))
+            # One pass tells whether any is NaN: squares are not negative, so that infinities cannot make one.
+            if self.type == "float16" or _holds_nan(values):
+                self._mark(status, np.flatnonzero(np.isnan(values)))
+            elif self.kind == "f8" and self.scale is None and self.factors is None:
+                matrix[self.slots, 0] = values
+                return
         elif self.field is not None:
             shift, mask = self.field
             values = (values >> self.dtype.type(shift)) & self.dtype.type(mask)
@@ -89,8 +99,8 @@ class NumberGroup:
     def _values(self, data: bytes, raw: NDArray[np.uint8]) -> NDArray[Any]:
         if self.run is not None:
             first, wire = self.run
-            if wire == ">u2<u4":  # the less significant register first
-                words = np.frombuffer(data, ">u2", 2 * len(self.channels), first).astype("<u2")
+            if wire.itemsize < self.dtype.itemsize:
+                words = np.frombuffer(data, wire, 2 * len(self.channels), first).astype("<u2")
                 return words.view(self.dtype)
             return np.frombuffer(data, wire, len(self.channels), first).astype(self.dtype)
         gathered: NDArray[Any] = raw[self.gather].view(self.dtype)[:, 0]
@@ -119,6 +129,12 @@ class NumberGroup:
         """Mark values that are none; a reason given for the whole block stands."""
         channels = self.channels[members]
         status[channels[status[channels] == Status.GOOD]] = why
+
+
+def _holds_nan(values: NDArray[Any]) -> bool:
+    # A wrong order makes numbers whose squares overflow, and signalling NaNs: neither is worth a warning.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isnan(values.dot(values))
 
 
 def from_bcd(codes: NDArray[np.uint64], *, digits: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -216,17 +232,17 @@ def _offsets(channel: ModbusChannel) -> list[int]:
     return [high if channel.byte == "high" else low]
 
 
-def _run(channel: ModbusChannel, starts: Sequence[int], size: int) -> tuple[int, str] | None:
+def _run(channel: ModbusChannel, starts: Sequence[int], size: int) -> tuple[int, np.dtype[Any]] | None:
     """Tell whether values lie side by side in an order that NumPy reads at once, and by which dtype."""
     side_by_side = all(later - earlier == size for earlier, later in pairwise(starts))
     if channel.byte is not None or not side_by_side:
         return None
     wire = _DTYPES[channel.type][1:]
     if channel.order == "ABCD" or (size == 2 and channel.order == "CDAB"):
-        return starts[0], f">{wire}"
+        return starts[0], np.dtype(f">{wire}")
     if channel.order == "DCBA" or (size == 2 and channel.order == "BADC"):
-        return starts[0], f"<{wire}"
-    return (starts[0], ">u2<u4") if channel.order == "CDAB" and size == 4 else None
+        return starts[0], np.dtype(f"<{wire}")
+    return (starts[0], np.dtype(">u2")) if channel.order == "CDAB" and size == 4 else None
 
 
 def _slots(slots: Sequence[int]) -> NDArray[np.intp] | slice:

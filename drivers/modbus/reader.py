@@ -199,7 +199,8 @@ class BlockReader:
 
     def _measure(self, exchange: Exchange, block: ReadBlock) -> None:
         """Note how long the device took to begin its answer."""
-        if self._answer_s is None and exchange.request is not None:
+        # On a network the plan does not depend on it.
+        if self._answer_s is None and exchange.request is not None and self._settings.timed_line:
             elapsed_s = (exchange.response_ns - exchange.request.run_ns) / NS_PER_S
             bare = self._settings.cost(0.0)
             self._delays_s.append(elapsed_s - bare.block_s(block.function, block.count) + bare.quiet_s)

@@ -103,6 +103,19 @@ class Line:
             LineBusy: it was not free before `until_run_ns`.
             LinkDown: it is not connected, and cannot be now.
         """
+        if self._lock.locked():
+            await self._wait_for_turn(until_run_ns)
+        else:
+            await self._lock.acquire()
+        try:
+            wire = await self._connected()
+            if wire.inbox.tap is not None:
+                wire.inbox.tap.leased(wire.inbox.now(), until_run_ns)
+            yield wire
+        finally:
+            self._lock.release()
+
+    async def _wait_for_turn(self, until_run_ns: int) -> None:
         left_s = max(0.0, (until_run_ns - self.clock.run_ns()) / NS_PER_S)
         try:
             async with asyncio.timeout(left_s):
@@ -111,13 +124,6 @@ class Line:
             if self._wire is None:
                 raise self._refused from None
             raise LineBusy("the line was not free in time", endpoint=self.endpoint) from None
-        try:
-            wire = await self._connected()
-            if wire.inbox.tap is not None:
-                wire.inbox.tap.leased(wire.inbox.now(), until_run_ns)
-            yield wire
-        finally:
-            self._lock.release()
 
     async def settle(self, wire: Wire) -> bool:
         """Wait for the quiet time due before a request; False: the line does not become quiet."""

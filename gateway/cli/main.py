@@ -19,6 +19,7 @@ from gateway.cli import (
     journal,
     keys,
     people,
+    profile,
     qc,
     read,
     record,
@@ -27,10 +28,11 @@ from gateway.cli import (
     results,
     risk,
     roles,
+    scan,
     sim,
     status,
     tasks,
-)  # fmt: skip
+)
 from gateway.cli.common import OUT, tell_error
 
 app = typer.Typer(
@@ -62,8 +64,8 @@ def _root(
 
 
 for _room in (
-    demo, roles, people, keys, files, status, read, replay, tasks, registry, results, batches, alarms, risk,
-    journal, record, archive, qc, sim, bench,
+    demo, roles, people, keys, files, scan, profile, status, read, replay, tasks, registry, results, batches,
+    alarms, risk, journal, record, archive, qc, sim, bench,
 ):  # fmt: skip
     _room.register(app)
 

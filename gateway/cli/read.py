@@ -17,6 +17,7 @@ from drivers.compose import open_drivers
 from drivers.replay import note_of
 from drivers.transport import Stamp
 from drivers.transport.line import direct
+from drivers.transport.ports import holder_of
 from drivers.transport.recording import Head, WireRecorder
 from gateway.cli.common import (
     DEFAULT_CONFIG,
@@ -32,6 +33,7 @@ from gateway.cli.common import (
     site_of,
     table,
 )
+from gateway.cli.read_orders import read_orders
 from pipeline.qc import QcEngine
 from pipeline.records import Block, DeviceEvent, Flag, Gap, Status, SystemClock
 from pipeline.records.events import render_event, told
@@ -61,6 +63,12 @@ def read(
             help="Record every byte with its time in this new file; play it back: yaosu replay FILE"
         ),
     ] = None,
+    orders: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHANNEL", help="Show this channel under all byte orders and one register to either side."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read one instrument directly and show raw bytes, values, status and QC flags. Records nothing.
@@ -69,20 +77,42 @@ def read(
     is missing, 69 when nothing answers.
     """
     site = site_of(config)
-    known = [settings.id for settings in site.settings.instrument]
-    if instrument not in known:
-        advice = did_you_mean(instrument, known) or f"there are: {', '.join(known) or 'none'}"
-        fail(Exit.USAGE, f"no instrument '{instrument}' in {config}; {advice}")
-    settings = site.settings.instrument[known.index(instrument)]
+    settings = _chosen(site, instrument, config)
+    _refuse_held_port(settings, site)
+    if orders is not None:
+        read_orders(settings, orders, PATIENCE_S + 3 * settings.timeout_s, as_json=as_json)
+        return
     shown: Json | None = run(_read(site, settings, watch=watch, as_json=as_json, record=record))
     if shown is None or {each["status_code"] for each in shown["channels"]} <= SILENT:
         fail(
             Exit.UNAVAILABLE,
             f"no answer from {instrument} at {settings.endpoint}; check power, cable, address and line "
-            "settings, and that no other program uses the port",
+            "settings",
         )
     if any(each["status_code"] != Status.GOOD for each in shown["channels"]):
         raise typer.Exit(int(Exit.FINDINGS))
+
+
+def _chosen(site: LoadedSite, instrument: str, config: Path) -> AnyInstrument:
+    known = [settings.id for settings in site.settings.instrument]
+    if instrument not in known:
+        advice = did_you_mean(instrument, known) or f"there are: {', '.join(known) or 'none'}"
+        fail(Exit.USAGE, f"no instrument '{instrument}' in {config}; {advice}")
+    return site.settings.instrument[known.index(instrument)]
+
+
+def _refuse_held_port(settings: AnyInstrument, site: LoadedSite) -> None:
+    """Name the first cause: a serial port that another program holds gives no answer to anybody else."""
+    port = Path(settings.endpoint.removeprefix("serial:"))
+    holder = holder_of(port) if settings.endpoint.startswith("serial:") else None
+    if holder is None:
+        return
+    daemon = site.state.socket("door").exists()
+    remedy = "stop the daemon first: systemctl stop yaosu" if daemon else "stop it first"
+    fail(
+        Exit.UNAVAILABLE,
+        f"{port} of {settings.id} is in use by {holder}; a port serves one program: {remedy}",
+    )
 
 
 async def _read(
@@ -171,5 +201,9 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         rich_help_panel=LOOK,
-        epilog=example("read -c gateway.toml balance-1", "read -c gateway.toml balance-1 --watch"),
+        epilog=example(
+            "read -c gateway.toml balance-1",
+            "read -c gateway.toml balance-1 --watch",
+            "read -c gateway.toml meter-1 --orders voltage",
+        ),
     )(read)

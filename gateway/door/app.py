@@ -260,6 +260,6 @@ def build_door(services: Services) -> Starlette:
             Route("/v1/commands/{name}", _guarded(door.command), methods=["POST"]),
             Route("/v1/persons", _guarded(door.persons), methods=["GET"]),
             Route("/v1/{name}", _guarded(door.view), methods=["GET"]),
-            Route("/v1/{name}/{argument}", _guarded(door.view), methods=["GET"]),
+            Route("/v1/{name}/{argument:path}", _guarded(door.view), methods=["GET"]),
         ]
     )

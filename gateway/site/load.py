@@ -59,9 +59,17 @@ class LoadedSite:
         return store
 
     def qc(self) -> dict[str, dict[str, ChannelQc]]:
-        """Rules by instrument and channel."""
+        """Rules by instrument and channel; channels with equal tables share theirs: most of many do."""
+        read: dict[str, ChannelQc] = {}
+
+        def rules(table: dict[str, Any]) -> ChannelQc:
+            written = repr(table)
+            if written not in read:
+                read[written] = channel_qc(table)
+            return read[written]
+
         return {
-            instrument.id: {channel.name: channel_qc(channel.qc) for channel in instrument.channels}
+            instrument.id: {channel.name: rules(channel.qc) for channel in instrument.channels}
             for instrument in self.settings.instrument
         }
 

@@ -8,7 +8,8 @@ channel.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -68,6 +69,14 @@ class Layout:
         object.__setattr__(self, "slots", tuple(slots))
         object.__setattr__(self, "index", index)
         object.__setattr__(self, "counts", counts)
+
+    @cached_property
+    def packed(self) -> list[list[Any]]:
+        """The channels as `data` records list them; made once, as every record of an instrument has them."""
+        return [
+            [c.name, c.kind, c.unit, c.decimals, c.low, c.high, [list(label) for label in c.labels]]
+            for c in self.channels
+        ]
 
     def of_kind(self, kind: Kind) -> list[int]:
         """Positions c of the channels of one kind, in slot order."""

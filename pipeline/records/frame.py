@@ -123,13 +123,6 @@ _known_normal = lru_cache(maxsize=NORMALS_KEPT)(_normal)
 """Most frames are small and without a remark: they share the arrays that say so."""
 
 
-def _pack_layout(layout: Layout) -> list[list[Any]]:
-    return [
-        [c.name, c.kind, c.unit, c.decimals, c.low, c.high, [list(label) for label in c.labels]]
-        for c in layout.channels
-    ]  # fmt: skip
-
-
 def _unpack_layout(packed: list[list[Any]]) -> Layout:
     return _known_layout(msgpack.packb(packed))
 
@@ -150,7 +143,7 @@ def encode_frame(frame: Frame) -> Body:
         "instrument": block.instrument,
         "n": frame.n_first,
         "rows": len(block),
-        "channels": _pack_layout(block.layout),
+        "channels": block.layout.packed,
         "t_utc": _pack_times(block.t_utc_ns),
         "t_run": _pack_times(block.t_run_ns),
         "t_req": _pack_times(block.t_request_ns),

@@ -10,7 +10,7 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-/* 16-bit values at 0; 32-bit at 16, 18, 20, 22 (ABCD BADC CDAB DCBA); 64-bit at 32, 36, 40, 44. */
+/* 16-bit values at 0; 1000 + a at every register a from 64 on; 32-bit at 16, 18, 20, 22 (ABCD BADC CDAB DCBA); 64-bit at 32, 36, 40, 44. */
 static void fill(modbus_mapping_t *map)
 {
     uint16_t *registers = map->tab_registers;
@@ -33,6 +33,8 @@ static void fill(modbus_mapping_t *map)
                 to[word] = (uint16_t) (bytes[2 * word] << 8 | bytes[2 * word + 1]);
         }
     }
+    for (int at = 64; at < 128; at++)
+        registers[at] = 1000 + at;
     memcpy(map->tab_input_registers, registers, 128 * sizeof *registers);
     for (int at = 0; at < 24; at++) {
         map->tab_bits[at] = 0xB5C3A1 >> at & 1;

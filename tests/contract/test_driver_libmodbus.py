@@ -1,10 +1,6 @@
 """The Modbus driver reads a server made of libmodbus: all types in all orders, bit for bit."""
 
-import shutil
 import struct
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,33 +10,13 @@ from drivers.modbus.line_settings import ModbusTcpSettings
 from pipeline.records import Block, Status
 from tests.support.scripted import RealClock, rows, seeded, status, take, value
 
-SOURCE = Path(__file__).parent / "libmodbus_server.c"
 ORDERS = ("ABCD", "BADC", "CDAB", "DCBA")
 BYTES = bytes.fromhex("FEDCBA9876543210")
 
 
-@pytest.fixture(scope="session")
-def libmodbus_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the server; a missing compiler or library fails the test."""
-    for program in ("gcc", "pkg-config"):
-        if shutil.which(program) is None:
-            pytest.fail(f"{program} is not installed: run scripts/debian-packages", pytrace=False)
-    flags = subprocess.run(
-        ["pkg-config", "--cflags", "--libs", "libmodbus"], capture_output=True, text=True, check=True
-    )
-    target = tmp_path_factory.mktemp("libmodbus") / "server"
-    subprocess.run(
-        ["gcc", "-Wall", "-Werror", "-O1", "-o", target, SOURCE, *flags.stdout.split()], check=True
-    )
-    return target
-
-
 @pytest.fixture
-def port(libmodbus_server: Path) -> Iterator[int]:
-    with subprocess.Popen([libmodbus_server], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-        process.terminate()
+def port(libmodbus_port: int) -> int:
+    return libmodbus_port
 
 
 def channel(name: str, address: int, kind: str, order: str = "ABCD", **other: Any) -> dict[str, Any]:

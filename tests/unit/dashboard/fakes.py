@@ -166,7 +166,11 @@ class FakeStore:
     ) -> list[LedgerRow]:
         self._check()
         chosen = [row for row in self.rows_ledger if row.kind == kind and key in {None, row.key}]
-        chosen.sort(key=lambda row: (row.t_utc_ns, row.seq), reverse=newest_first)
+        if seq_from is not None:
+            chosen = [row for row in chosen if row.seq >= seq_from]
+            chosen.sort(key=lambda row: row.seq, reverse=newest_first)
+        else:
+            chosen.sort(key=lambda row: (row.t_utc_ns, row.seq), reverse=newest_first)
         return chosen[:limit]
 
     async def ledger_count(self, origin: Origin, kind: str, *, key: str | None = None) -> int:
