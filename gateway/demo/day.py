@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from gateway.demo.script import BALANCE, SCRIPT, Above, Act, Load, Seen, Step, Trouble
+from gateway.demo.script import BALANCE, SCRIPT, Above, Act, Load, OneOf, Seen, Step, Trouble
 from gateway.door.actors import SIGNED_COMMANDS
 
 if TYPE_CHECKING:
@@ -162,4 +162,6 @@ def _match(found: Any, wanted: Any) -> Any:
         return found if all(_match(found.get(key), one) is not None for key, one in wanted.items()) else None
     if isinstance(wanted, Above):
         return found if isinstance(found, int | float) and found > wanted.value else None
+    if isinstance(wanted, OneOf):
+        return found if found in wanted.values else None
     return found if found is not None and found == wanted else None

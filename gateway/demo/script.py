@@ -59,6 +59,13 @@ class Above:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of these, where `Seen` looks for a value."""
+
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Wait until a view of the door shows this: every key has its value, in one item where it is a list."""
 
@@ -72,6 +79,8 @@ class Seen:
 Step = Act | Load | Weight | Trouble | Seen
 
 BALANCE = "bal-1"
+EXCURSION = ("storage-excursion", "storage-excursion-unsure")
+"""Codes of an excursion of the storage: of readings that pass QC, and of those that fail it too."""
 
 
 def _start(name: str, person: str, keep: str, **args: Any) -> Act:
@@ -86,8 +95,9 @@ def _final(name: str, task: str, overall: str) -> Seen:
     return Seen(name, f"tasks/${task}", {"final": True, "overall": overall})
 
 
-def _reason(name: str, task: str, element: str, code: str) -> Seen:
-    return Seen(name, f"tasks/${task}", {"verdicts": {"element": element, "reasons": {"code": code}}})
+def _reason(name: str, task: str, element: str, *codes: str) -> Seen:
+    reasons = {"code": OneOf(codes)}
+    return Seen(name, f"tasks/${task}", {"verdicts": {"element": element, "reasons": reasons}})
 
 
 def _qc_sample(number: int, load_g: float) -> tuple[Step, ...]:
@@ -146,7 +156,7 @@ MORNING: tuple[Step, ...] = (
     Trouble("the door of the sample refrigerator stands open", "th-fridge", "excursion", 6.0,
             {"channel": "temperature", "peak": 7.0}),
     _reason("the storage of the sample has left its limits", "weighing", "environment",
-            "storage-excursion-unsure"),
+            *EXCURSION),
     Act("shift hand-over in mid-task, from p-0001 to p-0002", "lin", "task.handover",
         {"task": "$weighing", "operator": "p-0002"}),
     Weight("S-2026-0001 is weighed"),

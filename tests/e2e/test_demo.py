@@ -10,7 +10,7 @@ import pytest
 
 from dashboard.events import event_rows
 from dashboard.language import messages
-from gateway.demo.script import SCRIPT
+from gateway.demo.script import EXCURSION, SCRIPT
 from gateway.site import load_site
 from pipeline.evidence.create import create
 from pipeline.evidence.policy import read_policy
@@ -151,7 +151,7 @@ def test_the_steps_of_the_method_are_judged(played: Played) -> None:
 
 
 def test_a_storage_excursion_holds_and_only_the_right_person_releases(played: Played) -> None:
-    assert played.reason("weighing", "environment", "storage-excursion-unsure")["seqs"]
+    assert played.reason("weighing", "environment", *EXCURSION)["seqs"]
     played.says("/tasks/{weighing}", "storage sample-fridge: th-fridge.temperature",
                 "储存场所 sample-fridge：th-fridge.temperature")  # fmt: skip
     played.says("/events", "hold.release by p-0001 was refused: p-0001 was an operator",

@@ -47,10 +47,10 @@ class Played:
         shown: dict[str, Any] = self.views[f"tasks/{self.names[name]}"]
         return shown
 
-    def reason(self, name: str, element: str, code: str) -> dict[str, Any]:
+    def reason(self, name: str, element: str, *codes: str) -> dict[str, Any]:
         """Find a reason of the newest verdict of an element, which cites records."""
         verdict = next(one for one in self.task(name)["verdicts"] if one["element"] == element)
-        found: list[dict[str, Any]] = [reason for reason in verdict["reasons"] if reason["code"] == code]
+        found: list[dict[str, Any]] = [reason for reason in verdict["reasons"] if reason["code"] in codes]
         assert found, f"{name}, {element}: {[reason['code'] for reason in verdict['reasons']]}"
         return found[0]
 
