@@ -64,6 +64,7 @@ BENCHMARKS = (
     Benchmark("evidence", "making and checking an evidence file", quick=("--records", "5000")),
     Benchmark("drain", "a backlog through mosquitto into InfluxDB", quick=("--records", "5000")),
     Benchmark("outage", "a week without a broker, in virtual time", quick=("--days", "0.05")),
+    Benchmark("soak", "what the long runs of `make soak` have left"),
     Benchmark("store", "encoding against influxdb-client, embedded store", runs=5),
 )
 

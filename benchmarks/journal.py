@@ -31,7 +31,7 @@ from pipeline.records.envelope import encode
 from pipeline.records.frame import encode_frame
 
 ROWS = 1000
-RECORDS_OPEN = 49_999
+RECORDS_OPEN = JournalSettings().segment_records - 1
 """As many records as the segment that is read whole at an open can have."""
 LOOP_TICK_S = 0.001
 

@@ -20,7 +20,7 @@ class JournalSettings(Settings):
     segment_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * MIB)] = 64 * MIB
     """A segment file that has grown past this size is sealed and the next one begun."""
 
-    segment_records: Annotated[int, Field(ge=16, le=1_000_000)] = 50_000
+    segment_records: Annotated[int, Field(ge=16, le=1_000_000)] = 20_000
     """A segment with this many records is sealed too: the open one is read whole at start."""
 
     keep_days: Annotated[float, Field(ge=0, le=36500)] = 30.0

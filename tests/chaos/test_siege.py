@@ -18,6 +18,7 @@ from tests.chaos.siege import Siege, influx_behind
 from tests.support.bench import Bench
 from tests.support.oracle import compare, good_answers
 from tests.support.proxy import TcpProxy
+from tests.support.soak import keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,4 +93,5 @@ async def test_a_thousand_kills_at_named_points_lose_and_double_nothing(
     assert reporter is not None
     seed = str(pytestconfig.getoption("--hypothesis-seed"))
     siege = await besiege(tmp_path, mosquitto, influxdb, seed, SOAK_KILLS, reporter.write_line)
-    reporter.write_line(json.dumps({"seed": seed, "aimed_kills": siege.aimed, "points": len(siege.kills)}))
+    counts = {"aimed kills": siege.aimed, "points": len(siege.kills)}
+    reporter.write_line(json.dumps(keep("SIGKILL at named points", seed, counts)))

@@ -272,7 +272,7 @@ def run_until(run: str, count: int, processes: int) -> Iterator[tuple[int, int]]
                 yield seeds, cuts
 
 
-def soak(run: str, count: int, processes: int, say: Callable[[str], object]) -> dict[str, object]:
+def soak(run: str, count: int, processes: int, say: Callable[[str], object]) -> dict[str, Any]:
     """Run until so many power cuts were met, telling how far it is, and return the figures."""
     began_s, told_s = time.monotonic(), 0.0
     seeds = cuts = 0

@@ -13,6 +13,7 @@ from pipeline.journal.segments import list_segments
 from pipeline.records.envelope import Record
 from tests.crash.images import DIRECTORY, SEEDS_AT_ONCE, Life, run_seeds, soak, stored_records
 from tests.crash.models import ManualClock, ModelDisk
+from tests.support.soak import keep
 
 CUTS = 20_000
 SIZES = (0, 10, 100, 700, 2500)
@@ -37,7 +38,8 @@ def test_a_million_images_keep_what_was_promised(pytestconfig: pytest.Config) ->
     assert reporter is not None
     run = str(pytestconfig.getoption("--hypothesis-seed"))
     found = soak(run, SOAK_CUTS, os.cpu_count() or 1, reporter.write_line)
-    reporter.write_line(json.dumps(found))
+    counts = {"power cuts": found["power_cuts"], "seeds": found["seeds"]}
+    reporter.write_line(json.dumps(keep("power-cut images", run, counts)))
 
 
 def test_one_rotten_bit_costs_one_record_and_the_rest_stays(tmp_path: Path) -> None:

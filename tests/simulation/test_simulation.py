@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from tests.simulation.run import simulate
+from tests.support.soak import keep
 
 FIXED = (1, 2, 3, 5, 8, 1630180717, 2099588780, 3337850073)
 """The last three have found mistakes: a hole in an archive, a lost segment file, a gap counted twice."""
@@ -31,8 +32,8 @@ def test_fixed_seeds_keep_the_promise() -> None:
     assert crashes > CRASHES_MIN
 
 
-def try_seeds(random: Random, seconds: float, say: pytest.TerminalReporter | None = None) -> None:
-    """Try fresh seeds for a time; each is whole, so that the last one may end later."""
+def try_seeds(random: Random, seconds: float, say: pytest.TerminalReporter | None = None) -> dict[str, int]:
+    """Try fresh seeds for a time and count; each is whole, so that the last one may end later."""
     end_s, seeds, answers, crashes = time.monotonic() + seconds, 0, 0, 0
     while time.monotonic() < end_s:
         outcome = simulate(random.getrandbits(32))
@@ -41,6 +42,7 @@ def try_seeds(random: Random, seconds: float, say: pytest.TerminalReporter | Non
         if say is not None and seeds % 20 == 0:
             say.write_line(f"simulation: {seeds} seeds, {crashes} crashes, {answers} answers, none lost")
     assert seeds
+    return {"seeds": seeds, "crashes": crashes, "answers": answers}
 
 
 @pytest.mark.timeout(FRESH_S + 240)
@@ -51,4 +53,5 @@ def test_fresh_seeds_keep_the_promise(pytestconfig: pytest.Config) -> None:
 @pytest.mark.soak
 def test_seeds_keep_the_promise_for_hours(pytestconfig: pytest.Config) -> None:
     reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
-    try_seeds(Random(str(pytestconfig.getoption("--hypothesis-seed"))), SOAK_S, reporter)
+    seed = str(pytestconfig.getoption("--hypothesis-seed"))
+    keep("simulation of the whole chain", seed, try_seeds(Random(seed), SOAK_S, reporter))
