@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -214,7 +215,7 @@ def test_an_alarm_is_walked_to_its_end(played: Played) -> None:
 
 def test_the_risk_index_is_the_sum_of_its_events(played: Played) -> None:
     risk = played.views["risk?subject=instrument:bal-1"]
-    assert risk["index"] == sum(one["points"] for one in risk["contributions"]) > 0
+    assert risk["index"] == math.fsum(one["points"] for one in risk["contributions"]) > 0
     assert "check-weight-out-of-tolerance" in {one["code"] for one in risk["contributions"]}
     played.says("/risk", "bal-1", "bal-1")
 
