@@ -29,6 +29,11 @@ CREDENTIAL_BYTES_MAX = 65536
 Identifier: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
 """Id of an instrument, lab, gateway or method: lower case, digits and hyphens."""
 
+EntryId: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$", max_length=64)
+]
+"""Id of an entry of the registry, as it stands on a label."""
+
 ChannelName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """Name of a channel: lower case, digits and underscores, so that it can be a field name in every store."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from config.errors import SettingError
-from config.model import ChannelName, Identifier, Seconds, Settings
+from config.model import ChannelName, EntryId, Identifier, Seconds, Settings
 
 
 class ChannelSettings(Settings):
@@ -51,7 +51,7 @@ class InstrumentSettings(Settings):
     source: Literal["live", "simulated", "replayed"] = "live"
     """What stands behind the endpoint."""
 
-    asset: Identifier | None = None
+    asset: EntryId | None = None
     """Id of the registered equipment that this is."""
 
     serial_number: Annotated[str, Field(min_length=1, max_length=128)] | None = None

@@ -151,7 +151,7 @@ class TcpServer:
         if error.errno == errno.EADDRINUSE:
             return PortInUseError(
                 f"the simulator of {name} cannot listen on {where}: the port is in use",
-                f"set another tcp_port for {name} in the scenario, or 0 for any free one",
+                "choose other ports (--port, 0 for any free ones), or another tcp_port in the scenario",
             )
         return ScenarioError(
             f"the simulator of {name} cannot listen on {where}: {error.strerror}",

@@ -45,14 +45,15 @@ def list_alarms(
     if as_json:
         print_json(alarms)
         return
-    shown = table("alarm", "severity", "step", "level", "since", "events", "what")
     for one in alarms:
         quiet = f" (quiet: {one['suppressed']})" if one["suppressed"] else ""
-        shown.add_row(
-            one["alarm"], one["severity"], one[f"step_{language}"] + quiet, str(one["level"]),
-            local_time(one["first_utc_ns"]), str(one["count"]), one[language],
+        facts = (
+            one["alarm"], one["severity"], one[f"step_{language}"] + quiet, f"level {one['level']}",
+            f"since {local_time(one['first_utc_ns'])}", f"{one['count']} events",
         )  # fmt: skip
-    OUT.print(shown if alarms else "no open alarms")
+        OUT.print("  ".join(facts), markup=False)
+        OUT.print(f"    {one[language]}", markup=False)
+    OUT.print("take one up: yaosu alarm ack ALARM --reason … --as PERSON" if alarms else "no open alarms")
 
 
 @alarm_app.command("show", epilog=example("alarm show A-00012"))

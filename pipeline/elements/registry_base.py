@@ -7,12 +7,10 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from config.model import Instant, Settings
+from config.model import EntryId, Instant, Settings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-EntryId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$", max_length=64)]
-"""Id of an entry as it stands on a label."""
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Target = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z][a-z0-9_]*$", max_length=130)]
 Positive = Annotated[float, Field(gt=0)]

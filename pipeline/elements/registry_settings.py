@@ -10,11 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from config.model import ChannelName, Identifier, Instant, Settings
+from config.model import ChannelName, EntryId, Identifier, Instant, Settings
 from pipeline.elements import registry_shapes as shapes
 from pipeline.elements.method_settings import MethodSettings
 from pipeline.elements.registry_base import (
-    EntryId,
     EntrySettings,
     NotNegative,
     Positive,

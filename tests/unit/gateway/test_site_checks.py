@@ -57,6 +57,10 @@ def one_channel(qc: str, *, more: str = "", channel: str = "") -> str:
     )  # fmt: skip
 
 
+def test_an_asset_is_named_as_the_registry_names_it(tmp_path: Path) -> None:
+    assert findings(tmp_path, one_channel("", more='asset = "EQ-101"')) == ()
+
+
 def test_a_good_site_has_no_finding(tmp_path: Path) -> None:
     assert findings(tmp_path, one_channel("qc.rate = { fail = 1.0 }\n")) == ()
 
