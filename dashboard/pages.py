@@ -90,6 +90,7 @@ async def channel(context: Context, request: Request, viewer: Viewer) -> Respons
         "channel": name,
         "unit": (row.units.get(name) if row else None) or (configured.unit if configured else ""),
         "counts": dict(counts.flags) if counts else {},
+        "rules_on": [rules[str(rule.bit)] for rule in RULES if configured and rule.table in configured.rules],
         "settings": {
             "limits": configured.limits if configured else {},
             "decimals": configured.decimals if configured else None,

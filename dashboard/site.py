@@ -26,6 +26,8 @@ class ChannelInfo:
     decimals: int | None = None
     limits: dict[str, float] = field(default_factory=dict)
     """Those of `LIMIT_KEYS` that the gross-range rule has, in `unit`."""
+    rules: tuple[str, ...] = ()
+    """Tables of the rules that are on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,11 @@ class SiteInfo:
 
 
 def _channel(entry: dict[str, Any]) -> ChannelInfo:
-    gross_range = (entry.get("qc") or {}).get("range") or {}
+    tables = entry.get("qc") or {}
+    gross_range = tables.get("range") or {}
     limits = {key: float(gross_range[key]) for key in LIMIT_KEYS if gross_range.get(key) is not None}
-    return ChannelInfo(entry["name"], entry.get("unit") or "", entry.get("decimals"), limits)
+    on = tuple(name for name, table in tables.items() if isinstance(table, dict))
+    return ChannelInfo(entry["name"], entry.get("unit") or "", entry.get("decimals"), limits, on)
 
 
 def _instrument(entry: dict[str, Any]) -> InstrumentInfo:

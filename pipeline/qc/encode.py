@@ -7,7 +7,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pipeline.qc.kernel_constants import HASH_BASE, SCHEDULE_POINTS
+from pipeline.qc.kernel_constants import HASH_BASE
 from pipeline.qc.limits import SECONDS_PER
 from pipeline.qc.memory import ABSENT_COUNT, ABSENT_NS
 from pipeline.qc.rule import Parameter, nanoseconds, nanoseconds_or_never, or_nan, ring_capacity
@@ -214,7 +214,6 @@ def schedule(qc: ScheduleQc, _interval_s: float) -> Parameters | None:
     corners = list(qc.points)
     if qc.between == "hold":
         corners = _held(qc.points, math.inf if qc.ramp_per_min is None else qc.ramp_per_min / 60)
-    unused = SCHEDULE_POINTS - len(corners)
     return (
         or_nan(qc.suspect),
         or_nan(qc.fail),
@@ -223,9 +222,7 @@ def schedule(qc: ScheduleQc, _interval_s: float) -> Parameters | None:
         0 if qc.repeat_s is None else nanoseconds(qc.repeat_s),
         len(corners),
         *(nanoseconds(t_s) for t_s, _ in corners),
-        *[0] * unused,
         *(float(value) for _, value in corners),
-        *[0.0] * unused,
     )
 
 

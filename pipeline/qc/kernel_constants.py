@@ -3,8 +3,7 @@
 HASH_BASE = 0x2545F4914F6CDD1D
 """Odd multiplier of the rolling hash (Vigna 2016)."""
 SCHEDULE_FIXED = 6
-SCHEDULE_POINTS = 32
-"""Corners of the expected value of a schedule."""
+"""Parameters of a schedule before the times and values of its corners."""
 SHIFT_STATE = 8
 """Slots of the state of a level shift, before the ordinals of its pending rows."""
 WINDOW_SLOTS = 5

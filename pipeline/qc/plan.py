@@ -79,6 +79,10 @@ class _Run:
         self.parameters: list[tuple[int, ...]] = []
         """Slots of each channel."""
 
+    def fits(self, shape: tuple[int, ...], parameters: tuple[int, ...]) -> bool:
+        """Tell whether a channel can be the next one: its table of set-points may be of another length."""
+        return self.shape == shape and len(self.parameters[0]) == len(parameters)
+
     def shared(self) -> list[tuple[int, ...]]:
         """Return the parameters to be kept: once where all channels have the same."""
         same = len(set(self.parameters)) == 1
@@ -135,7 +139,7 @@ class Plan:
         runs: list[_Run] = []
         for position, channel in enumerate(self.layout.channels):
             shape, parameters, states, rings = self._shape(position, channel)
-            if not runs or runs[-1].shape != shape:
+            if not runs or not runs[-1].fits(shape, parameters):
                 runs.append(_Run(position, shape, states, rings))
             runs[-1].parameters.append(parameters)
         self._run_of = np.repeat(np.arange(len(runs)), [len(run.parameters) for run in runs])

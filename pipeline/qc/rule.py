@@ -43,7 +43,7 @@ class Rule:
     kernel: str
     """Name of the function in `kernels`."""
     parameters: int
-    """Slots of parameters."""
+    """Slots of parameters; a rule that takes a table may have more behind them."""
     state: int
     """Slots of state, without rings."""
     encode: Callable[[Any, float], tuple[Parameter, ...] | None]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.qc import describe, describe_windows, encode
 from pipeline.qc.encode import LEVEL_SHIFT_BIT, SPIKE_BIT
-from pipeline.qc.kernel_constants import ENTRY_SLOTS, SHIFT_STATE, WINDOW_SLOTS
+from pipeline.qc.kernel_constants import ENTRY_SLOTS, SCHEDULE_FIXED, SHIFT_STATE, WINDOW_SLOTS
 from pipeline.qc.rule import Rule
 from pipeline.qc.settings import FlatLineQc, GapQc, RangeQc, RateQc, SpikeQc
 from pipeline.qc.settings_charts import CusumQc, EwmaQc, HampelQc, LevelShiftQc, PageHinkleyQc
@@ -247,7 +247,7 @@ RULES: tuple[Rule, ...] = (
         local=encode.layout_signature, survives=True,
     ),
     Rule(
-        "schedule", ("schedule", "程序设定"), 1, 21, "schedule", ScheduleQc, "schedule", 70, 0,
+        "schedule", ("schedule", "程序设定"), 2, 21, "schedule", ScheduleQc, "schedule", SCHEDULE_FIXED, 0,
         encode.schedule, describe_windows.schedule,
         {
             "fired": ("more than {limit} from what the set-points let expect ({level})",

@@ -11,13 +11,14 @@ import pytest
 
 from dashboard.events import event_rows
 from dashboard.language import messages
+from dashboard.site import site_of
 from gateway.demo.script import EXCURSION, SCRIPT
 from gateway.site import load_site
 from pipeline.evidence.create import create
 from pipeline.evidence.policy import read_policy
 from pipeline.evidence.sources import JournalSource
 from pipeline.evidence.verify import check_file
-from pipeline.qc.table import BY_NAME
+from pipeline.qc.table import BY_NAME, RULES
 from pipeline.records import Flag
 from pipeline.store import Origin, open_store
 from simulators import load_scenario
@@ -73,7 +74,7 @@ async def kept(folder: Path) -> Kept:
              for name in await store.instruments(origin)},
             await store.counts(origin, 0, EVER),
             {kind: await store.ledger(origin, kind, limit=10_000, newest_first=False)
-             for kind in ("event", "gap", "verdict")},
+             for kind in ("config", "event", "gap", "verdict")},
         )  # fmt: skip
 
 
@@ -99,6 +100,8 @@ async def test_the_demonstration_loses_nothing_and_tells_every_seeded_fault(play
     assert named(events, "em-1", "stopped answering")
     assert named(events, "em-1", "answers again")
     assert report["rules"]["gap"] >= 1
+    assert_every_rule_is_on(store)
+    assert_rules_are_quiet_elsewhere(store)
     expected = load_scenario("two_benches").expect
     assert {one.kind for one in expected} == set(FOUND)
     for one in expected:
@@ -267,6 +270,41 @@ def found_event(store: Kept, one: Expectation) -> bool:
 
 FOUND = {"flag": found_flag, "verdict": found_verdict, "gap": found_gap, "event": found_event}
 """By kind of expectation: whether the store shows it."""
+
+
+TELLS_OF_LATENESS = {"missing", "gap", "order", "duplicate", "late", "completeness", "stability"}
+"""Rules that a busy machine may make fire anywhere, and the one that tells a state, not a fault."""
+MAY_FIRE = {
+    "th-fridge.temperature": {"range", "schedule"},
+    "p-1.pressure": {"spike", "hampel", "rate_dev", "redundancy"},
+    "p-2.raw_code": {"flat_line", "repeated"},
+}
+"""Channel to the rules that its fault is told by; nothing else may speak."""
+
+
+def assert_every_rule_is_on(store: Kept) -> None:
+    """The recorded configuration, as the channel pages show it, has each rule of the table on somewhere."""
+    instruments = site_of(reversed(store.ledger["config"])).instruments.values()
+    on = {name for one in instruments for channel in one.channels.values() for name in channel.rules}
+    assert on == {rule.table for rule in RULES if rule.table}
+
+
+def assert_rules_are_quiet_elsewhere(store: Kept) -> None:
+    """No rule speaks of a channel that the scenario left alone."""
+    spoke: dict[str, set[str]] = {}
+    for instrument, rows in store.rows.items():
+        later = {name for name, count in store.counts[instrument].rules.items() if count}
+        quiet = {name for channel, names in MAY_FIRE.items() if channel.startswith(f"{instrument}.")
+                 for name in names}  # fmt: skip
+        assert later <= quiet, f"{instrument}: decided later by {later - quiet}"
+        for row in rows:
+            for channel, mask in row.reasons.items():
+                fired = {rule.name for rule in RULES if mask >> rule.bit & 1}
+                spoke.setdefault(f"{instrument}.{channel}", set()).update(fired)
+    unexpected = {
+        channel: names - TELLS_OF_LATENESS - MAY_FIRE.get(channel, set()) for channel, names in spoke.items()
+    }
+    assert {channel: names for channel, names in unexpected.items() if names} == {}
 
 
 def assert_overdue_calibration(report: dict[str, Any], events: list[dict[str, Any]]) -> None:

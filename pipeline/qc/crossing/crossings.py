@@ -108,11 +108,34 @@ class Crossings:
     def take(
         self, block: Block, n_first: int, flag: NDArray[np.uint8], unevaluated: NDArray[np.int64]
     ) -> list[Decision]:
-        """See the rows of a block; enter into `flag` and `unevaluated` [c, n] what can never be judged."""
-        if not len(block):
-            return []
+        """See the rows of a block; enter into `flag` and `unevaluated` [c, n] what can never be judged.
+
+        A long block is taken in pieces, so that what it says does not depend on where the stream was cut.
+        """
+        concerned = [
+            watch
+            for watch in self._watches
+            if block.instrument in {watch.link.instrument, watch.link.other_instrument}
+        ]
+        step = min((watch.rows_max for watch in concerned), default=len(block)) or 1
+        return [
+            decision
+            for start in range(0, len(block), step)
+            for decision in self._take(
+                block.rows(start, start + step),
+                n_first + start,
+                flag[:, start : start + step],
+                unevaluated[:, start : start + step],
+                concerned,
+            )
+        ]
+
+    def _take(
+        self, block: Block, n_first: int, flag: NDArray[np.uint8], unevaluated: NDArray[np.int64],
+        concerned: list[Watch],
+    ) -> list[Decision]:  # fmt: skip
         self._n_last[block.instrument] = n_first + len(block) - 1
-        for watch in self._watches:
+        for watch in concerned:
             if watch.link.other_instrument == block.instrument:
                 watch.take_other(block)
             if watch.link.instrument == block.instrument and watch.link.channel in block.layout.index:
@@ -122,11 +145,6 @@ class Crossings:
                 if watch.required:
                     better = SEVERITY[flag[position]] < SEVERITY[Flag.NOT_EVALUATED]
                     flag[position, blind & better] = Flag.NOT_EVALUATED
-        concerned = [
-            watch
-            for watch in self._watches
-            if block.instrument in {watch.link.instrument, watch.link.other_instrument}
-        ]
         found = [(watch.link, *watch.decide()) for watch in concerned]
         return self._decisions(found, {watch.link.instrument for watch in concerned} | {block.instrument})
 

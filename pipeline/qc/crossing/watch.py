@@ -43,12 +43,17 @@ def link_of(instrument: str, channel: str, rule: str, settings: RedundancyQc | S
 
 def rows_held(settings: RedundancyQc | ScheduleQc, interval_s: float) -> int:
     """Return how many rows of a stream with this interval may have to be held."""
+    return math.ceil(RING_SLACK * _held_s(settings) / interval_s) + RING_SPARE
+
+
+def _held_s(settings: RedundancyQc | ScheduleQc) -> float:
+    """Return for how long a row may be needed, seconds."""
     span_s = (WAITS + 1) * settings.late_s
     if isinstance(settings, RedundancyQc):
         span_s += 2 * settings.align_tol_s
     else:
         span_s += settings.lag_s + settings.setpoint_max_gap_s
-    return math.ceil(RING_SLACK * span_s / interval_s) + RING_SPARE
+    return span_s
 
 
 class Watch:
@@ -71,6 +76,11 @@ class Watch:
         self._late_ns = nanoseconds(settings.late_s)
         self._capacity = rows_held(settings, interval_s)
         held = rows_held(settings, other_interval_s)
+        self.rows_max = min(
+            rows - math.ceil(_held_s(settings) / each_s)
+            for rows, each_s in ((self._capacity, interval_s), (held, other_interval_s))
+        )
+        """Rows that may be taken at a time: more would push out rows that are still needed."""
         self._judge: Judge
         if isinstance(settings, RedundancyQc):
             self._judge, self._series = Redundancy(settings), Series(self._late_ns, held)

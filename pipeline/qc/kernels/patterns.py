@@ -2,7 +2,7 @@
 # ruff: noqa: ARG001, PLR0913, PLR0917 - the kernels share one signature; a kernel has no keywords
 
 from pipeline.qc.jit import Slots, kernel
-from pipeline.qc.kernel_constants import HASH_BASE, SCHEDULE_FIXED, SCHEDULE_POINTS
+from pipeline.qc.kernel_constants import HASH_BASE, SCHEDULE_FIXED
 from pipeline.qc.kernels.common import FAIL, NOT_EVALUATED, PASS, SUSPECT, two_limits
 from pipeline.qc.memory import MISSING, VALID
 
@@ -151,7 +151,7 @@ def identical(
 @kernel
 def expected_at(phase: int, f: Slots, i: Slots, p: int) -> float:
     """Return the expected value at a time of the table, between two points on the line that joins them."""
-    times, values = p + SCHEDULE_FIXED, p + SCHEDULE_FIXED + SCHEDULE_POINTS
+    times, values = p + SCHEDULE_FIXED, p + SCHEDULE_FIXED + i[p + 5]
     k = i[p + 5] - 1
     while k > 0 and i[times + k] > phase:
         k -= 1
@@ -164,7 +164,7 @@ def expected_at(phase: int, f: Slots, i: Slots, p: int) -> float:
 @kernel
 def expected_band(begin: int, end: int, f: Slots, i: Slots, p: int) -> tuple[float, float]:
     """Return the least and the greatest expected value between two times, both included."""
-    times, values = p + SCHEDULE_FIXED, p + SCHEDULE_FIXED + SCHEDULE_POINTS
+    times, values = p + SCHEDULE_FIXED, p + SCHEDULE_FIXED + i[p + 5]
     first, last = expected_at(begin, f, i, p), expected_at(end, f, i, p)
     low, high = min(first, last), max(first, last)
     for k in range(i[p + 5]):

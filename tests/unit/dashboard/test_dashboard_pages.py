@@ -130,6 +130,16 @@ async def test_a_stranger_is_sent_to_the_login_and_back(nobody: httpx.AsyncClien
     assert (await nobody.get("/api/overview")).status_code == 401
 
 
+async def test_a_channel_names_the_rules_that_judge_it_and_one_without_names_none(
+    lab: httpx.AsyncClient,
+) -> None:
+    english = await lab.get("/channels/room-t/temperature", headers={"accept-language": "en"})
+    assert "Rules that judge this channel: range</p>" in english.text
+    chinese = await lab.get("/channels/room-t/temperature", headers={"accept-language": "zh"})
+    assert "判定此通道的规则：量程</p>" in chinese.text
+    assert "rules-on" not in (await lab.get("/channels/room-t/humidity")).text
+
+
 async def test_the_overview_says_what_cannot_be_trusted(lab: httpx.AsyncClient) -> None:
     content = (await lab.get("/api/overview")).json()
     trust = {item["id"]: item for item in content["trust"]}

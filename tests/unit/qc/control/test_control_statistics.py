@@ -1,7 +1,9 @@
 """Estimators, scores, uncertainty and decisions: figures of the literature and strict edges.
 
-The inputs (copper, individuals, H.2) were written down from memory: they give the quoted results, but were
-not compared with the publications.
+The inputs were compared with stored copies. Copper, value by value: appendix B of "An Introduction to R"
+(CRAN), which scans them as `chem`. Table H.2: the docstring of `multi_estimate_real` in MSLNZ/GTC,
+GTC/type_a.py (commit 002c12ee). Individuals: tests/test_band_data.py of nio-blocks/control_bands, which cites
+the handbook. The publications themselves were not at hand.
 """
 
 import math
