@@ -1,6 +1,7 @@
 """Stores: how fast readings are encoded, inserted and read. Prints a table, or JSON with --json.
 
-Encoding is measured side by side with influxdb-client's `Point` on the same rows. Single-threaded;
+Encoding is measured side by side with influxdb-client's `Point` on the same rows, and writing into a real
+InfluxDB 1.x beside lines made before. Single-threaded;
 the embedded store writes to a temporary folder (TMPDIR), one transaction for each batch, synced.
 """
 
@@ -23,8 +24,13 @@ from pipeline.records.envelope import encode
 from pipeline.records.frame import encode_frame
 from pipeline.store import Origin
 from pipeline.store.embedded import EmbeddedCore, EmbeddedStoreSettings
+from pipeline.store.influx.batches import write_lines
+from pipeline.store.influx.core import InfluxCore
+from pipeline.store.influx.http import InfluxHttp
 from pipeline.store.influx.lines import record_lines
+from pipeline.store.influx.settings import InfluxStoreSettings
 from pipeline.store.prepare import prepare
+from tests.support.services import Influxd, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,8 +127,48 @@ def measure_embedded(records: Sequence[Record], readings: int) -> dict[str, floa
     }
 
 
+def measure_influx(server: Influxd, records: Sequence[Record], readings: int) -> dict[str, float]:
+    """Write the same batches as records and as lines made before, in turn, into a database each."""
+    spent_s = {"records": 0.0, "lines": 0.0}
+    names = {name: f"bench_{time.monotonic_ns()}_{name}" for name in spent_s}
+    cores = {
+        name: InfluxCore(InfluxStoreSettings(kind="influxdb", url=server.url, database=names[name]), None)
+        for name in spent_s
+    }
+    poster = InfluxHttp(InfluxStoreSettings(kind="influxdb", url=server.url, database=names["lines"]), None)
+    size = max(1, len(records) // 10)
+    for start in range(0, len(records), size):
+        batch = records[start : start + size]
+        ready, _ = prepare(ORIGIN, batch)
+        lines = [line for each in ready for line in record_lines(ORIGIN, each)]
+        began_s = time.perf_counter()
+        cores["records"].write(ORIGIN, batch)
+        between_s = time.perf_counter()
+        assert not write_lines(poster, lines)
+        spent_s["records"] += between_s - began_s
+        spent_s["lines"] += time.perf_counter() - between_s
+    poster.close()
+    for core in cores.values():
+        core.close()
+    return {
+        "influx_readings_per_s": readings / spent_s["records"],
+        "influx_lines_readings_per_s": readings / spent_s["lines"],
+        "influx_share": spent_s["lines"] / spent_s["records"],
+    }
+
+
 def measure() -> dict[str, dict[str, float]]:
     """Measure every shape of frame."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = Influxd(Path(folder), free_port())
+        server.start()
+        try:
+            return _measure(server)
+        finally:
+            server.stop()
+
+
+def _measure(server: Influxd) -> dict[str, dict[str, float]]:
     results = {}
     for name, (channels, rows) in SHAPES.items():
         records = make_records(channels, rows, 300_000)
@@ -135,6 +181,7 @@ def measure() -> dict[str, dict[str, float]]:
             "encode_readings_per_s": encoder,
             "point_readings_per_s": points,
             "encode_times_point": encoder / points,
+            **measure_influx(server, records, readings),
             **measure_embedded(records, readings),
         }
     return results
@@ -146,7 +193,8 @@ def results_section(found: dict[str, Any]) -> str:
     rows = [
         (
             shape, f"{one['encode_readings_per_s']:,.0f}", f"{one['point_readings_per_s']:,.0f}",
-            f"{one['encode_times_point']:.1f}", f"{one['insert_readings_per_s']:,.0f}",
+            f"{one['encode_times_point']:.1f}", f"{one['influx_readings_per_s']:,.0f}",
+            f"{100 * one['influx_share']:.0f} %", f"{one['insert_readings_per_s']:,.0f}",
             f"{one['bytes_per_reading']:.1f}", f"{one['window_of_an_hour_ms']:.0f} ms",
         )
         for shape, one in shapes.items()
@@ -154,14 +202,17 @@ def results_section(found: dict[str, Any]) -> str:
     ratios = [one["encode_times_point"] for one in shapes.values()]
     text = (
         "From a record's columns to InfluxDB's line protocol, side by side with one `Point` object of "
-        "influxdb-client a row; and the embedded store: inserts of 100 records a transaction, synced, then "
+        "influxdb-client a row; then into InfluxDB 1.x on the same machine, beside the same lines made before "
+        "and sent in the same batches, in turn (one thread: encoding and sending do not overlap); and the "
+        "embedded store: inserts of 100 records a transaction, synced, then "
         "the newest hour of a channel. One thread, one reading in a hundred flagged. "
         f"What it means: the encoder is {min(ratios):.1f} to {max(ratios):.1f} times as fast as `Point`; in "
         "both stores a row costs its share of the record and of the line, so that frames with few readings "
         "cost more a reading."
     )
     header = (
-        "frames", "encoded, readings/s", "`Point`, readings/s", "ratio", "inserted, readings/s",
+        "frames", "encoded, readings/s", "`Point`, readings/s", "ratio", "into InfluxDB, readings/s",
+        "of what it takes from lines", "inserted, readings/s",
         "bytes a reading", "read an hour",
     )  # fmt: skip
     return section_text("Stores", text, header, rows)
