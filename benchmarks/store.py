@@ -202,8 +202,8 @@ def results_section(found: dict[str, Any]) -> str:
     ratios = [one["encode_times_point"] for one in shapes.values()]
     text = (
         "From a record's columns to InfluxDB's line protocol, side by side with one `Point` object of "
-        "influxdb-client a row; then into InfluxDB 1.x on the same machine, beside the same lines made before "
-        "and sent in the same batches, in turn (one thread: encoding and sending do not overlap); and the "
+        "influxdb-client a row; then into InfluxDB 1.x on the same machine, beside the same lines "
+        "made before and sent in the same batches, in turn (one thread, nothing overlaps); and the "
         "embedded store: inserts of 100 records a transaction, synced, then "
         "the newest hour of a channel. One thread, one reading in a hundred flagged. "
         f"What it means: the encoder is {min(ratios):.1f} to {max(ratios):.1f} times as fast as `Point`; in "
