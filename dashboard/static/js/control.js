@@ -42,6 +42,7 @@ function drawChanges(u, changes) {
   ctx.font = `${12 * devicePixelRatio}px sans-serif`;
   ctx.fillStyle = ctx.strokeStyle = "#475561";
   ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+  ctx.textAlign = "left";
   ctx.textBaseline = "top";
   for (const change of changes) {
     const x = u.valToPos(change.at - 0.5, "x", true);
