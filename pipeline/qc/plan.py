@@ -162,12 +162,22 @@ class Plan:
                 yield _Block(rule, channel, self._parameters(rule, channel.name) or (), at)
 
     def save(self) -> SavedChannels:
-        """Copy the state of every rule that has any."""
-        saved: SavedChannels = {}
-        for block in self._blocks(_WITH_STATE):
-            state = Saved(block.key, self.ints[block.state].tobytes())
-            saved.setdefault(block.channel.name, {})[block.rule.name] = state
-        return saved
+        """Copy the state of every rule that has any; in one go, as acquisition waits meanwhile."""
+        saved: SavedChannels = {channel.name: {} for channel in self.layout.channels}
+        memory = self.ints.tobytes()
+        for rule in _WITH_STATE:
+            # Channels with the same settings have the same key, and their state lies alike.
+            alike: dict[tuple[int, str, str], tuple[str, int, int]] = {}
+            starts = self.ints[self.heads + (HEAD_BLOCKS + rule.bit)].tolist()
+            for position in np.flatnonzero(self.enabled >> rule.bit & 1).tolist():
+                channel, at = self.layout.channels[position], starts[position]
+                group = id(self._rules.get(channel.name)), channel.kind, channel.unit
+                if group not in alike:
+                    block = _Block(rule, channel, self._parameters(rule, channel.name) or (), at)
+                    alike[group] = block.key, block.state.start - at, block.state.stop - at
+                key, first, stop = alike[group]
+                saved[channel.name][rule.name] = Saved(key, memory[8 * (at + first) : 8 * (at + stop)])
+        return {name: rules for name, rules in saved.items() if rules}
 
     def load(self, saved: SavedChannels) -> list[Pending]:
         """Take up the state of rules that have not changed; return the pending rows of those that have."""
