@@ -54,6 +54,10 @@ BENCHMARKS = (
     Benchmark("detection", "faults found by the rules", quick=("--series", "2")),
     Benchmark("control", "rules on control samples", quick=("--repeats", "1")),
     Benchmark("qc_files", "rules on a CSV file", quick=("--repeats", "1", "--rows", "100000")),
+    Benchmark(
+        "acquisition", "100,000 tags a second, and the driver alone",
+        quick=("--short", "--warm-up", "3", "--window", "5"),
+    ),
     Benchmark("elements", "elements of 50 running tasks", quick=("--seconds", "3")),
     Benchmark(
         "ledger",
@@ -66,7 +70,7 @@ BENCHMARKS = (
     Benchmark("outage", "a week without a broker, in virtual time", quick=("--days", "0.05")),
     Benchmark("soak", "what the long runs of `make soak` have left"),
     Benchmark("store", "encoding against influxdb-client, embedded store", runs=5),
-)
+)  # fmt: skip
 
 
 class BenchmarkFailedError(Exception):

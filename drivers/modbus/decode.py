@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline.records.block import Kind
 
 
+LAYOUTS_KEPT = 1024
+"""Layouts that are remembered; two instruments of one kind need one."""
 _NO_BYTES = np.zeros(0, dtype=np.uint8)
 _NO_I8 = np.zeros((0, 1), dtype=np.int64)
 _NO_U8 = np.zeros((0, 1), dtype=np.uint64)
@@ -50,10 +53,15 @@ class _Text:
 
 
 def build_layout(channels: Sequence[ModbusChannel]) -> Layout:
-    """Return the layout that the settings describe."""
-    return Layout(tuple(
+    """Return the layout that the settings describe; instruments with equal channels share theirs."""
+    return _layout(tuple(
         Channel(c.name, _kind(c), c.unit, c.decimals, c.low, c.high, c.labels) for c in channels
     ))  # fmt: skip
+
+
+@lru_cache(maxsize=LAYOUTS_KEPT)
+def _layout(channels: tuple[Channel, ...]) -> Layout:
+    return Layout(channels)
 
 
 def _kind(channel: ModbusChannel) -> Kind:

@@ -59,7 +59,7 @@ class LoadedSite:
         return store
 
     def qc(self) -> dict[str, dict[str, ChannelQc]]:
-        """Rules by instrument and channel; channels with equal tables share theirs: most of many do."""
+        """Rules by instrument and channel; what is equal is shared: of many devices most are alike."""
         read: dict[str, ChannelQc] = {}
 
         def rules(table: dict[str, Any]) -> ChannelQc:
@@ -68,10 +68,12 @@ class LoadedSite:
                 read[written] = channel_qc(table)
             return read[written]
 
-        return {
-            instrument.id: {channel.name: rules(channel.qc) for channel in instrument.channels}
-            for instrument in self.settings.instrument
-        }
+        found: dict[str, dict[str, ChannelQc]] = {}
+        before: dict[str, ChannelQc] = {}
+        for instrument in self.settings.instrument:
+            mine = {channel.name: rules(channel.qc) for channel in instrument.channels}
+            found[instrument.id] = before = before if mine == before else mine
+        return found
 
     def intervals_s(self) -> dict[str, float]:
         """Poll interval of each instrument."""

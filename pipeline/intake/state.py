@@ -87,9 +87,7 @@ def polls_between(from_ns: int, to_ns: int, period_ns: int) -> int:
     return round((to_ns - from_ns) / period_ns) if period_ns else 0
 
 
-def ended_at_stop(
-    gap: Gap, stopped_run_ns: int, stopped_utc_ns: int, period_ns: int, now_run_ns: int
-) -> Gap:
+def ended_at_stop(gap: Gap, stopped_run_ns: int, stopped_utc_ns: int, period_ns: int, now_run_ns: int) -> Gap:
     """Return a gap that was open when acquisition stopped, as it ended then.
 
     It reaches to the deadline after the last one that it counts, which may lie after the last record.
