@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -27,6 +28,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 SHOTS = Path(__file__).parents[2] / "test-output" / "browser"
 WAIT_MS = 90_000
+RELOADS_MAX = 15
 CHROMIUM = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -166,9 +168,15 @@ async def test_points_arrive_by_themselves_and_the_spike_is_drawn(demonstration:
             "(before) => Number((document.body.innerText.match(/(\\d+) points/) ?? [0, 0])[1]) > before + 20",
             arg=before,
         )
-        # The rule needs the next reading and tells of it in a record of its own, which may come later.
-        await page.reload()
-        await expect(page.locator("table tr", has_text="spike").first).to_be_visible(timeout=WAIT_MS)
+        # The spike comes some seconds after the start; the table is made when the page is asked for. It is
+        # listed under the rules that judged it at once; where none did, under those that judge afterwards.
+        spike = page.locator("table tr", has_text=re.compile("suspect.*(spike|Hampel)")).first
+        for _ in range(RELOADS_MAX):
+            await page.reload()
+            with contextlib.suppress(AssertionError):
+                await expect(spike).to_be_visible(timeout=WAIT_MS / RELOADS_MAX)
+                break
+        await expect(spike).to_be_visible()
         await expect(page.locator("canvas").first).to_be_visible()
         await window.shot("channel")
 

@@ -1,5 +1,6 @@
 """The files of the project, as the tidy tests see them."""
 
+import ast
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -43,3 +44,15 @@ def text_of(path: Path) -> str | None:
     """Return the text of a project file, None when it is binary."""
     content = (ROOT / path).read_bytes()
     return None if b"\0" in content else content.decode("utf-8")
+
+
+def parsed(source: str | bytes) -> ast.Module:
+    """Parse Python.
+
+    CPython 3.11 now and then loses count of its own recursion in a process that has done much before
+    ("AST constructor recursion depth mismatch", github.com/python/cpython/issues/106905): it is asked again.
+    """
+    try:
+        return ast.parse(source)
+    except SystemError:
+        return ast.parse(source)

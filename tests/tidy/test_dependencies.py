@@ -10,7 +10,7 @@ from importlib.metadata import packages_distributions
 import pytest
 
 from gateway.names import PACKAGES
-from tests.support.tree import ROOT, own_files, text_of
+from tests.support.tree import ROOT, own_files, parsed, text_of
 
 _PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -35,7 +35,7 @@ def _imports_outside(*roots: str) -> dict[str, str]:
     for path in own_files(".py"):
         if path.parts[0] not in roots:
             continue
-        for node in ast.walk(ast.parse(text_of(path) or "")):
+        for node in ast.walk(parsed(text_of(path) or "")):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 names = [node.module]

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.elements.reason_texts import REASONS
 from pipeline.elements.vocabulary import ELEMENTS
-from tests.support.tree import ROOT
+from tests.support.tree import ROOT, parsed
 
 _OF_ELEMENT = {
     "people": ("checks/people.py",),
@@ -26,7 +26,7 @@ _OF_OLD_FOLDS = {"steps-not-judged", "replicates-not-judged"}
 def _codes(module: str) -> set[str]:
     """Codes that stand in a module, and those that its formatted strings can come to."""
     found = set()
-    tree = ast.parse((ROOT / "pipeline" / "elements" / module).read_bytes())
+    tree = parsed((ROOT / "pipeline" / "elements" / module).read_bytes())
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             found |= {node.value} & REASONS.keys()

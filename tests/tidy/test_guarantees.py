@@ -3,7 +3,7 @@
 import ast
 import re
 
-from tests.support.tree import ROOT
+from tests.support.tree import ROOT, parsed
 
 PAGE = ROOT / "docs" / "guarantees.md"
 UNPROVABLE = {"Not covered", "How it is proved"}
@@ -30,7 +30,7 @@ def test_every_sentence_of_the_promise_names_its_test() -> None:
 def test_every_named_test_exists() -> None:
     missing = []
     for path, name in _LINK.findall(PAGE.read_text(encoding="utf-8")):
-        tree = ast.parse((PAGE.parent / path).read_bytes())
+        tree = parsed((PAGE.parent / path).read_bytes())
         defined = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
         if name not in defined:
             missing.append(f"{path}#{name}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.names import PACKAGES, name_conflicts
-from tests.support.tree import ROOT, own_files
+from tests.support.tree import ROOT, own_files, parsed
 
 
 def test_no_other_distribution_claims_a_package_name_of_ours() -> None:
@@ -32,7 +32,7 @@ def test_a_package_found_elsewhere_is_named(tmp_path: Path) -> None:
 
 def _imported_modules(path: Path) -> set[str]:
     modules: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_bytes())):
+    for node in ast.walk(parsed((ROOT / path).read_bytes())):
         if isinstance(node, ast.Import):
             modules.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:

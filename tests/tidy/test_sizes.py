@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.tree import ROOT, own_files, text_of
+from tests.support.tree import ROOT, own_files, parsed, text_of
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 40
@@ -36,7 +36,7 @@ def _functions_of(path: Path) -> Iterator[tuple[str, int]]:
                 yield f"{path}::{name}", (child.end_lineno or child.lineno) - child.lineno + 1
             yield from visit(child, name)
 
-    return visit(ast.parse((ROOT / path).read_bytes()), "")
+    return visit(parsed((ROOT / path).read_bytes()), "")
 
 
 def _oversized() -> dict[str, int]:

@@ -21,6 +21,7 @@ from pipeline.evidence.verify import MAGIC, Checked, check_file, check_stream
 from pipeline.records import Record
 from tests.support.journal_fake import make_record
 from tests.support.paper_log import COSIGNED_S, OPERATORS, TASK, PaperLog, paper_log, policy_text
+from tests.support.tree import parsed
 
 BOTH = read_policy(policy_text("both"))
 START = 6
@@ -308,7 +309,7 @@ def test_the_verifier_needs_nothing_but_two_libraries_and_its_policy() -> None:
         "pathlib",
     }
     for module in (verify_module, policy_module):
-        tree = ast.parse(Path(str(module.__file__)).read_bytes())
+        tree = parsed(Path(str(module.__file__)).read_bytes())
         imports = {
             name
             for node in ast.walk(tree)
