@@ -3,7 +3,8 @@
 Each benchmark runs in a process of its own, one after the other, so that none disturbs another; those that
 are cheap run five times, and each of their figures is the median. Figures are measured and written down,
 never asserted. Only a whole run at full length writes RESULTS.md: its figures belong to one machine on one
-day. `--only` and `--quick` print what they find and leave the file as it is.
+day. `--only` and `--quick` print what they find and leave the file as it is. A whole run that was broken off
+goes on with `--continue`; each section names the hour and the commit that it was measured at.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
+UNFINISHED = ROOT / ".cache" / "benchmarks.json"
+CONTINUE_S_MAX = 12 * 3600.0
+"""How long what a broken-off run has measured may wait: the same machine, on one day."""
 PACKAGES = ("numpy", "numba", "msgpack", "pymodbus", "aiomqtt", "orjson", "influxdb-client")
 RUN_S_MAX = 3600.0
 
@@ -100,14 +104,31 @@ def run_once(benchmark: Benchmark, *, quick: bool) -> dict[str, Any]:
 
 def run(benchmark: Benchmark, place: str, *, quick: bool) -> dict[str, Any]:
     """Run a benchmark as often as it asks for: medians, number of runs, load of the machine at each start."""
-    runs = []
+    runs, measured = [], f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC{revision()}"
     for number in range(1 if quick else benchmark.runs):
         say(f"[{place}] {benchmark.name}: {benchmark.about}, run {number + 1}")
         began_s = time.monotonic()
         runs.append(run_once(benchmark, quick=quick))
         say(f"[{place}] {benchmark.name}: done in {time.monotonic() - began_s:.0f} s")
     loads = [float(found["machine"]["load_1_min"]) for found in runs]
-    return {"found": medians(runs), "runs": len(runs), "load_1_min": [min(loads), max(loads)]}
+    return {
+        "found": medians(runs), "runs": len(runs), "load_1_min": [min(loads), max(loads)],
+        "measured": measured,
+    }  # fmt: skip
+
+
+def unfinished() -> dict[str, dict[str, Any]]:
+    """Read what a broken-off whole run of the last hours has measured; nothing where there was none."""
+    if not UNFINISHED.exists() or time.time() - UNFINISHED.stat().st_mtime > CONTINUE_S_MAX:
+        return {}
+    outcomes: dict[str, dict[str, Any]] = json.loads(UNFINISHED.read_text(encoding="utf-8"))
+    return outcomes
+
+
+def keep_unfinished(outcomes: dict[str, dict[str, Any]]) -> None:
+    """Keep what has been measured so far: the week without a broker alone takes a quarter of an hour."""
+    UNFINISHED.parent.mkdir(exist_ok=True)
+    UNFINISHED.write_text(json.dumps(outcomes), encoding="utf-8")
 
 
 def section(benchmark: Benchmark, outcome: dict[str, Any]) -> str:
@@ -118,7 +139,8 @@ def section(benchmark: Benchmark, outcome: dict[str, Any]) -> str:
     runs = f"medians of {outcome['runs']} runs; " if outcome["runs"] > 1 else ""
     return (
         f"{module.results_section(outcome['found'])}\n\n"
-        f'`make bench ARGS="--only {benchmark.name}"`; {runs}load of the machine before it: {load}.\n'
+        f'`make bench ARGS="--only {benchmark.name}"`; {runs}load of the machine before it: {load}; '
+        f"{outcome['measured']}.\n"
     )
 
 
@@ -174,6 +196,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=names, help="this one; may be given several times")
     parser.add_argument("--quick", action="store_true", help="short and once: does it run, is it grossly off")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    parser.add_argument(
+        "--continue", dest="go_on", action="store_true",
+        help="a whole run that was broken off or failed in part: only what is missing",
+    )  # fmt: skip
     return parser.parse_args(arguments)
 
 
@@ -181,24 +207,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; 1 when a benchmark failed, after the others were run."""
     options = parse(arguments)
     wanted = [benchmark for benchmark in BENCHMARKS if not options.only or benchmark.name in options.only]
+    whole = not options.only and not options.quick
     began, machine = datetime.now(UTC), describe_machine(PACKAGES) | memory_and_disk()
-    outcomes: dict[str, dict[str, Any]] = {}
+    outcomes = unfinished() if whole and options.go_on else {}
     failures = []
     for number, benchmark in enumerate(wanted, start=1):
+        if benchmark.name in outcomes:
+            continue
         try:
             place = f"{number}/{len(wanted)}"
             outcomes[benchmark.name] = run(benchmark, place, quick=options.quick)
         except BenchmarkFailedError as failure:
             say(str(failure))
             failures.append(benchmark.name)
+        if whole:
+            keep_unfinished(outcomes)
     sections = [section(each, outcomes[each.name]) for each in wanted if each.name in outcomes]
     if options.json:
         print(json.dumps({"began": began.isoformat(), "machine": machine, "benchmarks": outcomes}))
     else:
         print("\n".join(sections))
     if failures:
-        say(f"failed: {', '.join(failures)}; RESULTS.md was left as it is")
-    elif not options.only and not options.quick:
+        again = '; what went well is kept: make bench ARGS="--continue"' if whole else ""
+        say(f"failed: {', '.join(failures)}; RESULTS.md was left as it is{again}")
+    elif whole:
+        UNFINISHED.unlink()
         RESULTS.write_text(document(began, machine, sections), encoding="utf-8")
         say(f"written: {RESULTS.relative_to(ROOT)}")
     return 1 if failures else 0

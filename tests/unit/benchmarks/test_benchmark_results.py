@@ -3,11 +3,12 @@
 import argparse
 import importlib
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import BENCHMARKS, document, parse, section
+from benchmarks.__main__ import BENCHMARKS, BenchmarkFailedError, document, parse, section
 from benchmarks.results import medians, section_text, times
 
 
@@ -56,11 +57,14 @@ def test_the_document_names_machine_runs_load_and_the_command_that_repeats_it() 
         "small": opened, "large": opened, "full": opened, "tree": tree,
     }  # fmt: skip
     benchmark = next(one for one in BENCHMARKS if one.name == "journal")
-    text = section(benchmark, {"found": found, "runs": 5, "load_1_min": [0.5, 2.25]})
+    outcome = {
+        "found": found, "runs": 5, "load_1_min": [0.5, 2.25], "measured": "2026-03-01 08:41 UTC, commit 12ab"
+    }  # fmt: skip
+    text = section(benchmark, outcome)
     assert "the journal takes 50 % of what SQLite takes." in " ".join(text.split())
     assert (
-        '`make bench ARGS="--only journal"`; medians of 5 runs; load of the machine before it: 0.50 to 2.25.'
-        in text
+        '`make bench ARGS="--only journal"`; medians of 5 runs; load of the machine before it: 0.50 to 2.25; '
+        "2026-03-01 08:41 UTC, commit 12ab." in text
     )
     whole = document(datetime(2026, 3, 1, 8, 30, tzinfo=UTC), {"cpu": "a processor", "cores": 2}, [text])
     assert whole.startswith("# Measured\n")
@@ -70,8 +74,42 @@ def test_the_document_names_machine_runs_load_and_the_command_that_repeats_it() 
 
 def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert parse(["--only", "qc", "--only", "store", "--quick"]) == argparse.Namespace(
-        only=["qc", "store"], quick=True, json=False
+        only=["qc", "store"], quick=True, json=False, go_on=False
     )
     with pytest.raises(SystemExit):
         parse(["--only", "quartz"])
     assert "invalid choice: 'quartz'" in capsys.readouterr().err
+
+
+def test_a_run_that_was_broken_off_goes_on_with_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = importlib.import_module("benchmarks.__main__")
+    wanted = [one for one in BENCHMARKS if one.name in {"qc", "soak"}]
+    monkeypatch.setattr(frame, "BENCHMARKS", wanted)
+    monkeypatch.setattr(frame, "UNFINISHED", tmp_path / "cache" / "unfinished.json")
+    monkeypatch.setattr(frame, "RESULTS", tmp_path / "RESULTS.md")
+    monkeypatch.setattr(frame, "ROOT", tmp_path)
+    monkeypatch.setattr(frame, "section", lambda benchmark, outcome: f"{benchmark.name}: {outcome['found']}")
+    ran: list[str] = []
+    broken = {"soak"}
+
+    def measure(benchmark: Any, *, quick: bool) -> dict[str, Any]:
+        assert not quick
+        ran.append(benchmark.name)
+        if benchmark.name in broken:
+            raise BenchmarkFailedError(benchmark.name)
+        return {"machine": {"load_1_min": "0.50"}, "figure": len(ran)}
+
+    monkeypatch.setattr(frame, "run_once", measure)
+    assert frame.main([]) == 1
+    assert not (tmp_path / "RESULTS.md").exists()
+    assert "--continue" in capsys.readouterr().err
+    broken.clear()
+    assert frame.main(["--continue"]) == 0
+    assert ran == ["qc", "soak", "soak"]
+    written = (tmp_path / "RESULTS.md").read_text()
+    assert "qc: {'machine': {'load_1_min': '0.50'}, 'figure': 1}" in written
+    assert "'figure': 3" in written
+    assert frame.main([]) == 0
+    assert ran[3:] == ["qc", "soak"]
