@@ -21,13 +21,13 @@ from benchmarks.results import section_text, show
 from pipeline.records import Block, Channel, Frame, Layout
 from pipeline.records.clock import ClockState
 from pipeline.records.envelope import encode
-from pipeline.records.frame import encode_frame
+from pipeline.records.frame import decode_frame, encode_frame
 from pipeline.store import Origin
 from pipeline.store.embedded import EmbeddedCore, EmbeddedStoreSettings
 from pipeline.store.influx.batches import write_lines
 from pipeline.store.influx.core import InfluxCore
 from pipeline.store.influx.http import InfluxHttp
-from pipeline.store.influx.lines import record_lines
+from pipeline.store.influx.lines import encode_lines
 from pipeline.store.influx.settings import InfluxStoreSettings
 from pipeline.store.prepare import prepare
 from tests.support.services import Influxd, free_port
@@ -74,7 +74,7 @@ def measure_encoder(records: Sequence[Record], readings: int) -> float:
     """Readings/s from decoded record bodies to line protocol, decoding of the columns included."""
     start = time.perf_counter()
     ready, dead = prepare(ORIGIN, records)
-    lines = sum(len(record_lines(ORIGIN, each)) for each in ready)
+    lines, _ = encode_lines(ORIGIN, ready)
     elapsed_s = time.perf_counter() - start
     assert lines
     assert not dead
@@ -84,9 +84,8 @@ def measure_encoder(records: Sequence[Record], readings: int) -> float:
 def measure_points(records: Sequence[Record], readings: int) -> float:
     """Readings/s through one `Point` object a row, with the same tags and fields."""
     start = time.perf_counter()
-    ready, _ = prepare(ORIGIN, records)
-    for record, frame in ready:
-        assert isinstance(frame, Frame)
+    for record in records:
+        frame = decode_frame(record.body)
         names = [channel.name for channel in frame.block.layout.channels]
         for row, t_ns in enumerate(frame.t_store_ns.tolist()):
             point = (
@@ -109,7 +108,7 @@ def measure_embedded(records: Sequence[Record], readings: int) -> dict[str, floa
         core = EmbeddedCore(EmbeddedStoreSettings(kind="embedded", path=path))
         start = time.perf_counter()
         for index in range(0, len(records), 100):
-            core.write(ORIGIN, records[index : index + 100])
+            core.send(core.encode(ORIGIN, records[index : index + 100]))
         insert_s = time.perf_counter() - start
         last_ns = records[-1].t_utc_ns + 10**12
         start = time.perf_counter()
@@ -140,9 +139,9 @@ def measure_influx(server: Influxd, records: Sequence[Record], readings: int) ->
     for start in range(0, len(records), size):
         batch = records[start : start + size]
         ready, _ = prepare(ORIGIN, batch)
-        lines = [line for each in ready for line in record_lines(ORIGIN, each)]
+        lines, _ = encode_lines(ORIGIN, ready)
         began_s = time.perf_counter()
-        cores["records"].write(ORIGIN, batch)
+        cores["records"].send(cores["records"].encode(ORIGIN, batch))
         between_s = time.perf_counter()
         assert not write_lines(poster, lines)
         spent_s["records"] += between_s - began_s
