@@ -276,7 +276,7 @@ class EdgeDaemon:
         return {
             "readings": self.intake.recorded_readings,
             "rows": self.intake.recorded_rows,
-            "publisher": asdict(self.publisher.health),
+            "publisher": self.publisher.status(),
             "witnesses": {name: asdict(one) for name, one in self.witnessing.health.items()},
             "kernels": "ready" if self.engine.ready else "warming",
             **self.remote.health(),
