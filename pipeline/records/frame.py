@@ -217,16 +217,6 @@ def last_stored_ns(body: Body) -> int | None:
     return int(times.max()) if len(times) else None
 
 
-def answered_utc_ns(body: Body) -> NDArray[np.int64]:
-    """int64[n]: UTC when the answer to each row of a `data` body was complete, without decoding the rest.
-
-    It is the row's stamp, plus answer minus stamp in gateway time.
-    """
-    utc_ns, response_ns, run_ns = _unpack_times(body["t_utc"], body["t_res"], body["t_run"])
-    answered_ns: NDArray[np.int64] = utc_ns + (response_ns - run_ns)
-    return answered_ns
-
-
 def span(body: Body) -> tuple[int, tuple[int, int], tuple[int, int]]:
     """Rows of a `data` body and (first, last) of their gateway time and UTC, without decoding the rest."""
     run_ns, utc_ns = _unpack_times(body["t_run"], body["t_utc"])

@@ -104,6 +104,50 @@ def decode_stack(layout: Layout, rows: int, bodies: Sequence[Body]) -> Stack:
     )  # fmt: skip
 
 
+def answered_utc_ns(bodies: Sequence[Body]) -> NDArray[np.int64]:
+    """int64[rows of all]: UTC when the answer to each row of `data` bodies was complete.
+
+    It is the row's stamp, plus answer minus stamp in gateway time.
+
+    Raises:
+        ValueError, KeyError, TypeError, OverflowError: one of the bodies is damaged.
+    """
+    filled = [body for body in bodies if body["rows"]]
+    if not filled:
+        return np.empty(0, dtype=np.int64)
+    counts = np.array([body["rows"] for body in filled], dtype=np.int64)
+    # A sum of three series, each packed as its differences: so are the differences of the sum.
+    first, deltas = (
+        utc + response - run
+        for utc, response, run in zip(
+            *(
+                _packed_times([body[key] for body in filled], counts.tolist())
+                for key in ("t_utc", "t_res", "t_run")
+            ),
+            strict=True,
+        )
+    )
+    starts = np.cumsum(counts) - counts
+    inside = np.ones(int(counts.sum()), dtype=np.bool_)
+    inside[starts] = False
+    times = np.empty(len(inside), dtype=np.int64)
+    times[starts], times[inside] = first, deltas
+    np.add.accumulate(times, out=times)
+    times -= np.repeat(times[starts] - first, counts)
+    return times
+
+
+def _packed_times(
+    columns: Sequence[list[Any]], counts: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Firsts int64[frames] and differences int64[all rows but the first of each frame]."""
+    for column, rows in zip(columns, counts, strict=True):
+        _check_times([column], rows)
+    first = np.array([column[0] for column in columns], dtype=np.int64)
+    deltas = [np.frombuffer(column[3], dtype=DELTAS[column[2]]) for column in columns]
+    return first, np.concatenate(deltas, dtype=np.int64)
+
+
 def _check_times(column: Iterable[list[Any]], rows: int) -> None:
     # The count is somebody's word: memory is taken only for deltas that are there.
     lengths = [max(0, rows - 1) * delta.itemsize for delta in DELTAS]
