@@ -17,7 +17,7 @@ import orjson
 from pipeline.evidence.cosignature import cosigned_at
 from pipeline.journal import JournalFullError
 from pipeline.journal.merkle import HashGoneError
-from pipeline.journal.note import MalformedNote, read_checkpoint, verify
+from pipeline.journal.note import MalformedNote, read_checkpoint, split_note, verify
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -99,7 +99,8 @@ class Witnessing:
     async def _take(self, note: str) -> None:
         """Record a cosigned checkpoint of this log. Raises MalformedNote, JournalFullError."""
         journal = self._recorder.journal
-        checkpoint = read_checkpoint(verify(note, journal.origin, journal.key.public))
+        size = read_checkpoint(split_note(note)[0]).size
+        checkpoint = read_checkpoint(verify(note, journal.origin, journal.keys.chain.at(size)))
         for vkey, (key, operator) in self._trusted().items():
             if f"\n\u2014 {key.name} " not in note:
                 continue
