@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from pipeline.mqtt.reconnect import stop_if_asked
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
@@ -83,6 +85,7 @@ class Supervisor:
                 return
             finally:
                 health.running = False
+            stop_if_asked()
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, DELAY_MAX_S)
 

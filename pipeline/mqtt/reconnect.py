@@ -58,10 +58,22 @@ async def keep_connected(
         finally:
             if health.connected:
                 health.connected, health.since_utc_ns = False, clock.utc_ns()
+        stop_if_asked()
         if loop.time() - connected_s >= STABLE_S:
             delay_s = DELAY_FIRST_S
         await asyncio.sleep(delay_s * (0.5 + random.random() / 2))
         delay_s = min(2 * delay_s, DELAY_MAX_S)
+
+
+def stop_if_asked() -> None:
+    """Raise CancelledError when this task was cancelled and something else was raised instead.
+
+    `asyncio.TaskGroup` does so when a part of it fails at the moment of the cancellation: who catches that
+    failure and goes on would never stop (github.com/python/cpython/issues/116720 discusses it).
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
