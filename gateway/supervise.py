@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from pipeline.mqtt.reconnect import stop_if_asked
+from pipeline.mqtt.reconnect import alone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -73,7 +73,7 @@ class Supervisor:
             started_s, health.running = loop.time(), True
             self._started_s[part] = started_s
             try:
-                await run()
+                await alone(run())
             except Exception as error:
                 LOG.exception("%s failed", part)
                 if loop.time() - started_s >= HEALTHY_S:
@@ -85,7 +85,6 @@ class Supervisor:
                 return
             finally:
                 health.running = False
-            stop_if_asked()
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, DELAY_MAX_S)
 
