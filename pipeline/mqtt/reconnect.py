@@ -74,8 +74,9 @@ async def alone(work: Awaitable[None]) -> None:
     """Await something in a task of its own, so that whoever is cancelled meanwhile ends by that.
 
     When a part of an `asyncio.TaskGroup` fails at the moment at which the task around it is cancelled, the
-    group raises the failure and the cancellation is lost (github.com/python/cpython/issues/116720): who catches
-    the failure and goes on would never stop.
+    group raises the failure and the cancellation is lost (github.com/python/cpython/issues/116720): who
+    catches the failure and goes on would never stop. Nor can `Task.cancelling()` tell: in Python 3.11 a group
+    whose part failed leaves a count behind.
     """
     task = asyncio.ensure_future(work)
     stopped: asyncio.CancelledError | None = None

@@ -67,3 +67,25 @@ async def test_a_loss_at_the_moment_of_a_stop_does_not_swallow_the_stop(
     await asyncio.gather(task, losing, return_exceptions=True)
     assert done, "the stop was swallowed: the connection is made again for ever"
     assert task.cancelled()
+
+
+@pytest.mark.virtual_time
+async def test_a_loss_alone_is_followed_by_another_connection() -> None:
+    health = LinkHealth()
+
+    async def part() -> None:
+        raise LinkLostError("the broker closed the connection")
+
+    async def work(_link: Any) -> None:
+        async with asyncio.TaskGroup() as parts:
+            parts.create_task(part())
+            parts.create_task(asyncio.Event().wait())
+
+    task = asyncio.create_task(
+        keep_connected(cast("Any", Connection), work, health, ManualClock(), random.Random(1))
+    )
+    await asyncio.sleep(5.0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert health.connections > 3
+    assert not health.connected
