@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.machine import describe_machine
 from benchmarks.results import section_text, show, times
+from gateway.tuning import tune
 from pipeline.journal import Journal, JournalFullError, JournalSettings
 from pipeline.journal.disk import RealDisk
 from pipeline.journal.merkle import Tree, leaf_hash
@@ -66,6 +67,7 @@ async def watch_loop(blocked_s: list[float], late_s: list[float]) -> None:
 
 async def measure_journal(directory: Path, seconds: float, bodies: list[dict[str, Any]]) -> dict[str, float]:
     """Append as fast as the disk takes it, giving way to the loop after each frame."""
+    tune()  # as every role does
     journal = await Journal.open(directory, JournalSettings(), purpose="rehearsal")
     blocked_s: list[float] = []
     late_s: list[float] = []

@@ -29,8 +29,8 @@ from gateway.demo.processes import PROGRAM
 from gateway.door.client import DoorClient, DoorClosedError
 from gateway.edge.state import StateFolder, TrustedKeys
 from pipeline.records.envelope import decode, split
-from pipeline.records.frame import answered_utc_ns
 from pipeline.records.signing import SigningKey
+from pipeline.records.stack import answered_utc_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,7 +227,7 @@ class WholePath:
             async for message in client.messages:
                 now_ns = time.time_ns()
                 for data in split(bytes(message.payload)):
-                    self._ages_ns += (now_ns - answered_utc_ns(decode(data).body)).tolist()
+                    self._ages_ns += (now_ns - answered_utc_ns([decode(data).body])).tolist()
 
     def _latency(self) -> dict[str, float] | None:
         if not self._ages_ns:

@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from pipeline.mqtt.reconnect import alone
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
@@ -71,7 +73,7 @@ class Supervisor:
             started_s, health.running = loop.time(), True
             self._started_s[part] = started_s
             try:
-                await run()
+                await alone(run())
             except Exception as error:
                 LOG.exception("%s failed", part)
                 if loop.time() - started_s >= HEALTHY_S:

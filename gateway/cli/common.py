@@ -22,6 +22,7 @@ from rich.text import Text
 from config import ConfigInvalid, Exit
 from gateway.door.client import DoorClient, DoorClosedError
 from gateway.site import load_site
+from gateway.tuning import tune
 from pipeline.records.ranges import RangeSet
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def run_role(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
             loop.add_signal_handler(number, stop.set)
         await main(stop)
 
+    tune()
     uvloop.run(supervised())
 
 

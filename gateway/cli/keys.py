@@ -26,8 +26,9 @@ from gateway.witness.state import WitnessState
 from pipeline.evidence.cosignature import vkey, witness_key
 from pipeline.evidence.policy import LOG, Key
 from pipeline.journal.disk import RealDisk
-from pipeline.journal.start import read_meta_public
-from pipeline.records.signing import SigningKey
+from pipeline.journal.start import KEY_NAME, read_meta_public
+from pipeline.journal.succession import read_succession, succession_note
+from pipeline.records.signing import SigningKey, key_id, next_key_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,6 +147,74 @@ def gen(
         WitnessState(state.witness_state, path)  # its memory begins with it
     SigningKey.load_or_create(path)
     OUT.print(f"made {path}; keep a backup; public half: yaosu keys show -c {config}", markup=False)
+
+
+@keys_app.command(
+    "rotate", epilog=example("keys rotate log -c gateway.toml", "keys rotate collector -c c.toml")
+)
+def rotate(
+    role: Annotated[str, typer.Argument(help="log, collector or witness.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Replace the key of a role by a new one, which the old one signs.
+
+    A running gateway changes its log's key by itself, in a record of the log. A collector or a witness does
+    at its next start; before that, take the note that is written here to every gateway: yaosu keys succeed.
+    """
+    site = site_of(config)
+    known = {
+        "log": (site.state.journal / KEY_NAME, ""),
+        "collector": (site.state.collector_key, "yaosu-collector"),
+        "witness": (site.state.witness_key, site.settings.witness.name if site.settings.witness else ""),
+    }
+    if role not in known:
+        fail(Exit.USAGE, "a role is log, collector or witness")
+    path, name = known[role]
+    if not path.exists():
+        fail(
+            Exit.UNAVAILABLE,
+            f"{path} is not here; the role's first start makes its key: yaosu keys gen --help",
+        )
+    try:
+        old, new = SigningKey.load_or_create(path), SigningKey.load_or_create(next_key_path(path))
+    except (ValueError, OSError) as error:
+        fail(Exit.IO, str(error))
+    if role == "log":
+        OUT.print(f"made {next_key_path(path)}; a running gateway changes to it within seconds", markup=False)
+        OUT.print("see: yaosu keys show, yaosu events; keep a backup of the new key", markup=False)
+        return
+    note = path.with_suffix(".succession")
+    note.write_text(succession_note(name, old, new), encoding="utf-8")
+    OUT.print(f"wrote {note}: take it to every gateway and run there: yaosu keys succeed FILE", markup=False)
+    OUT.print(f"then start the {role} anew; it takes {next_key_path(path)} for its key", markup=False)
+
+
+@keys_app.command("succeed", epilog=example("keys succeed collector.succession -c gateway.toml"))
+def succeed(
+    file: Annotated[Path, typer.Argument(help="Note of yaosu keys rotate, of a collector or a witness.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Pin the successor of a key that is pinned here and has signed it; the old one stays pinned."""
+    state = site_of(config).state
+    try:
+        name, old, new = read_succession(file.read_text(encoding="utf-8"))
+        keys, witnesses = TrustedKeys(state.trusted_keys), TrustedWitnesses(state.trusted_witnesses)
+        collectors = keys.keys()
+        known = witnesses.witnesses().get(vkey(witness_key(name, old)))
+        if known is not None:
+            witnesses.trust(vkey(witness_key(name, new)), known[1])
+        elif key_id(old) in collectors:
+            keys.trust(new)
+        else:
+            fail(Exit.FINDINGS, f"key {key_id(old)} of {name}, which signs its successor, is not pinned here")
+    except ValueError as error:
+        fail(Exit.FINDINGS, str(error))
+    except OSError as error:
+        fail(Exit.IO, str(error))
+    OUT.print(
+        f"key {key_id(new)} succeeds {key_id(old)} of {name}; when the old one is out of use:", markup=False
+    )
+    OUT.print(f"yaosu keys distrust {key_id(old)}", markup=False)
 
 
 @keys_app.command(

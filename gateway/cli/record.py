@@ -26,12 +26,13 @@ from pipeline.archive import Checker
 from pipeline.archive.archive import FORKS_MAX
 from pipeline.archive.index import INDEX_NAME
 from pipeline.evidence.create import create
+from pipeline.evidence.findings import Refused
 from pipeline.evidence.policy import Policy, read_policy
 from pipeline.evidence.report import report
 from pipeline.evidence.select import NoEvidenceError
 from pipeline.evidence.show import show
 from pipeline.evidence.sources import ArchiveSource, JournalSource
-from pipeline.evidence.verify import Refused, check_file
+from pipeline.evidence.verify import check_file
 from pipeline.journal import verify as verify_journal
 from pipeline.journal.disk import RealDisk
 from pipeline.journal.start import META_NAMES, read_meta_public
@@ -101,7 +102,7 @@ def _verify_journal(folder: Path, policy: Policy | None) -> tuple[dict[str, Any]
     content, sound = {**asdict(result), "key": "not given"}, result.sound
     meta = read_meta_public(RealDisk(), folder)
     if policy is not None and meta is not None:
-        pinned = meta[1] in {log.public for log in policy.logs}
+        pinned = bool(set(result.keys) & {log.public.hex() for log in policy.logs})
         content["key"] = "pinned" if pinned else "NOT one of the policy's"
         sound = sound and pinned
     return content, sound

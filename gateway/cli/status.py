@@ -106,8 +106,13 @@ def _find_in_daemon(daemon: Json) -> list[str]:
         found += _find_in_link("broker", publisher["link"], _waiting(daemon["journal"]))
         if publisher["no_collector"]:
             found.append(f"collector: none listens at the broker; {_waiting(daemon['journal'])}")
-        if publisher["receipt_error"] and _is_old(daemon):
-            found.append(f"receipts: refused ({publisher['receipt_error']}); see: yaosu keys trust --help")
+        if publisher["receipts_refused"] and (publisher["refusing"] or _is_old(daemon)):
+            found.append(
+                f"receipts: refused since {local_time(publisher['refusing_since_utc_ns'])}, "
+                f"{publisher['receipts_refused']} since the start, the last: {publisher['receipt_error']}; "
+                f"{_waiting(daemon['journal'])}; compare yaosu keys show at the collector and here, then "
+                "yaosu keys trust PUBLIC-KEY, or stop the collector that is not yours"
+            )
     found += [
         f"{row['id']}: not polled ({row['gap']})" for row in daemon.get("instruments", ()) if row.get("gap")
     ]

@@ -22,7 +22,7 @@ from gateway.door.socket_server import bind, serve
 from gateway.supervise import Supervisor
 from pipeline.archive import Archive, ArchiveError
 from pipeline.mqtt import Link, keep_connected
-from pipeline.records.signing import SigningKey
+from pipeline.records.signing import SigningKey, take_over
 from pipeline.store.door import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ async def _opened(
     """Take the role's socket first, so that a second collector touches nothing; then key and archive."""
     listener = bind(state.socket(ROLE))
     try:
+        take_over(state.collector_key)
         key = SigningKey.load_or_create(state.collector_key)
         archive = await Archive.open(
             state.archive, hashlib.sha256(key.public).digest()[:16], settings.archive

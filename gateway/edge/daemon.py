@@ -35,6 +35,7 @@ from gateway.persons import Directory
 from gateway.remote import ServiceTokens
 from gateway.remote.doors import RemoteDoors
 from gateway.supervise import Supervisor
+from gateway.tuning import settle
 from pipeline.elements import Elements
 from pipeline.elements.alarms.views import summary as alarm_summary
 from pipeline.elements.batches.charting import warm as warm_charting
@@ -124,6 +125,7 @@ class EdgeDaemon:
         self.engine.warm()
         warm_charting()
         release_compiler()
+        settle()
 
     def _record_failure(self, part: str, error: str) -> None:
         self._record_event("part-failed", part=part, error=error)
@@ -234,6 +236,8 @@ class EdgeDaemon:
             for topic, found in latest.items()
             if (record := self._durable(journal, found)) is not None
         }
+        if told := [pair for pair in journal.keys.successions if pair[0] <= journal.durable_seq]:
+            retained = {topics.keys: orjson.dumps(told), **retained}  # before what the new key has signed
         alarms = self.alarm_board.payload(journal.durable_seq)
         return retained if alarms is None else {**retained, topics.alarm: alarms}
 
@@ -276,7 +280,7 @@ class EdgeDaemon:
         return {
             "readings": self.intake.recorded_readings,
             "rows": self.intake.recorded_rows,
-            "publisher": asdict(self.publisher.health),
+            "publisher": self.publisher.status(),
             "witnesses": {name: asdict(one) for name, one in self.witnessing.health.items()},
             "kernels": "ready" if self.engine.ready else "warming",
             **self.remote.health(),

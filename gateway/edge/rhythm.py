@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway import notify
 from gateway.edge import config_history
+from gateway.edge.key_change import KeyChange
 from gateway.edge.recorder import CONSUMER
 from gateway.edge.recovery import INTAKE
 from pipeline.elements import VERSION as ELEMENTS_VERSION
@@ -49,6 +50,7 @@ class Rhythm:
         self._intake = intake
         self._elements = elements
         self.latest_checkpoint: Record | None = None
+        self._key_change = KeyChange(recorder)
         self.parts: list[str] = []
 
     def start(self, supervisor: Supervisor) -> None:
@@ -84,6 +86,7 @@ class Rhythm:
         while True:
             await asyncio.sleep(CHECKPOINT_S)
             await self._recorder.room()
+            await self._key_change.look()
             self.checkpoint()
 
     def checkpoint(self, *, stop: bool = False) -> None:

@@ -65,6 +65,8 @@ class DaemonServices:
         clock = self._journal.clock
         failing = {name: asdict(part) for name, part in self._supervisor.failing().items()}
         journal = asdict(self._journal.stats())
+        recorded = self._recorded() if settled else {}
+        refusing = bool(recorded) and recorded["publisher"]["refusing"]
         return {
             "role": "daemon",
             "version": version("yaosu"),
@@ -79,10 +81,10 @@ class DaemonServices:
             "now_utc_ns": clock.utc_ns(),
             "clock": asdict(clock.state()),
             "config_sha256": self._site.sha256,
-            "state": "degraded" if failing or not journal_ok(journal) else "ok",
+            "state": "degraded" if failing or refusing or not journal_ok(journal) else "ok",
             "journal": journal,
             "failing_parts": failing,
-            **(self._recorded() if settled else {}),
+            **recorded,
         }
 
     def _recorded(self) -> Json:

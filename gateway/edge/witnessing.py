@@ -17,7 +17,7 @@ import orjson
 from pipeline.evidence.cosignature import cosigned_at
 from pipeline.journal import JournalFullError
 from pipeline.journal.merkle import HashGoneError
-from pipeline.journal.note import MalformedNote, read_checkpoint, verify
+from pipeline.journal.note import MalformedNote, read_checkpoint, split_note, verify
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -69,7 +69,7 @@ class Witnessing:
         if payload.startswith(b"{"):
             return await self._answer_question(payload)
         try:
-            self._take(payload.decode())
+            await self._take(payload.decode())
         except (MalformedNote, UnicodeDecodeError, JournalFullError) as error:
             LOG.warning("a cosignature was refused: %s", error)
         return None
@@ -91,13 +91,16 @@ class Witnessing:
             proof = await self._proof(old, size) if 0 < old < size else []
         except (HashGoneError, ValueError) as error:
             return _refusal(f"no proof from {old} to {size}: {error}")
+        # It may sign what it is told now and be away for longer than the records are kept.
+        await self._recorder.journal.upkeep.promised.told(vkey, old, size)
         lines = "".join(f"{base64.b64encode(digest).decode()}\n" for digest in proof)
         return f"old {old}\n{lines}\n{latest.body['note']}".encode()
 
-    def _take(self, note: str) -> None:
+    async def _take(self, note: str) -> None:
         """Record a cosigned checkpoint of this log. Raises MalformedNote, JournalFullError."""
         journal = self._recorder.journal
-        checkpoint = read_checkpoint(verify(note, journal.origin, journal.key.public))
+        size = read_checkpoint(split_note(note)[0]).size
+        checkpoint = read_checkpoint(verify(note, journal.origin, journal.keys.chain.at(size)))
         for vkey, (key, operator) in self._trusted().items():
             if f"\n\u2014 {key.name} " not in note:
                 continue
@@ -114,6 +117,7 @@ class Witnessing:
             while len(self._recent) > RECENT_MAX:
                 del self._recent[next(iter(self._recent))]
             self.health[key.name] = WitnessHealth(operator, checkpoint.size, t_s)
+            await journal.upkeep.promised.signed(vkey, checkpoint.size)
             return
         raise MalformedNote("it is of a witness whose key is not pinned; see: yaosu keys trust")
 

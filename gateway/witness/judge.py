@@ -7,10 +7,13 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import orjson
+
 from gateway.witness.state import Seen
 from pipeline.evidence.cosignature import cosign
 from pipeline.journal.merkle import verify_consistency
-from pipeline.journal.note import MalformedNote, read_checkpoint, verify
+from pipeline.journal.note import MalformedNote, read_checkpoint, split_note, verify
+from pipeline.journal.succession import KeyChain
 
 if TYPE_CHECKING:
     from gateway.witness.state import WitnessState
@@ -67,15 +70,41 @@ class Witness:
         self._name = name
         self._key = key
         self._state = state
+        self._chains: dict[str, KeyChain] = {}
+        """Log to the keys that it has had, where it has changed them."""
 
     def last(self, log: Key) -> Seen:
         """What was cosigned last of a log."""
         return self._state.last(log.name)
 
+    def follow(self, log: Key, payload: bytes) -> None:
+        """Take the changes of a log's key: each is signed by the key before it.
+
+        Raises:
+            RefusedError: malformed, or one is not; the key that was believed stays.
+        """
+        try:
+            notes = [(int(seq), str(note)) for seq, note in orjson.loads(payload)]
+            chain = KeyChain(log.public, notes)
+            if any(f"\n{log.name}+" not in note for _, note in notes):
+                raise MalformedNote("it is of another log")
+        except (ValueError, TypeError) as error:
+            raise RefusedError("malformed", f"the change of the log's key: {error}", "") from error
+        self._chains[log.name] = chain
+
+    def _signer(self, log: Key, size: int) -> bytes:
+        """The key that must have signed a checkpoint: never one before the last that was seen at work."""
+        chain, last = self._chains.get(log.name) or KeyChain(log.public), self._state.last(log.name).key
+        public, known = chain.at(size), chain.publics
+        if last and last not in known:
+            raise MalformedNote("its key was changed since, and the change is not shown any more")
+        return max(public, last or public, key=known.index)
+
     def read(self, log: Key, note: str) -> Checkpoint:
         """Check a checkpoint's own signature and origin. Raises RefusedError (malformed)."""
         try:
-            checkpoint = read_checkpoint(verify(note, log.name, log.public))
+            public = self._signer(log, read_checkpoint(split_note(note)[0]).size)
+            checkpoint = read_checkpoint(verify(note, log.name, public))
         except MalformedNote as error:
             raise RefusedError("malformed", str(error), note) from error
         if checkpoint.origin != log.name:
@@ -123,6 +152,7 @@ class Witness:
                 answer.note,
             )
         t_s = max(now_s, last.t_s)  # a clock that went back must not make a later word look earlier
-        self._state.note(log.name, Seen(checkpoint.size, checkpoint.root, t_s))
+        signer = self._signer(log, checkpoint.size)
+        self._state.note(log.name, Seen(checkpoint.size, checkpoint.root, t_s, signer))
         text = answer.note.rpartition("\n\n")[0] + "\n"
         return answer.note + cosign(text, self._name, self._key, t_s)

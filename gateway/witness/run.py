@@ -18,7 +18,7 @@ from gateway.witness.service import WitnessService
 from gateway.witness.state import Alarms, WitnessState
 from pipeline.evidence.cosignature import vkey, witness_key
 from pipeline.mqtt import Link, keep_connected
-from pipeline.records.signing import SigningKey
+from pipeline.records.signing import SigningKey, take_over
 
 if TYPE_CHECKING:
     import asyncio
@@ -59,6 +59,7 @@ async def run_witness(
     """
     listener = bind(state.socket(ROLE))
     try:
+        take_over(state.witness_key)
         memory = WitnessState(state.witness_state, state.witness_key)
         key = SigningKey.load_or_create(state.witness_key)
         own = witness_key(settings.name, key.public)

@@ -99,23 +99,28 @@ class WitnessService:
         watched = [_Watched(key) for key in self._logs]
         by_topic = {one.topics.checkpoint: one for one in watched}
         by_reply = {self._reply_topic(one): one for one in watched}
+        by_keys = {one.topics.keys: one for one in watched}
         async with asyncio.TaskGroup() as parts:
-            parts.create_task(self._receive(link, by_topic, by_reply))
+            parts.create_task(self._receive(link, by_topic, by_reply, by_keys))
             for one in watched:
                 parts.create_task(self._watch(link, one))
+            await link.subscribe(*by_keys)  # before the first checkpoint that a new key has signed
             await link.subscribe(*by_reply, *by_topic)
 
     def _reply_topic(self, one: _Watched) -> str:
         return one.topics.witness_reply(self._own.id.hex())
 
     async def _receive(
-        self, link: Link, by_topic: dict[str, _Watched], by_reply: dict[str, _Watched]
+        self, link: Link, by_topic: dict[str, _Watched], by_reply: dict[str, _Watched],
+        by_keys: dict[str, _Watched],
     ) -> None:  # fmt: skip
         async for delivery in link.deliveries():
             if (one := by_topic.get(delivery.topic)) is not None:
                 self._hear(one, delivery)
             elif (one := by_reply.get(delivery.topic)) is not None:
                 one.take(delivery)
+            elif (one := by_keys.get(delivery.topic)) is not None:
+                self._follow(one, delivery)
             delivery.done()
 
     def _hear(self, one: _Watched, delivery: Delivery) -> None:
@@ -128,6 +133,13 @@ class WitnessService:
             self._refuse(one.key, refused)
         else:
             one.grown.set()
+
+    def _follow(self, one: _Watched, delivery: Delivery) -> None:
+        """Take the changes of a log's key; one that the key before has not signed is refused, and told."""
+        try:
+            self._witness.follow(one.key, delivery.payload[:NOTE_BYTES_MAX])
+        except RefusedError as refused:
+            self._refuse(one.key, refused)
 
     async def _watch(self, link: Link, one: _Watched) -> None:
         while True:

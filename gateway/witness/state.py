@@ -24,6 +24,8 @@ class Seen(NamedTuple):
     root: bytes
     t_s: int
     """When it was cosigned, POSIX seconds."""
+    key: bytes = b""
+    """The log's public key that had signed it: an older one signs nothing further. Empty: not known."""
 
 
 NOTHING = Seen(0, b"", 0)
@@ -67,8 +69,12 @@ class WitnessState:
 
     def _write(self, seen: dict[str, Seen]) -> None:
         content = {
-            origin: {"size": one.size, "root": one.root.hex(), "t_s": one.t_s} for origin, one in seen.items()
-        }
+            origin: {
+                "size": one.size, "root": one.root.hex(), "t_s": one.t_s,
+                **({"key": one.key.hex()} if one.key else {}),
+            }
+            for origin, one in seen.items()
+        }  # fmt: skip
         write_durably(self._path, orjson.dumps(content, option=orjson.OPT_INDENT_2))
 
     def all(self) -> dict[str, Seen]:
@@ -80,7 +86,12 @@ def _read(path: Path) -> dict[str, Seen]:
     try:
         content = orjson.loads(path.read_bytes())
         seen = {
-            str(origin): Seen(int(one["size"]), bytes.fromhex(one["root"]), int(one["t_s"]))
+            str(origin): Seen(
+                int(one["size"]),
+                bytes.fromhex(one["root"]),
+                int(one["t_s"]),
+                bytes.fromhex(one.get("key", "")),
+            )
             for origin, one in content.items()
         }
         whole = all(one.size > 0 and len(one.root) == 32 for one in seen.values())

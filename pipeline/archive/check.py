@@ -14,10 +14,11 @@ from pipeline.archive.segments import Segments
 from pipeline.journal.disk import Disk, RealDisk
 from pipeline.journal.merkle import Tree, leaf_hash
 from pipeline.journal.note import MalformedNote, read_checkpoint, split_note, verify
+from pipeline.journal.succession import KIND, KeyChain, chain_of
 from pipeline.records.envelope import MalformedRecord, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from pipeline.archive.index import Row
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 HASHES_AT_ONCE = 100_000
 LEDGER_AT_ONCE = 10_000
-CHECKPOINT = frozenset({"checkpoint"})
 
 
 class Finding(NamedTuple):
@@ -135,12 +135,13 @@ class Checker:
 
     def _signed(self, journal: bytes, keys: Mapping[str, bytes], found: History) -> dict[int, bytes]:
         signed: dict[int, bytes] = {}
-        for record in self._checkpoints(journal):
+        chains = self._chains(journal, keys, found)
+        for record in self._records(journal, {"checkpoint"}):
             try:
                 note = str(record.body["note"])
                 checkpoint = read_checkpoint(split_note(note)[0])
-                if checkpoint.origin in keys:
-                    verify(note, checkpoint.origin, keys[checkpoint.origin])
+                if checkpoint.origin in chains:
+                    verify(note, checkpoint.origin, chains[checkpoint.origin].at(checkpoint.size))
             except (MalformedNote, LookupError, TypeError) as error:
                 _tell(found, record.seq, f"checkpoint at seq {record.seq}: {error}")
                 continue
@@ -151,9 +152,22 @@ class Checker:
                 )
         return signed
 
-    def _checkpoints(self, journal: bytes) -> Iterable[Record]:
+    def _chains(self, journal: bytes, keys: Mapping[str, bytes], found: History) -> dict[str, KeyChain]:
+        """The keys of each known log, one after the other, as its records of kind `key` say."""
+        chains = {origin: KeyChain(public) for origin, public in keys.items()}
+        records = [*self._records(journal, {KIND})] if keys else []
+        for origin in {
+            origin for origin in keys for r in records if f"\n{origin}+" in str(r.body.get("note"))
+        }:
+            try:
+                chains[origin] = chain_of(keys[origin], records)
+            except MalformedNote as error:
+                _tell(found, records[0].seq, f"the change of the log's key: {error}")
+        return chains
+
+    def _records(self, journal: bytes, kinds: Collection[str]) -> Iterable[Record]:
         seq = 0
-        while rows := self._index.ledger(journal, seq, CHECKPOINT, LEDGER_AT_ONCE):
+        while rows := self._index.ledger(journal, seq, kinds, LEDGER_AT_ONCE):
             yield from filter(None, map(self.read, rows))
             seq = rows[-1].seq + 1
 

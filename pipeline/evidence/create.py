@@ -14,6 +14,7 @@ from pipeline.evidence.select import NoEvidenceError, Selected, Source, select
 from pipeline.evidence.verify import MAGIC, RECORDS_MAX
 from pipeline.journal.merkle import HashGoneError, consistency_proof, range_hash
 from pipeline.journal.note import MalformedNote, read_checkpoint, split_note
+from pipeline.journal.succession import KIND
 from pipeline.records.ranges import RangeSet
 
 if TYPE_CHECKING:
@@ -79,8 +80,10 @@ def create(source: Source, task: str, out: Path) -> Made:
     if len(found.seqs) > RECORDS_MAX:
         raise NoEvidenceError(f"the task has {len(found.seqs)} records, above the limit of {RECORDS_MAX}")
     trees = choose(sealed_sizes(source, min(found.seqs)), max(found.seqs) + 1)
+    changes = [record for record in source.after(-1, {KIND}) if record.seq < trees[-1].size]
+    found.seqs.update(record.seq for record in changes)
     try:
-        header = _header(source, found, trees)
+        header = _header(source, found, trees, changes)
     except HashGoneError as error:
         raise NoEvidenceError(
             f"the proofs need records that are not here ({error}); merge the archives of all collectors, or"
@@ -129,7 +132,7 @@ def choose(candidates: list[Sealed], needed: int) -> list[Sealed]:
     return [chosen[size] for size in sorted(chosen)]
 
 
-def _header(source: Source, found: Selected, trees: list[Sealed]) -> bytes:
+def _header(source: Source, found: Selected, trees: list[Sealed], changes: list[Record]) -> bytes:
     seqs = sorted(found.seqs)
     described, links, done = [], [], 0
     for position, tree in enumerate(trees):
@@ -144,6 +147,7 @@ def _header(source: Source, found: Selected, trees: list[Sealed]) -> bytes:
         "records": [list(pair) for pair in RangeSet((seq, seq) for seq in seqs)],
         "trees": described,
         "links": links,
+        **({"changes": [[record.seq, record.body["note"]] for record in changes]} if changes else {}),
     })  # fmt: skip
     return packed
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.evidence.verify import Checked
+    from pipeline.evidence.findings import Checked
 
 _LATEST_S = 253402300799
 """The end of the year 9999."""

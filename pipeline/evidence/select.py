@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.evidence.verify import CITING, citations
+from pipeline.evidence.story import CITING, citations
 from pipeline.records.envelope import BULK_KINDS
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from pipeline.elements.texts import render_reason
-from pipeline.evidence.verify import RECORD_BYTES_MAX, Refused, read_exactly, read_header
+from pipeline.evidence.findings import Refused
+from pipeline.evidence.verify import RECORD_BYTES_MAX, read_exactly, read_header
 from pipeline.records.envelope import MalformedRecord, decode
 
 if TYPE_CHECKING:

@@ -157,9 +157,9 @@ class Committer:
         self._turn_over(CommitFailedError(error, since_utc_ns=self.trouble.since_utc_ns))
 
     def _succeeded(self, batch: list[Record], written: Written, duration_s: float) -> None:
-        for record in batch:
+        for _ in batch:
             self._waiting.popleft()
-            self.uncommitted_bytes -= len(record.data)
+        self.uncommitted_bytes -= written.record_bytes
         self.durable_seq = written.durable_seq
         self.durations_s.append(duration_s)
         if duration_s * 1000 > self._settings.slow_commit_ms:

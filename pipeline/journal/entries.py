@@ -31,6 +31,10 @@ class Entries(Sequence[Entry]):
         """Add one at the end."""
         self._numbers.extend(entry)
 
+    def extend(self, other: Entries) -> None:
+        """Add those of another list at the end."""
+        self._numbers.extend(other._numbers)
+
     @overload
     def __getitem__(self, key: int) -> Entry: ...
 

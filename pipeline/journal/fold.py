@@ -42,6 +42,8 @@ class Fold:
     """How many leaves it signs."""
     ordinals: dict[str, int] = field(default_factory=dict)
     """The ordinal that the next row of each instrument gets."""
+    successions: list[tuple[int, str]] = field(default_factory=list)
+    """Seq and note of each change of the log's key."""
     shed: RangeSet = field(default_factory=RangeSet)
     """Seqs whose bulk was given up for room, receipts or not."""
     shedding: set[tuple[str, int]] = field(default_factory=set)
@@ -80,6 +82,8 @@ class Fold:
                 self.ordinals[str(body["instrument"])] = int(body["n"]) + int(body["rows"])
             case "checkpoint":
                 self.checkpoint_seq, self.checkpoint_size = seq, int(body["size"])
+            case "key":
+                self.successions.append((seq, str(body["note"])))
             case "gap" if body["cause"] == SHED_CAUSE:
                 self.shedding.add((body["instrument"], body["from_run_ns"]))
             case "event" if body["code"] == SHED_EVENT:
@@ -119,6 +123,7 @@ class Fold:
             "checkpoint_seq": self.checkpoint_seq,
             "checkpoint_size": self.checkpoint_size,
             "ordinals": dict(self.ordinals),
+            "successions": [list(pair) for pair in self.successions],
             "shed": [list(pair) for pair in self.shed],
             "shedding": [list(pair) for pair in self.shedding],
         }
@@ -138,6 +143,7 @@ def unpack(packed: dict[str, Any]) -> Fold:
         checkpoint_seq=packed["checkpoint_seq"],
         checkpoint_size=packed["checkpoint_size"],
         ordinals=packed.get("ordinals", {}),
+        successions=[(seq, note) for seq, note in packed.get("successions", ())],
         shed=RangeSet((first, last) for first, last in packed.get("shed", ())),
         shedding={(instrument, from_ns) for instrument, from_ns in packed.get("shedding", ())},
     )

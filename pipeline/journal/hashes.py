@@ -2,8 +2,8 @@
 
 `tree/level-08` holds the root over every 256 leaves, 32 bytes each, in order; `level-16` that over every
 65,536 and so on. Leaf hashes lie in the segments' indices. When a segment goes, those of its first and last,
-incomplete tile and of the tiles in which a clean stop was signed stay in `tree/leaves-FIRST`; of bulk that
-was given up without a receipt all of them stay.
+incomplete tile and of the tiles in which a clean stop was signed, or a size that a witness was told (see
+`promised`), stay in `tree/leaves-FIRST`; of bulk that was given up without a receipt all of them stay.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pipeline.journal.segments import Index, Segment, read_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from pipeline.records.ranges import RangeSet
@@ -85,19 +86,20 @@ def write_leaves(disk: Disk, directory: Path, first: int, leaves: bytes) -> None
 
 
 def leaves_worth_keeping(
-    index: Index, first: int, end: int, shed: RangeSet
+    index: Index, first: int, end: int, shed: RangeSet, promised: AbstractSet[int]
 ) -> list[tuple[int, bytes]]:  # fmt: skip
     """Choose the runs of leaf hashes that are needed after a segment with leaves first to end - 1 is gone.
 
-    Proofs between multiples of 256 need none of them; those from or to a clean stop need its tile. Where bulk
-    was given up nobody else may have the records: all of them stay.
+    Proofs between multiples of 256 need none of them; those from or to a clean stop, or a size that a witness
+    may have signed (`promised`), need its tile. Where bulk was given up nobody else may have the records: all
+    of them stay.
     """
     if any(low < end and high >= first for low, high in shed):
         return [(first, _leaves_of(index, first, end))]
-    tiles = {stop // TILE_LEAVES for stop in index.stops if stop % TILE_LEAVES}
+    tiles = {stop // TILE_LEAVES for stop in index.stops if stop % TILE_LEAVES} | promised
     tiles |= {bound // TILE_LEAVES for bound in (first, end) if bound % TILE_LEAVES}
     runs = []
-    for tile in sorted(tiles):
+    for tile in sorted(tiles):  # those of other segments give an empty run
         low, high = max(first, tile * TILE_LEAVES), min(end, (tile + 1) * TILE_LEAVES)
         if low < high:
             runs.append((low, _leaves_of(index, low, high)))

@@ -13,6 +13,7 @@ from pipeline.journal.committer import Committer
 from pipeline.journal.disk import Disk, RealDisk
 from pipeline.journal.errors import CommitFailedError
 from pipeline.journal.framing import RECORD_BYTES_MAX, Entry
+from pipeline.journal.keeping import KeyKeeper
 from pipeline.journal.merkle import Tree, consistency_proof, inclusion_proof
 from pipeline.journal.note import Checkpoint, checked_name, checkpoint_text, sign
 from pipeline.journal.opening import LOCK_NAME, Opened, open_directory
@@ -27,7 +28,7 @@ from pipeline.journal.stats import Facts, JournalStats, Stamps, gather
 from pipeline.journal.upkeep import Parts, Upkeep, unsettled
 from pipeline.journal.writer import Writer, Written
 from pipeline.records.clock import Clock, OffsetClock, SystemClock
-from pipeline.records.envelope import BULK_KINDS, Body, By, Purpose, Record, Source, encode
+from pipeline.records.envelope import BULK_KINDS, Body, By, Purpose, Record, Source, encode, own_source
 from pipeline.records.ranges import RangeSet
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pipeline.journal.merkle import Nodes
     from pipeline.journal.recovery import Recovery
     from pipeline.journal.settings import JournalSettings
+    from pipeline.records.signing import SigningKey
 
 LOG = logging.getLogger(__name__)
 _NOTICES_KEPT = 256
@@ -73,7 +75,6 @@ class Journal:
     ) -> None:  # fmt: skip
         self.id = opened.meta.id
         self.purpose: Purpose = opened.meta.purpose
-        self.key = opened.key
         self.origin = checked_name(origin or f"yaosu/{self.id.hex()}")
         """First line of checkpoints and name of the key that signs them."""
         self.start = opened.start
@@ -89,6 +90,8 @@ class Journal:
         self._settings = settings
         self._disk = disk
         self._writing, self._background = executors
+        self.keys = KeyKeeper(disk, directory, opened, self._background)
+        """The key that signs checkpoints, and its change."""
         self._stamps = StampClock(self.clock, last_difference_ns(fold, self.start.downtime, base), fold.epoch)
         self._stored = fold.copy().stored
         self._tree: Tree = fold.tree.copy()
@@ -160,6 +163,11 @@ class Journal:
                 one.shutdown(wait=False)
             raise
         return cls(directory, settings, disk, opened, base, origin=origin, executors=executors)
+
+    @property
+    def key(self) -> SigningKey:
+        """The key that signs checkpoints now."""
+        return self.keys.key
 
     @property
     def durable_seq(self) -> int:
@@ -309,13 +317,9 @@ class Journal:
         body: Body = {"note": note, "size": tree.size, "root": root}
         if stop:
             body["stop"] = True
-        record = self.append("checkpoint", body, source=self._own_source)
+        record = self.append("checkpoint", body, source=own_source(self.purpose))
         self._checkpoint = (record.seq, tree.size)
         return record
-
-    @property
-    def _own_source(self) -> Source:
-        return "live" if self.purpose == "production" else "simulated"
 
     async def consistency_proof(self, old_size: int, size: int) -> list[bytes]:
         """Prove that the tree of `size` records begins with that of `old_size`; RFC 6962, section 2.1.2.
@@ -353,8 +357,7 @@ class Journal:
         self._report("quarantine", segment=segment.path.name)
 
     def _committed(self, written: Written) -> None:
-        records = (self._tail.get(entry.seq) for entry in written.entries)
-        self._shelf.take(written, [record.kind for record in records if record is not None])
+        self._shelf.take(written)
         if written.sealed:
             self.upkeep.sealed(written.sealed)
         self._tail.trim(written.durable_seq)
@@ -363,13 +366,8 @@ class Journal:
     def stats(self) -> JournalStats:
         """Return the journal's figures; cheap enough for every second."""
         missing = unsettled(self.receipts.done, (self.holes, self.upkeep.shed), self.durable_seq)
-        facts = Facts(
-            head_seq=self.head_seq,
-            since_utc_ns=self._since.of(missing[0][0]) if missing and not self._closed else None,
-            epoch=self.epoch,
-            boot=self.boot,
-            holes=len(self.holes),
-        )
+        since_ns = self._since.of(missing[0][0]) if missing and not self._closed else None
+        facts = Facts(self.head_seq, since_ns, self.epoch, self.boot, len(self.holes))
         return gather(
             self._shelf, self._committer, self._settings, self._space, self.upkeep.scrub, missing, facts
         )

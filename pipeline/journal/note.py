@@ -121,6 +121,8 @@ def _decoded(text: str) -> bytes:
     Raises:
         binascii.Error: it is none.
     """
+    if not text.isascii():
+        raise binascii.Error("not ASCII")
     raw = base64.b64decode(text, validate=True)
     if base64.b64encode(raw).decode() != text:
         raise binascii.Error("spare bits are set")

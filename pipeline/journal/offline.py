@@ -9,11 +9,12 @@ from pipeline.journal.disk import Disk, RealDisk, read_damaged
 from pipeline.journal.framing import payload, read_file_header, scan
 from pipeline.journal.merging import list_ledger
 from pipeline.journal.merkle import Tree
-from pipeline.journal.note import MalformedNote, read_checkpoint
+from pipeline.journal.note import MalformedNote, read_checkpoint, split_note
 from pipeline.journal.note import verify as verify_note
 from pipeline.journal.receipts import RECEIPTS_NAME, read_receipts
 from pipeline.journal.segments import Segment, list_segments, read_fold
 from pipeline.journal.start import read_meta_public
+from pipeline.journal.succession import KIND, KeyChain, chain_of
 from pipeline.records.envelope import MalformedRecord, Record, decode
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Verification:
     """Records covered by the latest checkpoint that was found right."""
     torn_bytes: int = 0
     """Length of a torn tail: the next start cuts it, nothing that was promised is in it."""
+    keys: list[str] = field(default_factory=list)
+    """Hex public keys that the log has had, the first first."""
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -97,7 +100,9 @@ def verify(directory: Path, *, disk: Disk | None = None) -> Verification:
         result.problems.append("journal.meta is missing, damaged or not signed by the key that it names")
         return result
     files = _files(disk, directory)
-    signed = _signed_roots(disk, files, meta[1], result)
+    chain = _chain(disk, files, meta[1], result)
+    result.keys = [public.hex() for public in chain.publics]
+    signed = _signed_roots(disk, files, chain, result)
     tree = Tree()
     for file in files:
         tree = _verify_file(disk, file, meta[0].id, tree, signed, result)
@@ -131,8 +136,18 @@ def _records(disk: Disk, file: _File) -> Iterator[Record]:
                 continue  # reported by the pass over all records
 
 
+def _chain(disk: Disk, files: list[_File], public: bytes, result: Verification) -> KeyChain:
+    """The keys that the log has had; only the one that is known where their succession is not signed."""
+    records = (record for file in files for record in _records(disk, file) if record.kind == KIND)
+    try:
+        return chain_of(public, records)
+    except MalformedNote as error:
+        result.problems.append(f"the change of the log's key: {error}")
+        return KeyChain(public)
+
+
 def _signed_roots(
-    disk: Disk, files: list[_File], public: bytes, result: Verification
+    disk: Disk, files: list[_File], keys: KeyChain, result: Verification
 ) -> dict[int, bytes]:  # fmt: skip
     """Collect size -> root of the checkpoints whose signature is right."""
     signed: dict[int, bytes] = {}
@@ -141,7 +156,8 @@ def _signed_roots(
     ):
         note = record.body["note"]
         try:
-            found = read_checkpoint(verify_note(note, note.split("\n", 1)[0], public))
+            size = read_checkpoint(split_note(note)[0]).size
+            found = read_checkpoint(verify_note(note, note.split("\n", 1)[0], keys.at(size)))
         except MalformedNote as error:
             result.problems.append(f"checkpoint at seq {record.seq}: {error}")
             continue

@@ -9,7 +9,16 @@ from pipeline.journal import snapshots
 from pipeline.journal.receipts import RECEIPTS_NAME, read_receipts
 from pipeline.journal.recovery import Quarantined, Recovery, recover
 from pipeline.journal.segments import LEDGER_DIRECTORY, QUARANTINE_DIRECTORY
-from pipeline.journal.start import KEY_NAME, Meta, StartInfo, begin_boot, load_key, load_meta, os_boot_id
+from pipeline.journal.start import (
+    KEY_NAME,
+    Meta,
+    StartInfo,
+    begin_boot,
+    load_key,
+    load_meta,
+    os_boot_id,
+    settle_key,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +49,7 @@ class Opened:
 
     meta: Meta
     key: SigningKey
+    key_path: Path
     found: Recovery
     report: RecoveryReport
     start: StartInfo
@@ -58,15 +68,17 @@ def open_directory(
         disk.make_directory(folder)
     disk.lock(directory / LOCK_NAME)
     try:
-        key = load_key(disk, directory, key_path or directory / KEY_NAME)
-        meta, rebuilt = load_meta(disk, directory, key, purpose, base.utc_ns())
+        key_path = key_path or directory / KEY_NAME
+        key = load_key(disk, directory, key_path)
+        meta, public, rebuilt = load_meta(disk, directory, key, purpose, base.utc_ns())
         receipted = read_receipts(disk, directory / RECEIPTS_NAME)
         floor = max([last for _, last in receipted], default=-1)
         floor = max(floor, snapshots.seq_max(disk, directory))
         found = recover(disk, directory, meta.id, floor)
+        key = settle_key(disk, directory, key_path, meta, public, found.fold.successions)
         start = begin_boot(disk, directory, found.fold, base, os_boot_id() if boot_id is None else boot_id)
     except BaseException:
         disk.unlock(directory / LOCK_NAME)
         raise
     report = RecoveryReport(tuple(found.quarantined), found.torn_bytes, rebuilt)
-    return Opened(meta, key, found, report, start, receipted)
+    return Opened(meta, key, key_path, found, report, start, receipted)

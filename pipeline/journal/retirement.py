@@ -11,6 +11,9 @@ from pipeline.journal.segments import Index, Segment, read_index
 from pipeline.records.envelope import BULK_KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
+
     from pipeline.records.ranges import RangeSet
 
 DAY_NS = 86_400 * 10**9
@@ -18,7 +21,7 @@ DAY_NS = 86_400 * 10**9
 
 def retire_segment(
     disk: Disk, journal: bytes, segment: Segment, done: RangeSet, shed: RangeSet,
-    older_than_utc_ns: int | None,
+    older_than_utc_ns: int | None, *, promised: Callable[[], AbstractSet[int]],
 ) -> Segment | None:  # fmt: skip
     """Let a segment go if every record in it is receipted, or bulk that was given up, and it is old enough.
 
@@ -32,6 +35,7 @@ def retire_segment(
         done: seqs that are receipted.
         shed: seqs whose bulk was given up.
         older_than_utc_ns: its last record must be older; None when there is no room to wait.
+        promised: tiles whose leaf hashes stay, asked for when it is decided.
 
     Returns:
         The ledger file, or None when the segment stays.
@@ -46,7 +50,7 @@ def retire_segment(
     ledger = ledger_file_of(disk, segment)
     if read_index(disk, ledger) is None:
         ledger = copy_ledger(disk, journal, segment, index, after.pack())
-    for first, leaves in leaves_worth_keeping(index, segment.first_seq, after.next_seq, shed):
+    for first, leaves in leaves_worth_keeping(index, segment.first_seq, after.next_seq, shed, promised()):
         write_leaves(disk, segment.path.parent, first, leaves)
     disk.remove(segment.path)
     disk.remove(segment.index_path)

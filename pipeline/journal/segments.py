@@ -65,6 +65,12 @@ class Index:
         self.kinds.append(kind)
         self.leaves += leaf
 
+    def extend(self, entries: Entries, kinds: list[str], leaves: bytes) -> None:
+        """Add the next records, many at a time."""
+        self.entries.extend(entries)
+        self.kinds += kinds
+        self.leaves += leaves
+
     def add_record(self, entry: Entry, record: Record, leaf: bytes) -> None:
         """Add the next record."""
         self.add(entry, record.kind, leaf)

@@ -38,20 +38,23 @@ class Tail:
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._records: dict[int, Record] = {}
+        self._oldest = 0
+        """Seq of the oldest one: their seqs are contiguous."""
         self._bytes = 0
 
     def add(self, record: Record) -> None:
         """Keep a record; call `trim` when some have become durable."""
+        if not self._records:
+            self._oldest = record.seq
         self._records[record.seq] = record
         self._bytes += len(record.data)
 
     def trim(self, durable_seq: int) -> None:
         """Let the oldest durable records go until the limit is kept."""
-        while self._bytes > self._bytes_max:
-            seq = next(iter(self._records))
-            if seq > durable_seq:
-                break
-            self._bytes -= len(self._records.pop(seq).data)
+        while self._bytes > self._bytes_max and self._oldest <= durable_seq:
+            # Not by the dict's own order: it would step over every place that was emptied before.
+            self._bytes -= len(self._records.pop(self._oldest).data)
+            self._oldest += 1
 
     def get(self, seq: int) -> Record | None:
         """Return one record, if it is here."""
@@ -98,13 +101,12 @@ class Shelf:
         self._unreadable = unreadable
         self._indices: OrderedDict[Segment, Index] = OrderedDict()
 
-    def take(self, written: Written, kinds: list[str]) -> None:
+    def take(self, written: Written) -> None:
         """Note what a commit wrote."""
         self.segments.extend(sealed.segment for sealed in written.sealed)
         if self.open is None or self.open.path != written.path:
             self.open = OpenSegment(written.path, written.first_seq, 0, Index())
-        for entry, kind, leaf in zip(written.entries, kinds, written.leaves, strict=True):
-            self.open.index.add(entry, kind, leaf)
+        self.open.index.extend(written.entries, written.kinds, written.leaves)
         self.open.size = written.entries[-1].end
 
     async def read(self, seq: int, bytes_max: int) -> list[Record]:

@@ -13,8 +13,10 @@ import msgpack
 from pipeline.journal.disk import Disk, write_whole
 from pipeline.journal.errors import ForeignKeyError, WrongPurposeError
 from pipeline.journal.framing import read_file_header, seal, unseal
+from pipeline.journal.note import MalformedNote
 from pipeline.journal.segments import LEDGER_DIRECTORY, MERGED_DIRECTORY, list_segments
-from pipeline.records.signing import ALGORITHM, SigningKey, verify
+from pipeline.journal.succession import KeyChain
+from pipeline.records.signing import ALGORITHM, SigningKey, key_id, next_key_path, take_over, verify
 
 if TYPE_CHECKING:
     from pipeline.journal.fold import Fold
@@ -26,6 +28,7 @@ KEY_NAME = "journal.key"
 BOOT_NAME = "boot.state"
 _META_MAGIC = b"YAOSUMET"
 _BOOT_MAGIC = b"YAOSUBOO"
+_OWN_KEY = "restore the journal's own key, or use another directory for a new journal"
 _UNKNOWN_DOWNTIME_NS = 1_000_000_000
 """How far gateway time goes on when nobody knows how long the gateway was down."""
 
@@ -87,28 +90,29 @@ def load_key(disk: Disk, directory: Path, path: Path) -> SigningKey:
 
 def load_meta(
     disk: Disk, directory: Path, key: SigningKey, purpose: Purpose, now_utc_ns: int
-) -> tuple[Meta, bool]:  # fmt: skip
-    """Read what the journal is, or make it. Returns it and whether it had to be rebuilt after damage.
+) -> tuple[Meta, bytes, bool]:  # fmt: skip
+    """Read what the journal is, or make it.
+
+    Returns it, the 32-byte public key that signed it, and whether it had to be rebuilt after damage.
 
     Raises:
         WrongPurposeError: it was made for the other purpose.
-        ForeignKeyError: it was made with another key.
     """
     present = [name for name in META_NAMES if disk.size(directory / name) >= 0]
-    metas = [meta for name in present if (meta := _read_meta(disk, directory / name, key)) is not None]
+    metas = [found for name in present if (found := _read_meta(disk, directory / name)) is not None]
     if not metas:
         journal = _id_of_segments(disk, directory) or secrets.token_bytes(16)
-        meta = Meta(journal, purpose, now_utc_ns)
+        meta, public = Meta(journal, purpose, now_utc_ns), key.public
     else:
-        meta = metas[0]
+        meta, public = metas[0]
     if meta.purpose != purpose:
         raise WrongPurposeError(
             f"the journal in {directory} is a {meta.purpose} journal, not a {purpose} one",
             hint="give the other purpose a directory of its own",
         )
-    if len(metas) < len(META_NAMES):
+    if len(metas) < len(META_NAMES) and public == key.public:
         _write_metas(disk, directory, _pack_meta(meta, key), required=not metas)
-    return meta, bool(present) and not metas
+    return meta, public, bool(present) and not metas
 
 
 def _write_metas(disk: Disk, directory: Path, data: bytes, *, required: bool) -> None:
@@ -122,15 +126,7 @@ def _write_metas(disk: Disk, directory: Path, data: bytes, *, required: bool) ->
 
 def read_meta_public(disk: Disk, directory: Path) -> tuple[Meta, bytes] | None:
     """Read what the journal is and its public key, without its private key; None when damaged or forged."""
-    for name in META_NAMES:
-        with suppress(OSError):
-            content = unseal(_META_MAGIC, disk.read(directory / name))
-            if content is None:
-                continue
-            fields, signature = msgpack.unpackb(content)
-            if verify(fields["public"], signature, _signed(fields)):
-                return Meta(fields["id"], fields["purpose"], fields["created_utc_ns"]), fields["public"]
-    return None
+    return next((found for name in META_NAMES if (found := _read_meta(disk, directory / name))), None)
 
 
 def _signed(fields: dict[str, Any]) -> bytes:
@@ -149,20 +145,55 @@ def _pack_meta(meta: Meta, key: SigningKey) -> bytes:
     return seal(_META_MAGIC, msgpack.packb([fields, key.sign(_signed(fields))]))
 
 
-def _read_meta(disk: Disk, path: Path, key: SigningKey) -> Meta | None:
-    try:
+def _read_meta(disk: Disk, path: Path) -> tuple[Meta, bytes] | None:
+    """Read a copy with the public key that it names; None when it is damaged or not signed by that key."""
+    with suppress(OSError):
         content = unseal(_META_MAGIC, disk.read(path))
-    except OSError:
-        return None
-    if content is None:
-        return None
-    fields, signature = msgpack.unpackb(content)
-    if not verify(key.public, signature, _signed(fields)):
+        if content is not None:
+            fields, signature = msgpack.unpackb(content)
+            if verify(fields["public"], signature, _signed(fields)):
+                return Meta(fields["id"], fields["purpose"], fields["created_utc_ns"]), fields["public"]
+    return None
+
+
+def settle_key(
+    disk: Disk, directory: Path, path: Path, meta: Meta, public: bytes, successions: list[tuple[int, str]]
+) -> SigningKey:  # fmt: skip
+    """Return the journal's key as its records have it; end a change of key that a crash had interrupted.
+
+    Args:
+        disk: the file system of the journal.
+        directory: the journal's.
+        path: the key's file.
+        meta: what the journal is.
+        public: the key that signed `meta`.
+        successions: seq and note of each change of key.
+
+    Raises:
+        ForeignKeyError: the key is not the journal's, or a change of it is not signed by the key before.
+    """
+    key, following = SigningKey.load_or_create(path), next_key_path(path)
+    try:
+        current = KeyChain(public, successions).current
+    except MalformedNote as error:
+        raise ForeignKeyError(f"the journal in {directory}: {error}", hint=_OWN_KEY) from error
+    if key.public != current and following.exists():
+        heir = SigningKey.load_or_create(following)
+        if heir.public == current:
+            take_over(path)
+            key = heir
+    if key.public != current:
         raise ForeignKeyError(
-            f"{path} was signed by key {fields.get('key_id')}, not by {key.id}",
-            hint="restore the journal's own key, or use another directory for a new journal",
+            f"the journal in {directory} was signed by key {key_id(current)}, not by {key.id}", hint=_OWN_KEY
         )
-    return Meta(fields["id"], fields["purpose"], fields["created_utc_ns"])
+    if public != current:
+        _write_metas(disk, directory, _pack_meta(meta, key), required=False)
+    return key
+
+
+def sign_anew(disk: Disk, directory: Path, meta: Meta, key: SigningKey) -> None:
+    """Sign what the journal is with its new key. Raises OSError."""
+    _write_metas(disk, directory, _pack_meta(meta, key), required=True)
 
 
 def _id_of_segments(disk: Disk, directory: Path) -> bytes | None:

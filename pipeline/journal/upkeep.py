@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.journal.errors import JournalFullError
 from pipeline.journal.fold import SHED_EVENT
 from pipeline.journal.merging import FILES_MIN, files_to_merge, merge_ledger
+from pipeline.journal.promised import PROMISED_NAME, PromisedSizes
 from pipeline.journal.retirement import DAY_NS, retire_segment
 from pipeline.journal.scrub import Scrub
 from pipeline.journal.sealing import finish_segment
@@ -78,6 +80,8 @@ class Upkeep:
         self.shed = shed
         """Seqs whose bulk was given up for room."""
         self.scrub = Scrub(parts.disk, parts.shelf, parts.executor, parts.clock, parts.damaged)
+        self.promised = PromisedSizes(parts.disk, parts.directory / PROMISED_NAME, parts.executor)
+        """What witnesses may have signed last."""
         self._parts = parts
         self._unfinished = list(unfinished)
         self._declared = set(declared)
@@ -188,8 +192,9 @@ class Upkeep:
         parts = self._parts
         async with self._lock:
             try:
+                call = partial(retire_segment, promised=self.promised.tiles)
                 ledger = await self._run(
-                    retire_segment, parts.disk, parts.journal, segment, done, RangeSet(self.shed), limit_ns
+                    call, parts.disk, parts.journal, segment, done, RangeSet(self.shed), limit_ns
                 )
             except OSError as error:
                 LOG.warning("%s was not retired, trying again later: %s", segment.path.name, error)

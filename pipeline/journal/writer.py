@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipeline.journal.entries import Entries
 from pipeline.journal.framing import FILE_HEADER_BYTES, Entry, belongs, file_header, frame_header
 from pipeline.journal.merkle import Tree
 from pipeline.journal.recovery import OpenSegment
@@ -32,9 +33,11 @@ class Written:
     path: Path
     """The segment file that took the records."""
     first_seq: int
-    entries: list[Entry]
-    leaves: list[bytes]
-    """32-byte leaf hash of each."""
+    entries: Entries
+    kinds: list[str]
+    leaves: bytes
+    """32 bytes a record."""
+    record_bytes: int
     sealed: list[Sealed] = field(default_factory=list)
     """Segments that were sealed on the way: still to be finished."""
 
@@ -101,7 +104,10 @@ class Writer:
         sealed, self._sealed = self._sealed, []
         through = self._fold.next_seq - 1
         return Written(
-            through, self._fold.tree.copy(), target.path, target.first_seq, entries, leaves, sealed
+            through, self._fold.tree.copy(), target.path, target.first_seq,
+            # Side by side already: the event loop has but to append them to its own.
+            Entries(entries), [record.kind for record in batch], b"".join(leaves),
+            sum(len(record.data) for record in batch), sealed,
         )  # fmt: skip
 
     def _make_room(self, size: int) -> None:

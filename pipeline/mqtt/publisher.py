@@ -34,6 +34,9 @@ PUMP_PERIOD_S = 0.5
 RETAINED_PERIOD_S = 1.0
 REFUSED_RETRY_NS = 60 * 10**9
 """Time until a retained topic that the broker refuses is offered again."""
+REFUSING_NS = 60 * 10**9
+"""A refused receipt is a present trouble for so long, and is logged once in this time: a collector that is
+not trusted sends one every few seconds."""
 GOODBYE_S = 1.0
 """Time for telling that the gateway goes offline; after it the last will says so."""
 
@@ -47,7 +50,11 @@ class PublisherHealth:
     """Messages acknowledged by the broker."""
     receipts: int = 0
     receipts_refused: int = 0
+    """Since the start."""
     receipt_error: str = ""
+    """Why the last refused one was."""
+    refusing_since_utc_ns: int = 0
+    """When the latest run of refusals began, at most a minute between two; 0 before the first."""
     namesake: str = ""
     """Another gateway that uses this one's name, as far as its receipts tell."""
     no_collector: bool = False
@@ -99,6 +106,7 @@ class Publisher:
         """What others may ask this gateway; set before `run`."""
         self._topic_of = _Topics(topics)
         self._wake = asyncio.Event()
+        self._refused_run_ns = self._told_run_ns = -REFUSING_NS
         self.health = PublisherHealth()
         self._start_over()
 
@@ -180,11 +188,17 @@ class Publisher:
         self.health.namesake = told
 
     def _refuse_receipt(self, error: str) -> None:
-        """Count it, and tell of it when it is news: a collector sends one every few seconds."""
-        if error != self.health.receipt_error:
-            LOG.warning("receipt refused: %s", error)
-        self.health.receipts_refused += 1
-        self.health.receipt_error = error
+        """Count it, and tell of it once in a minute."""
+        now_ns = self._clock.run_ns()
+        health = self.health
+        if now_ns - self._refused_run_ns >= REFUSING_NS:
+            health.refusing_since_utc_ns = self._clock.utc_ns()
+        self._refused_run_ns = now_ns
+        health.receipts_refused += 1
+        health.receipt_error = error
+        if now_ns - self._told_run_ns >= REFUSING_NS:
+            self._told_run_ns = now_ns
+            LOG.warning("receipt refused, %d since the start: %s", health.receipts_refused, error)
 
     def _plausible(self, ranges: Iterable[Range]) -> list[Range]:
         """Leave out what was never published: nobody can have stored it."""
@@ -272,4 +286,5 @@ class Publisher:
 
     def status(self) -> dict[str, Any]:
         """Health as JSON."""
-        return asdict(self.health)
+        refusing = self._clock.run_ns() - self._refused_run_ns < REFUSING_NS
+        return asdict(self.health) | {"refusing": refusing}

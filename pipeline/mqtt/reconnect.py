@@ -44,14 +44,20 @@ async def keep_connected(
     """Run `work` on a connection; on loss or refusal wait 0.25 s, doubling to 30 s, half of it random."""
     loop, delay_s = asyncio.get_running_loop(), DELAY_FIRST_S
     health.since_utc_ns = clock.utc_ns()
+    connected_s = math.inf
+
+    async def session() -> None:
+        nonlocal connected_s
+        async with connect() as link:
+            connected_s = loop.time()
+            health.connected, health.since_utc_ns, health.error = True, clock.utc_ns(), ""
+            health.connections += 1
+            await work(link)
+
     while True:
         connected_s = math.inf
         try:
-            async with connect() as link:
-                connected_s = loop.time()
-                health.connected, health.since_utc_ns, health.error = True, clock.utc_ns(), ""
-                health.connections += 1
-                await work(link)
+            await alone(session())
         except* (LinkLostError, PublishRefusedError, OSError) as group:
             health.error = "; ".join(dict.fromkeys(str(error) for error in _leaves(group)))
             LOG.warning("MQTT connection: %s", health.error)
@@ -62,6 +68,30 @@ async def keep_connected(
             delay_s = DELAY_FIRST_S
         await asyncio.sleep(delay_s * (0.5 + random.random() / 2))
         delay_s = min(2 * delay_s, DELAY_MAX_S)
+
+
+async def alone(work: Awaitable[None]) -> None:
+    """Await something in a task of its own, so that whoever is cancelled meanwhile ends by that.
+
+    When a part of an `asyncio.TaskGroup` fails at the moment at which the task around it is cancelled, the
+    group raises the failure and the cancellation is lost (github.com/python/cpython/issues/116720): who
+    catches the failure and goes on would never stop. Nor can `Task.cancelling()` tell: in Python 3.11 a group
+    whose part failed leaves a count behind.
+    """
+    task = asyncio.ensure_future(work)
+    stopped: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            stopped = error
+            task.cancel()
+    if stopped is None:
+        task.result()
+        return
+    if not task.cancelled():
+        task.exception()  # it was asked to end, and how it did is nobody's business; else the loop complains
+    raise stopped
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -38,6 +38,11 @@ class Topics:
         return f"{self.base}/checkpoint"
 
     @property
+    def keys(self) -> str:
+        """Retained once the log's key was changed: [seq, signed note] of each change, JSON."""
+        return f"{self.base}/keys"
+
+    @property
     def alarm(self) -> str:
         """Retained: the open alarms."""
         return f"{self.base}/alarm"

@@ -99,6 +99,11 @@ CATALOGUE: dict[str, EventKind] = {
         "The pinned collector keys cannot be read; those known before stay in force: {error}",
         "已固定的采集端密钥无法读取，沿用先前密钥：{error}",
     ),
+    "log-key-changed": EventKind(
+        "warning",
+        "The log's key was changed: {old} has signed its successor {new}, which seals from here on",
+        "日志密钥已更换：{old} 已签署其后继密钥 {new}，此后由后者封存",
+    ),
     "qc-failed": EventKind(
         "alarm",
         "{instrument}: the rules failed on rows from {n} on, which stand as not evaluated: {error}",

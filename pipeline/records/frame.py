@@ -28,7 +28,8 @@ NORMAL_MAX = 4096
 """Entries of the largest array of normal values that is remembered."""
 
 _F8, _I8, _U8 = np.dtype("<f8"), np.dtype("<i8"), np.dtype("<u8")
-_DELTAS = (np.dtype("<i4"), np.dtype("<i8"))
+DELTAS = (np.dtype("<i4"), np.dtype("<i8"))
+"""Of packed times, by their code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def _pack_times(times: NDArray[np.int64]) -> list[Any]:
     deltas = np.diff(times)
     small = len(deltas) == 0 or bool(deltas.min() >= -(2**31) and deltas.max() < 2**31)
     code = 0 if small else 1
-    return [int(times[0]) if len(times) else 0, len(times), code, deltas.astype(_DELTAS[code]).tobytes()]
+    return [int(times[0]) if len(times) else 0, len(times), code, deltas.astype(DELTAS[code]).tobytes()]
 
 
 def _unpack_times(*columns: list[Any]) -> NDArray[np.int64]:
@@ -88,13 +89,13 @@ def _unpack_times(*columns: list[Any]) -> NDArray[np.int64]:
     count = columns[0][1]
     for _, announced, code, data in columns:
         # The count is somebody's word: memory is taken only for deltas that are there.
-        if announced != count or len(data) != max(0, count - 1) * _DELTAS[code].itemsize:
+        if announced != count or len(data) != max(0, count - 1) * DELTAS[code].itemsize:
             raise ValueError(f"{announced} times are announced for {count} rows, {len(data)} bytes are there")
     times = np.empty((len(columns), count), dtype=np.int64)
     if count:
         for row, (first, _, code, data) in zip(times, columns, strict=True):
             row[0] = first
-            row[1:] = np.frombuffer(data, dtype=_DELTAS[code])
+            row[1:] = np.frombuffer(data, dtype=DELTAS[code])
         np.add.accumulate(times, axis=1, out=times)
     return times
 
@@ -123,8 +124,9 @@ _known_normal = lru_cache(maxsize=NORMALS_KEPT)(_normal)
 """Most frames are small and without a remark: they share the arrays that say so."""
 
 
-def _unpack_layout(packed: list[list[Any]]) -> Layout:
-    return _known_layout(msgpack.packb(packed))
+def layout_of(body: Body) -> Layout:
+    """Return the layout of a `data` body: the same object for the same channels, while it is remembered."""
+    return _known_layout(msgpack.packb(body["channels"]))
 
 
 @lru_cache(maxsize=LAYOUTS_KEPT)
@@ -172,7 +174,7 @@ def decode_frame(body: Body) -> Frame:
     Raises:
         ValueError, KeyError, TypeError: the body is damaged; no memory is taken for what is not there.
     """
-    layout = _unpack_layout(body["channels"])
+    layout = layout_of(body)
     times, rows = _unpack_times(body["t_utc"], body["t_run"], body["t_req"], body["t_res"]), body["rows"]
     if rows != times.shape[1]:
         raise ValueError(f"{rows} rows are announced, {times.shape[1]} are there")
@@ -213,16 +215,6 @@ def last_stored_ns(body: Body) -> int | None:
     if offsets is not None:
         times += np.frombuffer(offsets, dtype="<i8")
     return int(times.max()) if len(times) else None
-
-
-def answered_utc_ns(body: Body) -> NDArray[np.int64]:
-    """int64[n]: UTC when the answer to each row of a `data` body was complete, without decoding the rest.
-
-    It is the row's stamp, plus answer minus stamp in gateway time.
-    """
-    utc_ns, response_ns, run_ns = _unpack_times(body["t_utc"], body["t_res"], body["t_run"])
-    answered_ns: NDArray[np.int64] = utc_ns + (response_ns - run_ns)
-    return answered_ns
 
 
 def span(body: Body) -> tuple[int, tuple[int, int], tuple[int, int]]:

@@ -64,12 +64,27 @@ def _create(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    temporary.rename(path)
+    _rename(temporary, path)
+
+
+def _rename(source: Path, path: Path) -> None:
+    source.rename(path)
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def next_key_path(path: Path) -> Path:
+    """Where the key lies that is to take the place of the one at `path`."""
+    return path.with_name(path.name + ".next")
+
+
+def take_over(path: Path) -> None:
+    """Put the next key, if there is one, in its place: durable on return, and the old key is gone."""
+    if next_key_path(path).exists():
+        _rename(next_key_path(path), path)
 
 
 def verify(public: bytes, signature: bytes, message: bytes) -> bool:

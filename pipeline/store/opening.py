@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.store.door import Store
-    from pipeline.store.shell import Core
 
 StoreSettings = Annotated[EmbeddedStoreSettings | InfluxStoreSettings, Field(discriminator="kind")]
-"""Settings of any store, told apart by `kind`. A further store joins here and in `_core`."""
+"""Settings of any store, told apart by `kind`. A further store joins here and in `_shell`."""
 
 
-def _core(settings: EmbeddedStoreSettings | InfluxStoreSettings, credentials: Path | None) -> Core:
+def _shell(
+    settings: EmbeddedStoreSettings | InfluxStoreSettings, credentials: Path | None
+) -> StoreShell[Any]:
     if isinstance(settings, EmbeddedStoreSettings):
-        return EmbeddedCore(settings)
-    return InfluxCore(settings, credentials)
+        return StoreShell(EmbeddedCore(settings))
+    return StoreShell(InfluxCore(settings, credentials))
 
 
 @asynccontextmanager
@@ -41,7 +42,7 @@ async def open_store(
     Raises:
         CredentialUnavailableError: a secret that the settings name cannot be read.
     """
-    shell = StoreShell(_core(settings, credentials))
+    shell = _shell(settings, credentials)
     try:
         yield shell
     finally:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pipeline.records import FlagSet, Frame, Record
+    from pipeline.records import FlagSet, Record
     from pipeline.records.block import Kind
+    from pipeline.records.stack import Stack
     from pipeline.store.door import Origin, Value
 
 READING = "reading"
@@ -100,10 +101,14 @@ def check_tag(what: str, value: str) -> str:
     return value
 
 
-def check_record(origin: Origin, record: Record) -> None:
-    """Refuse names in the envelope that no store can hold. Raises Unstorable."""
+def check_origin(origin: Origin) -> None:
+    """Refuse names of laboratory and gateway that no store can hold. Raises Unstorable."""
     check_tag("lab", origin.lab)
     check_tag("gateway", origin.gateway)
+
+
+def check_record(record: Record) -> None:
+    """Refuse names and numbers in the envelope that no store can hold. Raises Unstorable."""
     check_tag("source", record.source)
     if not 0 <= record.seq <= _INT64_MAX:
         raise Unstorable(f"seq {record.seq} is outside int64")
@@ -111,29 +116,19 @@ def check_record(origin: Origin, record: Record) -> None:
         raise Unstorable(f"time {record.t_utc_ns} is outside what stores keep")
 
 
-def check_frame(frame: Frame) -> None:
-    """Refuse a frame whose parts do not fit together; channel names are for `plans`. Raises Unstorable."""
-    block, rows = frame.block, len(frame.block)
-    check_tag("instrument", block.instrument)
-    if not 0 <= frame.n_first <= _INT64_MAX - rows:
-        raise Unstorable(f"ordinal {frame.n_first} is outside int64")
-    lengths = [len(column) for column in block.text] + [len(values) for _, values in frame.corrected.values()]
-    if frame.t_store_off_ns is not None:
-        lengths.append(len(frame.t_store_off_ns))
-    if any(length != rows for length in lengths) or not frame.corrected.keys() <= block.layout.index.keys():
-        raise Unstorable("columns of different length, or a correction of no channel")
-    if any(type(text) is not str for column in block.text for text in column if text is not None):
-        raise Unstorable("a text column holds something else")
-    if type(frame.service) is not str:
-        raise Unstorable("the service state is no text")
-    _check_times(frame.t_store_ns, rows)
-    _check_flag_values(frame.flag)
+def check_stack(stack: Stack) -> None:
+    """Refuse frames that no store can hold; channel names are for `plans`. Raises Unstorable."""
+    for instrument in set(stack.instrument):
+        check_tag("instrument", instrument)
+    if min(stack.n_first) < 0 or max(stack.n_first) > _INT64_MAX - stack.rows:
+        raise Unstorable("an ordinal is outside int64")
+    _check_times(stack.t_store_ns)
+    if stack.flag is not None:
+        _check_flag_values(stack.flag)
 
 
-def _check_times(t_store_ns: NDArray[np.int64], rows: int) -> None:
-    if t_store_ns.shape != (rows,):
-        raise Unstorable("stored times are not one for each row")
-    if rows and not -_TIME_MAX_NS <= t_store_ns.min() <= t_store_ns.max() <= _TIME_MAX_NS:
+def _check_times(t_store_ns: NDArray[np.int64]) -> None:
+    if t_store_ns.size and not -_TIME_MAX_NS <= t_store_ns.min() <= t_store_ns.max() <= _TIME_MAX_NS:
         raise Unstorable("a stored time is outside what stores keep")
 
 
@@ -159,9 +154,9 @@ def check_flags(flags: FlagSet) -> None:
     check_tag("instrument", flags.instrument)
     check_channels(dict.fromkeys(flags.channel))
     _check_flag_values(flags.flag)
-    if not len(flags.n) == len(flags.channel) == len(flags.flag):
+    if not len(flags.n) == len(flags.channel) == len(flags.flag) == len(flags.t_store_ns):
         raise Unstorable("columns of different length")
-    _check_times(flags.t_store_ns, len(flags.n))
+    _check_times(flags.t_store_ns)
     if not _RULE.match(flags.rule):
         raise Unstorable(f"rule name {flags.rule!r} is not lower-case letters, digits, hyphens, underscores")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar
 
 from pipeline.store.door import StoreError, StoreHealth
 from pipeline.store.schema import LEDGER_KEYS
@@ -17,18 +17,24 @@ if TYPE_CHECKING:
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_E = TypeVar("_E")
+"""A batch as a core has encoded it."""
 
 READERS = 3
 """Queries that run at a time; further ones wait."""
 
 
-class Core(Protocol):
-    """A store's blocking half; the methods are those of `Store`. `write` is never called twice at a time."""
+class Core(Protocol[_E]):
+    """A store's blocking half; `encode`, then `send` are `Store.write`, the others are those of `Store`."""
 
     kind: str
 
-    def write(self, origin: Origin, records: Sequence[Record]) -> WriteReport:
-        """See `Store.write`."""
+    def encode(self, origin: Origin, records: Sequence[Record]) -> _E:
+        """Do what of a write needs no store; runs beside `send`, never twice at a time. Never unavailable."""
+        ...
+
+    def send(self, encoded: _E) -> WriteReport:
+        """Store what was encoded and wait until it is durable; never called twice at a time."""
         ...
 
     def sites(self) -> list[Origin]:
@@ -83,15 +89,18 @@ class Core(Protocol):
         ...
 
 
-class StoreShell:
-    """A `Store` around a core: one thread for writes, a few for queries, so that neither waits for the other.
+class StoreShell(Generic[_E]):
+    """A `Store` around a core: threads for encoding, sending and queries, so that none waits for the other.
+
+    Writes called beside each other are a pipeline: while one waits for the store, the next is encoded.
 
     Callers wait for their own call, so no more calls are queued than callers exist. A cancelled call ends in
     its thread at the core's time-out; writes are idempotent, so that leaves nothing half done.
     """
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core[_E]) -> None:
         self._core = core
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="store-encode")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
 
@@ -105,13 +114,15 @@ class StoreShell:
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _close(self) -> None:
+        self._encoder.shutdown(wait=True, cancel_futures=True)
         self._writer.shutdown(wait=True, cancel_futures=True)
         self._readers.shutdown(wait=True, cancel_futures=True)
         self._core.close()
 
     async def write(self, origin: Origin, records: Sequence[Record]) -> WriteReport:
         """See `Store.write`."""
-        return await self._run(self._writer, self._core.write, origin, records)
+        encoded = await self._run(self._encoder, self._core.encode, origin, records)
+        return await self._run(self._writer, self._core.send, encoded)
 
     async def sites(self) -> list[Origin]:
         """See `Store.sites`."""

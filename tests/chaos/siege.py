@@ -1,4 +1,4 @@
-"""Gateway and two collectors that die at named points again and again, real servers behind proxies."""
+"""Gateway and two collectors that die at named points again and again; so do the servers behind proxies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from pipeline.records.signing import SigningKey
 from tests.chaos.nursery import Nursery
 from tests.chaos.points import POINTS
 from tests.support.bench import Bench, until
-from tests.support.services import InfluxDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
+    from tests.chaos.moments import Aim, Moment
     from tests.chaos.points import Role
     from tests.support.proxy import Mode, TcpProxy
-    from tests.support.services import Mosquitto
 
 ACCEPT_NS = 500_000_000
 NOTICED_NS = 300_000_000
@@ -54,7 +53,8 @@ class Siege:
 
     bench: Bench
     random: Random
-    broker: Mosquitto
+    aims: list[tuple[Aim, list[Moment]]]
+    """The servers with the moments at which they may die."""
     proxies: list[TcpProxy]
     nursery: Nursery = field(default_factory=Nursery)
     kills: Counter[str] = field(default_factory=Counter)
@@ -66,6 +66,11 @@ class Siege:
     def aimed(self) -> int:
         """Processes that died exactly at their point."""
         return sum(count for name, count in self.kills.items() if "time" not in name)
+
+    @property
+    def struck(self) -> Counter[str]:
+        """Servers that died exactly at their moment, by its name."""
+        return sum((aim.struck for aim, _ in self.aims), Counter[str]())
 
     async def prepare(self) -> None:
         """Simulators, site file, people; two collectors with a key each, both trusted."""
@@ -115,38 +120,55 @@ class Siege:
         path = part.config.with_suffix(f".{part.role}.log")
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
-    async def rage(self, kills: int, say: Callable[[str], None] = lambda _text: None) -> None:
-        """Kill until there were so many aimed kills; the network and the broker suffer too."""
+    async def rage(
+        self, kills: int, server_kills: int, say: Callable[[str], None] = lambda _text: None
+    ) -> None:  # fmt: skip
+        """Kill until there were so many aimed kills of roles and of each server; the network suffers too."""
         for part in self.parts:
             self.start(part, armed=True)
+        calm = asyncio.Event()
         weather = asyncio.create_task(self._weather())
+        strikes = [asyncio.create_task(self._strike(aim, moments, calm)) for aim, moments in self.aims]
         try:
-            while self.aimed < kills:
+            while self.aimed < kills or any(aim.struck.total() < server_kills for aim, _ in self.aims):
                 for part in self.parts:
                     if self._has_ended(part):
                         self.start(part, armed=True)
                         if self.aimed % 50 == 0:
                             say(f"siege: {self.aimed} aimed kills")
                 await asyncio.sleep(LOOK_S)
-                assert not weather.done(), weather.exception()
+                for task in (weather, *strikes):
+                    assert not task.done(), task.exception()
         finally:
+            calm.set()
             weather.cancel()
-            await asyncio.gather(weather, return_exceptions=True)
+            await asyncio.gather(weather, *strikes, return_exceptions=True)
 
     async def _weather(self) -> None:
         while True:
             await asyncio.sleep(self.random.uniform(0.2, 2.0))
             proxy = self.random.choice(self.proxies)
-            if self.random.random() < 0.1:
-                self.broker.kill()
-                await asyncio.sleep(self.random.uniform(0, 0.5))
-                await asyncio.to_thread(self.broker.start)
-            elif self.random.random() < 0.3:
+            if self.random.random() < 0.3:
                 proxy.reset()
             else:
                 proxy.become(self.random.choice(MODES))
                 await asyncio.sleep(self.random.uniform(0.1, 1.0))
                 proxy.become("clear")
+
+    async def _strike(self, aim: Aim, moments: list[Moment], calm: asyncio.Event) -> None:
+        """Kill a server at moments drawn anew; one that does not come is given up for another."""
+        while not calm.is_set():
+            moment = self.random.choice(moments)
+            aim.at(moment, self.random.randint(1, moment.calls_max))
+            aimed_s = time.monotonic()
+            # Looked at now and then, as the processes are: the end of the siege ends the wait, too.
+            while aim.moment is not None and time.monotonic() - aimed_s < LIFE_S and not calm.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_S)
+            aim.at(None)
+            if not aim.server.running:
+                await asyncio.sleep(self.random.uniform(0, 0.5))
+                await asyncio.to_thread(aim.server.start)
+                await asyncio.sleep(self.random.uniform(0, 1.0))
 
     async def make_peace(self) -> None:
         """Kill what is armed, mend the network, start everything unarmed and wait until all is receipted."""
@@ -189,8 +211,3 @@ class Siege:
         """
         pairs = zip(self.gateway_ends_ns, self.gateway_starts_ns[1:], strict=True)
         return [(end_ns - ACCEPT_NS - NOTICED_NS, start_ns) for end_ns, start_ns in pairs]
-
-
-def influx_behind(proxy: TcpProxy, database: InfluxDatabase) -> InfluxDatabase:
-    """The same database, seen through a proxy."""
-    return InfluxDatabase(f"http://127.0.0.1:{proxy.port}", database.database)

@@ -102,7 +102,7 @@ from pathlib import Path
 from pipeline.store.embedded import EmbeddedCore, EmbeddedStoreSettings
 from tests.support.stored import ORIGIN, data, frame
 core = EmbeddedCore(EmbeddedStoreSettings(kind="embedded", path=Path(sys.argv[1])))
-core.write(ORIGIN, [data(frame("ph", {("ph", "f8"): [7.0]}), 0)])
+core.send(core.encode(ORIGIN, [data(frame("ph", {("ph", "f8"): [7.0]}), 0)]))
 os.kill(os.getpid(), 9)
 """
 

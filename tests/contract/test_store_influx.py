@@ -202,11 +202,15 @@ RECORDS = [
 ]
 
 
-@pytest.mark.parametrize("generation", ["2", "3"])
-async def test_generations_2_and_3_are_written_with_token_bucket_and_compressed_lines(
-    scripted: ScriptedServer, credentials: Path, generation: str
+@pytest.mark.parametrize(
+    ("generation", "compression", "encoding"),
+    [("2", "gzip", "gzip"), ("3", "gzip", "gzip"), ("2", "auto", "identity"), ("2", "none", "identity")],
+)
+async def test_generations_2_and_3_are_written_with_token_and_bucket_compressed_unless_the_server_is_here(
+    scripted: ScriptedServer, credentials: Path, generation: str, compression: str, encoding: str
 ) -> None:
-    async with open_store(settings_2(scripted, generation), credentials=credentials) as store:
+    settings = settings_2(scripted, generation).model_copy(update={"compression": compression})
+    async with open_store(settings, credentials=credentials) as store:
         report = await store.write(ORIGIN, RECORDS)
         await store.instruments(ORIGIN)
     assert report.stored == {JOURNAL: RangeSet([(0, 7)])}
@@ -214,7 +218,7 @@ async def test_generations_2_and_3_are_written_with_token_bucket_and_compressed_
     assert (write.path, query.path) == ("/api/v2/write", "/query")
     assert write.query == {"org": ["lab"], "bucket": ["readings"], "precision": ["ns"]}
     assert write.headers["Authorization"] == query.headers["Authorization"] == "Token s3cret"
-    assert write.headers["Content-Encoding"] == "gzip"
+    assert write.headers["Content-Encoding"] == encoding
     assert query.query["db"] == ["readings"]
     assert sorted(parse_line(line)[2]["ph"] for line in scripted.lines) == [7.0 + seq for seq in range(8)]
 

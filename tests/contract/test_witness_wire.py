@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import orjson
 import pytest
 
+from gateway.edge.key_change import KeyChange
 from gateway.edge.recorder import Recorder
 from gateway.edge.state import StateFolder
 from gateway.edge.trusted_witnesses import TrustedWitnesses
@@ -22,7 +24,7 @@ from pipeline.evidence.policy import LOG, Key
 from pipeline.journal import Journal, JournalSettings
 from pipeline.mqtt import Link, MqttSettings, Publisher, Questions, Topics
 from pipeline.records import Record, SystemClock
-from pipeline.records.signing import SigningKey
+from pipeline.records.signing import SigningKey, next_key_path
 from tests.support.services import Mosquitto
 from tests.support.waiting import until
 
@@ -54,7 +56,10 @@ class Gateway:
         self.publisher.questions = Questions(TOPICS.witness, self.witnessing.answer)
 
     def _retained(self) -> dict[str, bytes]:
-        return {} if self.latest is None else {TOPICS.checkpoint: self.latest.body["note"].encode()}
+        told = self.journal.keys.successions
+        keys = {TOPICS.keys: orjson.dumps(told)} if told else {}
+        sealed = {} if self.latest is None else {TOPICS.checkpoint: self.latest.body["note"].encode()}
+        return {**keys, **sealed}
 
     async def seal(self, events: int) -> int:
         """Append events and a checkpoint over them; return its size."""
@@ -141,6 +146,29 @@ async def test_what_is_proved_is_cosigned_and_recorded(mqtt: MqttSettings, tmp_p
         assert status["cosigned"][ORIGIN]["size"] >= second
         assert (status["alarms"], status["operator"]) == (0, "Institute")
         assert gateway.witnessing.health[NAME].size >= second
+
+
+async def test_a_witness_follows_a_gateway_that_changes_the_key_of_its_log(
+    mqtt: MqttSettings, tmp_path: Path
+) -> None:
+    own = own_key(tmp_path / "witness")
+    async with gateway_on(mqtt, tmp_path / "journal") as gateway:
+        gateway.trusted.trust(vkey(own), "Institute")
+        log = Key(ORIGIN, LOG, gateway.journal.key.public)
+        first = await gateway.seal(5)
+        async with witnessing(mqtt, tmp_path / "witness", log) as until_status:
+            await gateway.until_cosigned(first)
+            SigningKey.load_or_create(next_key_path(tmp_path / "journal" / "journal.key"))
+            await KeyChange(gateway.recorder).look()
+            assert gateway.journal.key.public != log.public
+            second = await gateway.seal(5)
+            await gateway.until_cosigned(second)
+            status = await until_status(lambda s: s["cosigned"][ORIGIN]["size"] >= second)
+        assert status["alarms"] == 0
+        # Later, with the key that it was told at first.
+        third = await gateway.seal(5)
+        async with witnessing(mqtt, tmp_path / "witness", log):
+            await gateway.until_cosigned(third)
 
 
 async def test_a_gateway_that_rewrites_its_history_gets_no_cosignature_and_raises_an_alarm(

@@ -206,8 +206,9 @@ class World:
     def retire(self, life: Life) -> None:
         for segment in list_segments(life.disk, DIRECTORY)[:-1]:
             retire_segment(
-                life.disk, life.opened.meta.id, segment, self.done(), RangeSet(self.shed), life.clock.utc
-            )
+                life.disk, life.opened.meta.id, segment, self.done(), RangeSet(self.shed), life.clock.utc,
+                promised=set,
+            )  # fmt: skip
 
     def give_up(self, life: Life) -> None:
         """Explain the oldest segment's bulk, wait until that is durable, let it go."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.records import Block, Channel, FlagSet, Frame, Layout
 from pipeline.records.block import Kind, concatenate
 from pipeline.records.frame import decode_flags, decode_frame, encode_flags, encode_frame, last_stored_ns
+from pipeline.records.stack import answered_utc_ns
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 # Any 64 bits are a float64: NaN payloads, signalling NaN, -0.0, denormals and infinities among them.
@@ -140,3 +141,9 @@ def test_flags_come_back_bit_for_bit(rows: tuple[int, list[int]], decided: int) 
     assert_same_bits(again.n, flags.n)
     assert_same_bits(again.flag, flags.flag)
     assert_same_bits(again.t_store_ns, flags.t_store_ns)
+
+
+@given(st.lists(frames(), min_size=1, max_size=5))
+def test_when_rows_of_many_frames_were_answered_is_what_each_frame_says(several: list[Frame]) -> None:
+    alone = [frame.block.t_utc_ns + (frame.block.t_response_ns - frame.block.t_run_ns) for frame in several]
+    assert_same_bits(answered_utc_ns([encode_frame(frame) for frame in several]), np.concatenate(alone))

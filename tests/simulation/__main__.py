@@ -1,6 +1,7 @@
 """Run the simulation: one seed again, or fresh ones for a time.
 
 python -m tests.simulation --seed 17
+python -m tests.simulation --seed 7 --machine gw --step 512
 python -m tests.simulation --seconds 300
 """
 
@@ -13,6 +14,7 @@ import sys
 import time
 
 from tests.simulation.run import simulate
+from tests.simulation.steps import MACHINES, crash_at
 
 
 def main() -> int:
@@ -23,9 +25,12 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument("--seed", type=int, help="run this one and tell what happened")
     parser.add_argument("--seconds", type=float, default=60.0, help="run fresh seeds for so long")
+    parser.add_argument("--step", type=int, help="with --seed: the short scenario, ended before this step")
+    parser.add_argument("--machine", choices=MACHINES, default=MACHINES[0], help="with --step: whose end")
     options = parser.parse_args()
     if options.seed is not None:
-        outcome = simulate(options.seed)
+        step = options.step
+        outcome = simulate(options.seed) if step is None else crash_at(options.seed, options.machine, step)[0]
         sys.stdout.write(outcome.report() + "\n")
         return bool(outcome.findings)
     end_s, total, failed = time.monotonic() + options.seconds, {"seeds": 0, "answers": 0, "crashes": 0}, 0

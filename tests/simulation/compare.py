@@ -31,8 +31,8 @@ SLACK_S = 1.0
 async def check(
     outcome: Outcome, gateway: Gateway, centres: list[Centre], store: VirtualStore, excuses: list[Excuse],
     origin: Origin,
-) -> None:  # fmt: skip
-    """Compare everything; what is wrong goes into `outcome.findings`."""
+) -> list[Record]:  # fmt: skip
+    """Compare everything; what is wrong goes into `outcome.findings`. Returns the archived records by seq."""
     records = await _archived(outcome, centres)
     gaps = await store.shell.ledger(origin, "gap", limit=10**6, newest_first=False)
     outcome.records, outcome.gaps = len(records), len(gaps)
@@ -47,6 +47,7 @@ async def check(
             outcome.findings.append(f"{centre.name}: {centre.forks} forks, {centre.malformed} malformed")
         if (centre.folder / "dead-letters.jsonl").exists():
             outcome.findings.append(f"{centre.name} has dead letters")
+    return [records[identity] for identity in sorted(records)]
 
 
 async def _archived(outcome: Outcome, centres: list[Centre]) -> dict[tuple[bytes, int], Record]:

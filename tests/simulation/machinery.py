@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -104,7 +105,7 @@ class Failing(ModelDisk):
         return copy
 
 
-class SimulatedMachine:
+class SimulatedMachine(ABC):
     """What gateways and collectors share: they crash, and come back with another disk."""
 
     def __init__(self, name: str, folder: Path, network: Network, random: Random) -> None:
@@ -128,16 +129,29 @@ class SimulatedMachine:
         self.starts_s.append(asyncio.get_running_loop().time())
         return self.node
 
-    async def crash(self, *, power: bool) -> None:
-        """End in the middle of everything: the process alone, or the whole machine with its caches."""
+    @abstractmethod
+    def start(self) -> None:
+        """Run the production code on the disk as it is."""
+
+    def vanish(self, *, power: bool) -> None:
+        """End at this very instant: the process alone, or the whole machine with its caches."""
         assert self.node is not None
         self.ends_s.append(asyncio.get_running_loop().time())
         self.node.alive = False
         before = self.disk
         self.disk = before.survivor(self.random) if power else before.kept()
         before.broken = 5
+
+    async def bury(self) -> None:
+        """Clear away what is left of a machine that has vanished; then it may start again."""
+        assert self.node is not None
         await self.node.bury()
         self.node = None
+
+    async def crash(self, *, power: bool) -> None:
+        """End in the middle of everything."""
+        self.vanish(power=power)
+        await self.bury()
 
     async def power_cut_within(self, operations: int, patience_s: float) -> bool:
         """Wait until the disk has made so many changes; the next one is cut in its middle."""
@@ -168,6 +182,7 @@ class Gateway(SimulatedMachine):
         self.boots = 1
         self.stop = asyncio.Event()
         self.daemon: EdgeDaemon | None = None
+        self._boots_anew = False
         tables = [
             INSTRUMENT.format(name=each.name, unit=number, period_s=each.period_s)
             for number, each in enumerate(instruments, start=1)
@@ -191,11 +206,16 @@ class Gateway(SimulatedMachine):
         self.daemon = EdgeDaemon(self.site, world)
         self.main = self._begin().start(self.daemon.record(self.stop, _no_door))
 
-    async def crash(self, *, power: bool) -> None:
-        """See `SimulatedMachine.crash`; after a power cut the clock since boot begins anew."""
+    def vanish(self, *, power: bool) -> None:
+        """See `SimulatedMachine.vanish`; after a power cut the clock since boot begins anew."""
+        super().vanish(power=power)
         self.daemon = None
-        await super().crash(power=power)
-        if power:
+        self._boots_anew = power
+
+    async def bury(self) -> None:
+        """See `SimulatedMachine.bury`."""
+        await super().bury()
+        if self._boots_anew:
             self.boots += 1
             self.clock.boot()
 
@@ -242,10 +262,10 @@ class Centre(SimulatedMachine):
         link = partial(VirtualLink, self.network, MqttSettings(), f"yaosu-collector-{self.key.id}")
         await keep_connected(cast("Any", link), self.collector.work, LinkHealth(), self.clock, self.random)
 
-    async def crash(self, *, power: bool) -> None:
-        """See `SimulatedMachine.crash`; the index is no promise, so it may be there or not."""
+    async def bury(self) -> None:
+        """See `SimulatedMachine.bury`; the index is no promise, so it may be there or not."""
         self._count()
-        await super().crash(power=power)
+        await super().bury()
         if self._archive is not None:
             if self._archive._index is not None:
                 self._archive._index.close()

@@ -33,6 +33,8 @@ class Node:
         """Called when the disk ends in the middle of an operation."""
         self.blocking_s: Callable[[], float] = lambda: 0.0
         """How long a blocking call takes now."""
+        self.on_step: Callable[[], None] | None = None
+        """Called before each of its steps: whatever the loop runs for it between two awaits."""
         self._tasks: dict[asyncio.Task[Any], None] = {}
 
     def start(self, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -67,6 +69,17 @@ class VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc]
         self._busy_until_s: dict[int, float] = {}
         self.set_task_factory(_own_task)
 
+    def call_soon(
+        self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        """Schedule a step; one of a node that is watched tells so before it runs."""
+        node = NODE.get() if context is None else context.get(NODE)
+        if node is not None and node.on_step is not None:
+            watched: asyncio.Handle = super().call_soon(_step, node, callback, args, context=context)
+            return watched
+        plain: asyncio.Handle = super().call_soon(callback, *args, context=context)
+        return plain
+
     async def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> Any:
         """Run a blocking call in virtual time."""
         node = NODE.get()
@@ -95,6 +108,12 @@ class VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc]
             self.call_at(end_s, _settle, future, None, error)
         else:
             self.call_at(end_s, _settle, future, result, None)
+
+
+def _step(node: Node, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    if node.on_step is not None:
+        node.on_step()
+    callback(*args)
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
@@ -126,13 +145,18 @@ class MachineClock:
     utc_off_ns: int = UTC_ZERO_NS
     boot_off_ns: int = 0
     synchronised: bool = True
+    slew_ppb: int = 0
+    """How much faster UTC runs than the clock since boot; a smeared leap second makes it slower."""
+    slewed_since_ns: int = 0
     steps_ns: list[int] = field(default_factory=list)
 
     def _true_ns(self) -> int:
         return round(asyncio.get_running_loop().time() * 1e9)
 
     def utc_ns(self) -> int:
-        return self._true_ns() + self.utc_off_ns
+        true_ns = self._true_ns()
+        slewed_ns = (true_ns - self.slewed_since_ns) * self.slew_ppb // 10**9
+        return true_ns + self.utc_off_ns + slewed_ns
 
     def run_ns(self) -> int:
         return self._true_ns() + self.boot_off_ns
@@ -144,6 +168,12 @@ class MachineClock:
         """Set UTC."""
         self.utc_off_ns += step_ns
         self.steps_ns.append(step_ns)
+
+    def slew(self, ppb: int) -> None:
+        """Let UTC run faster or slower from now on; what it has gained or lost so far stays."""
+        now_ns = self._true_ns()
+        self.utc_off_ns = self.utc_ns() - now_ns
+        self.slew_ppb, self.slewed_since_ns = ppb, now_ns
 
     def suspend(self, ns: int) -> None:
         """Sleep: the loop's clock stood still, these two did not."""

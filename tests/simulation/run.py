@@ -1,4 +1,4 @@
-"""One run of the simulation from a seed: build, rage, mend, wait, compare."""
+"""One run of the simulation: build, let happen what is asked for, mend, wait, compare."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from argon2 import PasswordHasher
@@ -23,6 +24,15 @@ from tests.simulation.instruments import Instrument
 from tests.simulation.machinery import Centre, Gateway, VirtualStore
 from tests.simulation.machines import VirtualLoop
 from tests.simulation.network import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from pipeline.records import Record
+    from tests.simulation.faults import Excuse
+
+    Story = Callable[["Scene"], Awaitable[list[Excuse]]]
+    """Acts, and returns the spans in which an answer may be lost."""
 
 PERIODS_S = (0.1, 0.25, 1.0)
 RAGE_S = (30.0, 150.0)
@@ -44,6 +54,8 @@ class Outcome:
     virtual_s: float = 0.0
     faults: dict[str, int] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
+    again: str = ""
+    """The command that shows this run again."""
 
     @property
     def crashes(self) -> int:
@@ -52,13 +64,8 @@ class Outcome:
 
     def report(self) -> str:
         """What a person needs who has to find out why, the command first."""
-        head = f"seed {self.seed}: {len(self.findings)} findings; again: {replay_command(self.seed)}"
+        head = f"seed {self.seed}: {len(self.findings)} findings; again: {self.again}"
         return "\n".join([head, *self.findings[:20], "what had happened:", *self.history[-60:]])
-
-
-def replay_command(seed: int) -> str:
-    """The one command that shows a run again."""
-    return f"python -m tests.simulation --seed {seed}"
 
 
 def _quick_hasher() -> PasswordHasher:
@@ -66,17 +73,81 @@ def _quick_hasher() -> PasswordHasher:
     return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
-def simulate(seed: int) -> Outcome:
-    """Run one seed to its end."""
+class Scene:
+    """One gateway with its instruments, two collectors, broker and store, on machines that can vanish."""
+
+    def __init__(self, seed: int, folder: Path, outcome: Outcome, periods_s: Sequence[float]) -> None:
+        chance = Random(seed)
+        self.chances = [Random(chance.getrandbits(64)) for _ in range(8)]
+        self.outcome = outcome
+        self.network = Network(self.chances[0])
+        self.store = VirtualStore(folder / "store.sqlite")
+        self.instruments = [
+            Instrument(f"i-{number}", period_s, self.chances[1]) for number, period_s in enumerate(periods_s)
+        ]
+        self.gateway = Gateway("gw", folder / "gw", self.network, self.chances[2], self.instruments)
+        self.centres = [
+            Centre(f"c-{number}", folder / f"c-{number}", self.network, self.chances[3 + number], self.store)
+            for number in range(2)
+        ]
+
+    async def play(self, story: Story) -> list[Record]:
+        """Start everything, let the story happen, hold what is left against the instruments' log.
+
+        Returns the records that the collectors have archived, by seq.
+        """
+        for centre in self.centres:
+            self.gateway.trust(centre.key)
+            centre.start()
+        self.gateway.start()
+        excuses = await story(self)
+        await self._mended()
+        await self.gateway.end()
+        origin = Origin("lab", "gw")
+        records = await check(self.outcome, self.gateway, self.centres, self.store, excuses, origin)
+        for centre in self.centres:
+            await centre.crash(power=False)
+        await self.store.shell.close()
+        self.outcome.virtual_s = asyncio.get_running_loop().time()
+        return records
+
+    async def _mended(self) -> None:
+        """All works again: what lies in the journal now, and what comes fresh, has its receipt in time."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + MEND_S
+        await asyncio.sleep(FRESH_S)
+        assert self.gateway.daemon is not None
+        journal = self.gateway.daemon.recorder.journal
+        last = journal.head_seq - 1
+        while missing := [
+            pair for pair in journal.receipts.done.missing(0, last) if not journal.holes.covers(*pair)
+        ]:
+            if loop.time() > end_s:
+                self.outcome.findings.append(
+                    f"without receipt {MEND_S:g} s after all was mended: {missing[:5]}"
+                )
+                return
+            await asyncio.sleep(0.5)
+
+
+def play(
+    seed: int, story: Story, periods_s: Sequence[float] = PERIODS_S,
+    see: Callable[[list[Record]], None] = lambda _records: None,
+) -> Outcome:  # fmt: skip
+    """Play a story to its end, in virtual time; `see` is shown what the collectors have archived."""
     outcome = Outcome(seed)
     folder = Path(tempfile.mkdtemp(prefix="yaosu-simulation-"))
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # what goes wrong is meant to
+
+    async def run() -> None:
+        see(await Scene(seed, folder, outcome, periods_s).play(story))
+
     try:
         with warnings.catch_warnings(), patch("gateway.persons.directory.PasswordHasher", _quick_hasher):
             warnings.simplefilter("ignore", ResolutionWarning)  # a microsecond more or less decides nothing
             with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-                runner.run(_Run(seed, folder, outcome).run())
+                runner.run(run())
     except Exception:  # noqa: BLE001 - a part that breaks is a finding of its seed
         outcome.findings.append(traceback.format_exc())
     finally:
@@ -85,56 +156,18 @@ def simulate(seed: int) -> Outcome:
     return outcome
 
 
-class _Run:
-    def __init__(self, seed: int, folder: Path, outcome: Outcome) -> None:
-        self._outcome = outcome
-        self._folder = folder
-        chance = Random(seed)
-        self._chances = [Random(chance.getrandbits(64)) for _ in range(8)]
+def simulate(seed: int) -> Outcome:
+    """Run one seed to its end: whatever goes wrong is drawn from it."""
+    outcome = play(seed, _rage)
+    outcome.again = f"python -m tests.simulation --seed {seed}"
+    return outcome
 
-    async def run(self) -> None:
-        """Run it."""
-        network = Network(self._chances[0])
-        store = VirtualStore(self._folder / "store.sqlite")
-        instruments = [
-            Instrument(f"i-{number}", period_s, self._chances[1]) for number, period_s in enumerate(PERIODS_S)
-        ]
-        gateway = Gateway("gw", self._folder / "gw", network, self._chances[2], instruments)
-        centres = [
-            Centre(f"c-{number}", self._folder / f"c-{number}", network, self._chances[3 + number], store)
-            for number in range(2)
-        ]
-        for centre in centres:
-            gateway.trust(centre.key)
-            centre.start()
-        gateway.start()
-        faults = Faults(
-            self._chances[5], gateway, centres, network, store, instruments, self._outcome.history.append
-        )
-        await faults.rage(self._chances[6].uniform(*RAGE_S))
-        await self._mended(gateway)
-        await gateway.end()
-        await check(self._outcome, gateway, centres, store, faults.excuses, Origin("lab", "gw"))
-        for centre in centres:
-            await centre.crash(power=False)
-        await store.shell.close()
-        self._outcome.faults = dict(faults.done)
-        self._outcome.virtual_s = asyncio.get_running_loop().time()
 
-    async def _mended(self, gateway: Gateway) -> None:
-        """All works again: what lies in the journal now, and what comes fresh, has its receipt in time."""
-        loop = asyncio.get_running_loop()
-        end_s = loop.time() + MEND_S
-        await asyncio.sleep(FRESH_S)
-        assert gateway.daemon is not None
-        journal = gateway.daemon.recorder.journal
-        last = journal.head_seq - 1
-        while missing := [
-            pair for pair in journal.receipts.done.missing(0, last) if not journal.holes.covers(*pair)
-        ]:
-            if loop.time() > end_s:
-                self._outcome.findings.append(
-                    f"without receipt {MEND_S:g} s after all was mended: {missing[:5]}"
-                )
-                return
-            await asyncio.sleep(0.5)
+async def _rage(scene: Scene) -> list[Excuse]:
+    faults = Faults(
+        scene.chances[5], scene.gateway, scene.centres, scene.network, scene.store, scene.instruments,
+        scene.outcome.history.append,
+    )  # fmt: skip
+    await faults.rage(scene.chances[6].uniform(*RAGE_S))
+    scene.outcome.faults = dict(faults.done)
+    return faults.excuses

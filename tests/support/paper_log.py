@@ -11,6 +11,7 @@ from pipeline.evidence.cosignature import cosign, vkey, witness_key
 from pipeline.evidence.policy import LOG, Key
 from pipeline.journal.merkle import LeafHashes, Tree, leaf_hash
 from pipeline.journal.note import Checkpoint, checkpoint_text, sign
+from pipeline.journal.succession import succession_note
 from pipeline.records import Record
 from pipeline.records.signing import SigningKey
 from tests.support.journal_fake import T0_NS, data_body, make_record
@@ -50,6 +51,8 @@ class PaperLog:
     journal: bytes = JOURNAL
     records: list[Record] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
+    key: SigningKey = LAB_KEY
+    """Seals from now on."""
     _hashes: tuple[int, LeafHashes] | None = None
 
     def add(self, kind: str, body: dict[str, Any] | None = None) -> Record:
@@ -70,7 +73,7 @@ class PaperLog:
             tree.append(record.data)
         text = checkpoint_text(Checkpoint(ORIGIN, size, tree.root()))
         lines = [cosign(text, OPERATORS[one], WITNESS_KEYS[one], COSIGNED_S + size) for one in witnesses]
-        return "".join([sign(text, ORIGIN, LAB_KEY), *lines])
+        return "".join([sign(text, ORIGIN, self.key), *lines])
 
     def seal(self, size: int | None = None, witnesses: Collection[str] = OPERATORS) -> None:
         """Record a checkpoint and the cosignatures of witnesses, each in a record of its own."""
@@ -78,6 +81,12 @@ class PaperLog:
         self.add("checkpoint", {"note": note})
         for one in witnesses:
             self.add("cosignature", {"note": self.sealed(int(note.split("\n")[1]), [one])})
+
+    def change_key(self, new: SigningKey) -> Record:
+        """Record that another key follows, as a gateway does."""
+        record = self.add("key", {"note": succession_note(ORIGIN, self.key, new)})
+        self.key = new
+        return record
 
     def record(self, seq: int) -> Record | None:
         return self.records[seq]

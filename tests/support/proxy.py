@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import socket
 import struct
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
     from types import TracebackType
 
@@ -20,6 +21,18 @@ _LINGER_OFF = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: closing sends RST (socket(7))."""
 
 
+class Eye(Protocol):
+    """Watches one connection through the proxy and may end its server at an exact byte."""
+
+    def look(self, data: bytes, *, to_server: bool) -> int | None:
+        """Take what has come and is not passed on yet; None, or after how many bytes to strike."""
+        ...
+
+    def strike(self) -> None:
+        """End the server, now."""
+        ...
+
+
 class TcpProxy:
     """Listens on a loopback port of its own and passes bytes on to another one.
 
@@ -28,11 +41,12 @@ class TcpProxy:
     there is.
     """
 
-    def __init__(self, target_port: int, random: Random) -> None:
+    def __init__(self, target_port: int, random: Random, eye: Callable[[], Eye] | None = None) -> None:
         self.mode: Mode = "clear"
         self.port = 0
         self._target_port = target_port
         self._random = random
+        self._eye = eye
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -80,7 +94,11 @@ class TcpProxy:
                 far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
                 self._writers.add(far_writer)
                 try:
-                    await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
+                    eye = None if self._eye is None else self._eye()
+                    await asyncio.gather(
+                        self._pass(reader, far_writer, eye, to_server=True),
+                        self._pass(far_reader, writer, eye, to_server=False),
+                    )
                 finally:
                     self._writers.discard(far_writer)
                     far_writer.transport.abort()
@@ -88,11 +106,17 @@ class TcpProxy:
             self._writers.discard(writer)
             writer.transport.abort()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, eye: Eye | None, *, to_server: bool
+    ) -> None:  # fmt: skip
         """Carry one direction until it ends; then the other side hears of it."""
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
-                await self._carry(writer, data)
+                end = None if eye is None else eye.look(data, to_server=to_server)
+                await self._carry(writer, data if end is None else data[:end])
+                if eye is not None and end is not None:
+                    eye.strike()
+                    return
             writer.write_eof()
 
     async def _carry(self, writer: asyncio.StreamWriter, data: bytes) -> None:
@@ -100,7 +124,7 @@ class TcpProxy:
             return
         if self.mode == "slow":
             await asyncio.sleep(self._random.uniform(0, SLOW_S))
-        step = SLICE_BYTES if self.mode == "slice" else len(data)
+        step = SLICE_BYTES if self.mode == "slice" else max(1, len(data))
         for start in range(0, len(data), step):
             writer.write(data[start : start + step])
             await writer.drain()

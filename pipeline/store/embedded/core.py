@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.store import schema
 from pipeline.store.door import LatestRow, Origin
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.records import Record
-    from pipeline.store.door import Counts, LedgerRow, Row, Series, WriteReport
+    from pipeline.store.door import Counts, DeadLetter, LedgerRow, Row, Series, WriteReport
     from pipeline.store.embedded.settings import EmbeddedStoreSettings
+    from pipeline.store.prepare import Prepared
 
 _INT64_MAX = 2**63 - 1
 _FRAMES = (
@@ -28,8 +29,17 @@ _FRAMES = (
 )
 
 
+class Encoded(NamedTuple):
+    """A batch, decoded and checked."""
+
+    origin: Origin
+    records: Sequence[Record]
+    ready: Prepared
+    dead: list[DeadLetter]
+
+
 class EmbeddedCore:
-    """Writes in one transaction a call; each query opens a reader of its own. Thread-safe but for `write`."""
+    """Writes in one transaction a call; each query opens a reader of its own. Thread-safe but for `send`."""
 
     kind = "embedded"
 
@@ -44,19 +54,22 @@ class EmbeddedCore:
             self._writer.close()
             self._writer = None
 
-    def write(self, origin: Origin, records: Sequence[Record]) -> WriteReport:
-        """See `Store.write`."""
-        ready, dead = prepare(origin, records)
+    def encode(self, origin: Origin, records: Sequence[Record]) -> Encoded:
+        """See `Core.encode`."""
+        return Encoded(origin, records, *prepare(origin, records))
+
+    def send(self, encoded: Encoded) -> WriteReport:
+        """See `Core.send`."""
         writer = self._open()
         try:
             writer.execute("BEGIN IMMEDIATE")
-            insert(writer, origin, ready)
+            insert(writer, encoded.origin, encoded.ready)
             writer.execute("COMMIT")
         except sqlite3.Error as error:
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
             raise unavailable(self._path, error) from error
-        return report(records, dead)
+        return report(encoded.records, encoded.dead)
 
     def _open(self) -> sqlite3.Connection:
         if self._writer is not None and _file_id(self._path) != self._file:

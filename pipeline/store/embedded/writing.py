@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import orjson
 
-from pipeline.records import Flag, FlagSet, Frame
+from pipeline.records import Flag
 from pipeline.store import schema
 from pipeline.store.plans import present
-from pipeline.store.schema import LedgerPoint
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from pipeline.records import Record
+    from pipeline.records import FlagSet, Layout, Record
+    from pipeline.records.stack import Stack
     from pipeline.store.door import Origin
     from pipeline.store.prepare import Prepared
 
@@ -34,25 +33,24 @@ _STATEMENTS = {
 }
 
 
-def insert(connection: sqlite3.Connection, origin: Origin, ready: Iterable[Prepared]) -> None:
+def insert(connection: sqlite3.Connection, origin: Origin, ready: Prepared) -> None:
     """Insert prepared records within the transaction that is open; what is there already stays."""
     connection.execute("INSERT OR IGNORE INTO origins (lab, gateway) VALUES (?, ?)", origin)
     place = origin_id(connection, origin)
     rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _STATEMENTS}
-    layouts: dict[int, int] = {}  # by identity: the records of this call keep theirs alive
-    for record, content in ready:
-        if isinstance(content, Frame) and len(content.block):
-            layout = content.block.layout
-            if id(layout) not in layouts:
-                layouts[id(layout)] = _layout_id(connection, content)
-            _add_frame(rows, place, record, content, layouts[id(layout)])
-        elif isinstance(content, FlagSet) and len(content.n):
-            _add_verdicts(rows, place, record, content)
-        elif isinstance(content, LedgerPoint):
-            rows["ledger"].append((
-                record.journal, record.seq, place, record.kind, content.key, record.era, record.source,
-                record.t_utc_ns, content.t_store_ns, content.body,
-            ))  # fmt: skip
+    for records, stack in ready.frames:
+        if stack.rows:
+            _add_frames(rows, place, records, stack, _layout_id(connection, stack.layout))
+    for record, flags in ready.flags:
+        if len(flags.n):
+            _add_verdicts(rows, place, record, flags)
+    rows["ledger"] += [
+        (
+            record.journal, record.seq, place, record.kind, point.key, record.era, record.source,
+            record.t_utc_ns, point.t_store_ns, point.body,
+        )
+        for record, point in ready.ledger
+    ]  # fmt: skip
     for table, statement in _STATEMENTS.items():
         connection.executemany(statement, rows[table])
 
@@ -63,38 +61,49 @@ def origin_id(connection: sqlite3.Connection, origin: Origin) -> int:
     return -1 if found is None else int(found[0])
 
 
-def _layout_id(connection: sqlite3.Connection, frame: Frame) -> int:
-    channels = orjson.dumps(
-        [[channel.name, channel.kind] for channel in frame.block.layout.channels]
-    ).decode()
+def _layout_id(connection: sqlite3.Connection, layout: Layout) -> int:
+    channels = orjson.dumps([[channel.name, channel.kind] for channel in layout.channels]).decode()
     connection.execute("INSERT OR IGNORE INTO layouts (channels) VALUES (?)", (channels,))
     found = connection.execute("SELECT id FROM layouts WHERE channels = ?", (channels,)).fetchone()
     return int(found[0])
 
 
-def _add_frame(
-    rows: dict[str, list[tuple[Any, ...]]], place: int, record: Record, frame: Frame, layout: int
+def _add_frames(
+    rows: dict[str, list[tuple[Any, ...]]], place: int, records: list[Record], stack: Stack, layout: int
 ) -> None:
-    block, count, t_ns = frame.block, len(frame.block), frame.t_store_ns
-    first, last = int(t_ns.min()), int(t_ns.max())
-    there = present(frame)
-    corrected = {name: values.tobytes() for name, (_, values) in frame.corrected.items()}
-    rows["instruments"].append((place, block.instrument, record.journal, last - first, count))
-    rows["frames"].append((
-        record.journal, record.seq, place, block.instrument, record.era, record.source, first, last,
-        frame.n_first, count, layout, frame.service, t_ns.tobytes(),
-        block.f8.tobytes() or None, block.i8.tobytes() or None, block.u8.tobytes() or None,
-        msgpack.packb(block.text) if block.text else None,
-        None if there.all() else _packed(~there),
-        None if (frame.flag == Flag.PASS).all() else _packed(frame.flag),
-        _packed(frame.reason) if frame.reason.any() else None,
-        msgpack.packb(corrected) if corrected else None,
-    ))  # fmt: skip
+    first, last = stack.t_store_ns.min(axis=1).tolist(), stack.t_store_ns.max(axis=1).tolist()
+    there = present(stack)
+    missing = _packed_of(None if there is None else ~there, 0, len(stack))
+    flag = _packed_of(stack.flag, Flag.PASS, len(stack))
+    reason = _packed_of(stack.reason, 0, len(stack))
+    eras: dict[tuple[bytes, int], str] = {}
+    for number, (record, body) in enumerate(zip(records, stack.bodies, strict=True)):
+        era = eras.setdefault((record.journal, record.epoch), record.era)
+        instrument, corrected = stack.instrument[number], stack.corrected[number]
+        rows["instruments"].append(
+            (place, instrument, record.journal, last[number] - first[number], stack.rows)
+        )
+        rows["frames"].append((
+            record.journal, record.seq, place, instrument, era, record.source, first[number], last[number],
+            stack.n_first[number], stack.rows, layout, stack.service[number],
+            stack.t_store_ns[number].tobytes(),
+            # A record keeps its matrices as the store does.
+            body["f8"] or None, body["i8"] or None, body["u8"] or None,
+            msgpack.packb(stack.text[number]) if stack.text[number] else None,
+            missing[number], flag[number], reason[number],
+            msgpack.packb({name: values.tobytes() for name, values in corrected.items()})
+            if corrected else None,
+        ))  # fmt: skip
 
 
-def _packed(matrix: NDArray[Any]) -> bytes:
-    # Nearly all of it is the same byte.
-    return zlib.compress(matrix.tobytes(), level=1)
+def _packed_of(matrices: NDArray[Any] | None, normal: int, count: int) -> list[bytes | None]:
+    """Compress the matrix of each frame, nearly all of which is the same byte; None for a normal one."""
+    if matrices is None:
+        return [None] * count
+    return [
+        zlib.compress(matrix.tobytes(), level=1) if remarkable else None
+        for matrix, remarkable in zip(matrices, (matrices != normal).any(axis=(1, 2)).tolist(), strict=True)
+    ]
 
 
 def _add_verdicts(rows: dict[str, list[tuple[Any, ...]]], place: int, record: Record, flags: FlagSet) -> None:

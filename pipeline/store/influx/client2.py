@@ -52,9 +52,9 @@ class ClientWriter:
             self._service.post_write(
                 org=self._settings.organisation,
                 bucket=self._settings.database,
-                body=gzip_compress(body),
+                body=gzip_compress(body) if self._settings.compresses else body,
                 precision="ns",
-                content_encoding="gzip",
+                content_encoding="gzip" if self._settings.compresses else "identity",
                 content_type="text/plain; charset=utf-8",
             )
         except ApiException as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.store import schema
 from pipeline.store.door import DeadLetter, LatestRow, LedgerRow, Origin
@@ -18,7 +18,7 @@ from pipeline.store.influx.answers import (
 )
 from pipeline.store.influx.batches import write_lines
 from pipeline.store.influx.http import InfluxHttp
-from pipeline.store.influx.lines import record_lines
+from pipeline.store.influx.lines import encode_lines
 from pipeline.store.prepare import prepare, report
 
 if TYPE_CHECKING:
@@ -35,6 +35,16 @@ STATEMENTS_MAX = 50
 """In one request for the newest rows."""
 
 _BY_SERIES = 'GROUP BY "source", "era"'
+
+
+class Encoded(NamedTuple):
+    """A batch as lines, ready to be sent any number of times."""
+
+    records: Sequence[Record]
+    lines: list[str]
+    owners: list[Record]
+    """Whose each line is."""
+    dead: list[DeadLetter]
 
 
 class InfluxCore:
@@ -56,19 +66,19 @@ class InfluxCore:
         self._poster.close()
         self._http.close()
 
-    def write(self, origin: Origin, records: Sequence[Record]) -> WriteReport:
-        """See `Store.write`."""
+    def encode(self, origin: Origin, records: Sequence[Record]) -> Encoded:
+        """See `Core.encode`: prepared records as lines."""
         ready, dead = prepare(origin, records)
-        lines: list[str] = []
-        owners: list[Record] = []
-        for prepared in ready:
-            of_record = record_lines(origin, prepared)
-            lines.extend(of_record)
-            owners.extend([prepared.record] * len(of_record))
-        for bad in write_lines(self._poster, lines):
-            owner = owners[bad.position]
-            dead.append(DeadLetter(owner.journal, owner.seq, lines[bad.position], bad.reason))
-        return report(records, dead)
+        lines, owners = encode_lines(origin, ready)
+        return Encoded(records, lines, owners, dead)
+
+    def send(self, encoded: Encoded) -> WriteReport:
+        """See `Core.send`."""
+        dead = list(encoded.dead)
+        for bad in write_lines(self._poster, encoded.lines):
+            owner = encoded.owners[bad.position]
+            dead.append(DeadLetter(owner.journal, owner.seq, encoded.lines[bad.position], bad.reason))
+        return report(encoded.records, dead)
 
     def _tag_values(self, statement: str) -> list[str]:
         return sorted({values[1] for table in self._http.query(statement) for values in table.values})

@@ -148,8 +148,8 @@ class InfluxHttp:
             return self._client.post(
                 "/write",
                 params={"db": self._settings.database, "precision": "ns"},
-                content=gzip_compress(body),
-                headers={"Content-Encoding": "gzip"},
+                content=gzip_compress(body) if self._settings.compresses else body,
+                headers={"Content-Encoding": "gzip" if self._settings.compresses else "identity"},
             )
         except httpx.HTTPError as error:
             raise self.away(error) from error

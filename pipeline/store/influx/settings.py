@@ -1,5 +1,6 @@
 """Settings of the InfluxDB store."""
 
+from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -7,6 +8,14 @@ from pydantic import Field, StringConstraints, model_validator
 
 from config.errors import SettingError
 from config.model import CredentialRef, Seconds, Settings
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine's own."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() in {"localhost", "ip6-localhost"}
 
 
 class InfluxStoreSettings(Settings):
@@ -42,8 +51,18 @@ class InfluxStoreSettings(Settings):
     timeout_s: Seconds = 10.0
     """How long one request may take."""
 
+    compression: Literal["auto", "gzip", "none"] = "auto"
+    """Of what is written. Automatic: gzip, but not to a server on this machine, where it only costs time."""
+
     retry_after_s: Annotated[float, Field(ge=0.1, le=300)] = 2.0
     """When to try again if the server does not say."""
+
+    @property
+    def compresses(self) -> bool:
+        """Whether what is written is compressed."""
+        return self.compression == "gzip" or (
+            self.compression == "auto" and not is_loopback(urlsplit(self.url).hostname or "")
+        )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

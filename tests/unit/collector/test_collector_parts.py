@@ -16,7 +16,8 @@ from gateway.collector.health import GATEWAYS_MAX, RETAINED_BYTES_MAX, Collector
 from gateway.collector.latency import NEWEST_MAX, Latency
 from gateway.collector.settings import CollectorSettings
 from pipeline.mqtt import Delivery
-from pipeline.records.frame import answered_utc_ns, decode_frame
+from pipeline.records.frame import decode_frame
+from pipeline.records.stack import answered_utc_ns
 from pipeline.store import Origin
 from tests.support.journal_fake import T0_NS, data_body, make_record
 
@@ -129,7 +130,7 @@ async def test_dead_letters_that_cannot_be_written_raise(tmp_path: Path) -> None
 def test_latency_counts_from_the_end_of_the_answer() -> None:
     body = data_body("oven", 0, T0_NS, 3)
     frame = decode_frame(body)
-    assert list(answered_utc_ns(body) - frame.block.t_utc_ns) == [2_000_000] * 3
+    assert list(answered_utc_ns([body]) - frame.block.t_utc_ns) == [2_000_000] * 3
 
 
 def test_latency_keeps_the_newest() -> None:

@@ -17,7 +17,7 @@ DAEMON: dict[str, Any] = {
     },
     "publisher": {
         "link": {"connected": True, "since_utc_ns": SINCE_NS, "error": ""}, "no_collector": False,
-        "receipt_error": "",
+        "receipts_refused": 0, "receipt_error": "", "refusing": False, "refusing_since_utc_ns": 0,
     },
     "instruments": [{"id": "p-1", "service": "in-use", "gap": None}, {"id": "p-2", "service": "in-use"}],
     "failing_parts": {},
@@ -72,7 +72,6 @@ def test_a_database_that_is_away_is_told_since_when_and_what_waits() -> None:
         ("journal.over_limit", True, "size_max_bytes"),
         ("publisher", None, "not durable yet"),
         ("publisher.no_collector", True, "3 records wait"),
-        ("publisher.receipt_error", "unknown key", "yaosu keys trust"),
         ("instruments", [{"id": "p-1", "gap": "disconnected"}], "p-1: not polled (disconnected)"),
         ("failing_parts", {"driver p-1": {"restarts": 2, "error": "x"}}, "failed 2 times"),
     ],
@@ -82,9 +81,24 @@ def test_what_is_wrong_with_the_daemon_is_told(path: str, value: Any, what: str)
     assert what in found
 
 
-def test_a_refused_receipt_of_the_past_is_no_finding() -> None:
-    daemon = changed(DAEMON, "publisher.receipt_error", "unknown key")
-    assert find(changed(daemon, "now_utc_ns", SINCE_NS + 1), None, expects_daemon=True) == []
+REFUSED = {
+    **DAEMON["publisher"], "receipts_refused": 7, "receipt_error": "collector key 1f is not trusted",
+    "refusing": True, "refusing_since_utc_ns": SINCE_NS,
+}  # fmt: skip
+
+
+def test_refused_receipts_are_told_since_when_how_many_why_and_what_to_do() -> None:
+    daemon = changed(changed(DAEMON, "publisher", REFUSED), "now_utc_ns", SINCE_NS + 1)
+    (found,) = find(daemon, None, expects_daemon=True)
+    assert found.startswith("receipts: refused since 20")
+    assert "7 since the start, the last: collector key 1f is not trusted; 3 records wait" in found
+    assert found.endswith("then yaosu keys trust PUBLIC-KEY, or stop the collector that is not yours")
+
+
+def test_a_refused_receipt_of_the_past_is_a_finding_only_while_records_wait_for_long() -> None:
+    past = changed(DAEMON, "publisher", {**REFUSED, "refusing": False})
+    assert len(find(past, None, expects_daemon=True)) == 1
+    assert find(changed(past, "now_utc_ns", SINCE_NS + 1), None, expects_daemon=True) == []
 
 
 @pytest.mark.parametrize(

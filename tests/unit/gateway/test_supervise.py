@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -134,3 +135,31 @@ async def test_cancelling_the_body_cancels_the_parts() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_part_that_fails_at_the_moment_of_a_stop_is_not_started_again() -> None:
+    starts = 0
+
+    async def part(fail: asyncio.Event) -> None:
+        nonlocal starts
+        starts += 1
+
+        async def inner() -> None:
+            await fail.wait()
+            raise OSError("gone")
+
+        async with asyncio.TaskGroup() as parts:
+            parts.create_task(inner())
+            parts.create_task(asyncio.Event().wait())
+
+    for pause in range(6):
+        starts, fail = 0, asyncio.Event()
+        async with Supervisor(lambda _part, _error: None) as supervisor:
+            supervisor.start("part", partial(part, fail))
+            await asyncio.sleep(0.01)
+            fail.set()
+            for _ in range(pause):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(100.0):
+                await supervisor.stop("part")
+        assert starts == 1

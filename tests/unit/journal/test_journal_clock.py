@@ -93,6 +93,21 @@ async def test_only_a_backward_step_raises_the_epoch(open_journal: Opener, clock
     assert (await open_journal()).epoch == 1
 
 
+async def test_a_leap_second_smeared_over_a_day_is_one_epoch_with_times_that_rise(
+    open_journal: Opener, clock: ManualClock
+) -> None:
+    journal = await open_journal()
+    start_utc, start_run, times = clock.utc, clock.run, []
+    for second in range(0, 86_401, 10):
+        # Linear over 24 h: UTC runs 11.6 parts in a million slower than the clock since boot.
+        clock.run = start_run + second * SECOND
+        clock.utc = start_utc + second * SECOND - second * SECOND // 86_400
+        times.append(journal.append("tick", {}, source="live").t_utc_ns)
+    assert journal.epoch == 0
+    assert times == sorted(set(times))
+    assert times[-1] == start_utc + 86_399 * SECOND
+
+
 async def test_rows_stamped_before_a_step_and_recorded_after_it_do_not_push_later_ones(
     open_journal: Opener, clock: ManualClock
 ) -> None:

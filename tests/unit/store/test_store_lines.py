@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.records import Flag, Record
+from pipeline.records.frame import encode_frame
 from pipeline.store import Origin
-from pipeline.store.influx.lines import record_lines
+from pipeline.store.influx.lines import encode_lines
 from pipeline.store.prepare import prepare
 from tests.support.stored import JOURNAL, ORIGIN, T0_NS, data, frame, parse_line, record, verdicts
 
@@ -30,7 +31,7 @@ Made: TypeAlias = tuple[Any, dict[Any, int], dict[Any, Flag], dict[Any, int], st
 def lines_of(origin: Origin, records: list[Record]) -> list[str]:
     ready, dead = prepare(origin, records)
     assert dead == []
-    return [line for prepared in ready for line in record_lines(origin, prepared)]
+    return encode_lines(origin, ready)[0]
 
 
 @st.composite
@@ -92,6 +93,48 @@ def test_every_line_reads_back_as_the_row_that_it_was_made_of(
         assert {name: repr(value) for name, value in fields.items()} == {
             name: repr(value) for name, value in expected.items()
         }
+
+
+@given(st.lists(frames(), min_size=2, max_size=6), st.integers(1, 3))
+def test_frames_written_together_make_the_lines_that_each_makes_alone(made: list[Made], times: int) -> None:
+    records = []
+    for seq, (columns, status, flag, reason, service) in enumerate(made * times):
+        content = frame(
+            f"i-{seq % 2}", columns, n_first=9 * seq, status=status, flag=flag, reason=reason, service=service
+        )
+        records.append(data(content, seq, epoch=seq % 3))
+    alone = [line for each in records for line in lines_of(ORIGIN, [each])]
+    assert sorted(lines_of(ORIGIN, records)) == sorted(alone)
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=9), st.sampled_from(["f8", "t_utc", "flag", "reason", "n"])
+)
+def test_damaged_frames_among_good_ones_of_their_layout_are_the_only_ones_not_written(
+    good: list[bool], key: str
+) -> None:
+    body = encode_frame(
+        frame("ph", {("a", "f8"): [1.0, 2.0]}, flag={("a", 0): Flag.FAIL}, reason={("a", 0): 4})
+    )
+    # Too short and too long in turn: lengths that only together are right would shift every value.
+    damages: dict[str, list[Any]] = {
+        "f8": [bytes(8), bytes(24)],
+        "flag": [bytes(1), bytes(3)],
+        "reason": [bytes(8), bytes(24)],
+        "t_utc": [[1, 2, 0, b""], [1, 2, 0, bytes(8)]],
+        "n": [-1, 2**63],
+    }
+    records = [
+        record("data", body if is_good else {**body, key: damages[key][seq % 2]}, seq)
+        for seq, is_good in enumerate(good)
+    ]
+    ready, dead = prepare(ORIGIN, records)
+    lines, owners = encode_lines(ORIGIN, ready)
+    assert {parse_line(line)[2]["seq"] for line in lines} == {
+        seq for seq, is_good in enumerate(good) if is_good
+    }
+    assert [parse_line(line)[2]["seq"] for line in lines] == [owner.seq for owner in owners]
+    assert {letter.seq for letter in dead} == {seq for seq, is_good in enumerate(good) if not is_good}
 
 
 def test_verdicts_about_one_row_share_a_line_that_is_no_row() -> None:

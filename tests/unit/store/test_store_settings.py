@@ -36,3 +36,18 @@ def test_kind_chooses_the_store() -> None:
 def test_wrong_settings_are_refused(wrong: dict[str, object], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         ADAPTER.validate_python({"kind": "influxdb", **wrong})
+
+
+@pytest.mark.parametrize(
+    ("url", "compression", "compresses"),
+    [
+        ("http://127.0.0.1:8086", "auto", False), ("http://[::1]:8086", "auto", False),
+        ("http://localhost", "auto", False), ("http://10.0.0.7:8086", "auto", True),
+        ("https://influx.example", "auto", True), ("https://influx.example", "none", False),
+        ("http://127.0.0.1:8086", "gzip", True),
+    ],
+)  # fmt: skip
+def test_lines_are_compressed_for_servers_elsewhere(url: str, compression: str, compresses: bool) -> None:
+    settings = ADAPTER.validate_python({"kind": "influxdb", "url": url, "compression": compression})
+    assert isinstance(settings, InfluxStoreSettings)
+    assert settings.compresses is compresses

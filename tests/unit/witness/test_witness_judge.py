@@ -11,11 +11,13 @@ from gateway.witness.state import Alarms, Seen, WitnessState, WitnessStateError
 from pipeline.evidence.cosignature import cosigned_at, witness_key
 from pipeline.evidence.policy import LOG, Key
 from pipeline.journal.merkle import consistency_proof
+from pipeline.journal.succession import succession_note
 from pipeline.records.signing import SigningKey
 from tests.support.paper_log import LAB_KEY, ORIGIN, PaperLog, paper_log, signing_key
 
 NAME = "witness.example/w1"
 KEY = signing_key(40)
+NEXT_KEY = signing_key(42)
 OWN = witness_key(NAME, KEY.public)
 LAB = Key(ORIGIN, LOG, LAB_KEY.public)
 
@@ -171,3 +173,48 @@ def test_the_memory_reads_back(folder: Path) -> None:
     assert WitnessState(folder / "witness.json", folder / "witness.key").all() == {
         ORIGIN: Seen(3, bytes(32), 7)
     }
+
+
+def changed(*pairs: tuple[int, str]) -> bytes:
+    return orjson.dumps(pairs)
+
+
+def test_a_log_that_changes_its_key_is_followed_and_its_old_key_signs_nothing_more(folder: Path) -> None:
+    log, one = paper_log(), witness(folder)
+    one.cosign(LAB, answer(log, 0, 5), 1000)
+    record = log.change_key(NEXT_KEY)
+    size = record.seq + 1
+    with pytest.raises(RefusedError, match="not signed by"):
+        one.cosign(LAB, answer(log, 5, size), 1001)
+    one.follow(LAB, changed((record.seq, record.body["note"])))
+    one.cosign(LAB, answer(log, 5, size), 1002)
+    log.add("tick")
+    log.key = LAB_KEY
+    with pytest.raises(RefusedError, match="not signed by"):
+        one.cosign(LAB, answer(log, size, size + 1), 1003)
+    # Another process, later, to which somebody with the old key shows no change of it.
+    again = witness(folder)
+    with pytest.raises(RefusedError, match="is not shown any more"):
+        again.cosign(LAB, answer(log, size, size + 1), 1004)
+    again.follow(LAB, changed((record.seq, record.body["note"])))
+    log.key = NEXT_KEY
+    again.cosign(LAB, answer(log, size, size + 1), 1005)
+    assert again.last(LAB).size == size + 1
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{",
+        b"[[3]]",
+        orjson.dumps([[3, "a note"]]),
+        changed((3, succession_note(ORIGIN, signing_key(90), signing_key(91)))),
+        changed((3, succession_note("yaosu/lab/other", LAB_KEY, signing_key(91)))),
+    ],
+)
+def test_a_change_of_key_that_the_known_key_has_not_signed_is_refused(folder: Path, payload: bytes) -> None:
+    one, log = witness(folder), paper_log()
+    with pytest.raises(RefusedError, match="the change of the log's key") as refused:
+        one.follow(LAB, payload)
+    assert refused.value.kind == "malformed"
+    one.cosign(LAB, answer(log, 0, 5), 1000)
