@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from config.toml_positions import Positions, TomlPath
 
-TYPES: tuple[RegistryType, ...] = ("person", "equipment", "material", "method", "environment")
+TYPES: tuple[RegistryType, ...] = (
+    "person", "equipment", "material", "method", "environment", "correction",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ def _alike(one: Waiting, other: Waiting) -> bool:
         and one.frame.service == other.frame.service
         and {name: found[0] for name, found in one.frame.corrected.items()}
         == {name: found[0] for name, found in other.frame.corrected.items()}
+        and one.frame.uncorrected == other.frame.uncorrected
     )
 
 
@@ -121,4 +122,5 @@ def _joined(frames: Sequence[Frame]) -> Frame:
             name: (found[0], np.concatenate([one.corrected[name][1] for one in frames]))
             for name, found in first.corrected.items()
         },
+        uncorrected=first.uncorrected,
     )

@@ -44,13 +44,15 @@ class Rows:
     values: NDArray[np.float64]
     flag: NDArray[np.uint8]
     seq: NDArray[np.int64]
+    shown: NDArray[np.float64] | None = None
+    """What the instrument showed, where `values` are corrected ones."""
 
     def reading(self, position: int) -> UsedReading:
         """Give one row as a reading."""
         seq = int(self.seq[position])
         return UsedReading(
             int(self.n[position]), seq, float(self.values[position]), int(self.flag[position]),
-            int(self.t_run_ns[position]), seq,
+            int(self.t_run_ns[position]), seq, None if self.shown is None else float(self.shown[position]),
         )  # fmt: skip
 
 
