@@ -15,7 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from dashboard import actions, alarms, pages, quality, records, risk, seals, task_page, window
+from dashboard import actions, alarms, entries, pages, quality, records, risk, seals, task_page, window
 from dashboard.context import Context, data, page
 from dashboard.live import StreamCount, live_handler
 from dashboard.security import SameOrigin, SecurityHeaders
@@ -95,6 +95,7 @@ def _routes(context: Context) -> list[Any]:
         Route("/tasks", shown(pages.tasks)),
         Route("/tasks/{task}", shown(task_page.task), methods=["GET"]),
         Route("/tasks/{task}/disposition", shown(task_page.dispose, lab_only=True), methods=["POST"]),
+        Route("/tasks/{task}/entries", shown(entries.act, lab_only=True), methods=["POST"]),
         Route("/tasks/{task}/window", shown(window.window), methods=["POST"]),
         Route("/scan", shown(actions.scan_page, lab_only=True)),
         Route("/events", shown(pages.events)),
