@@ -4,7 +4,7 @@ A correction never touches the reading: it gives a second value beside it, and s
 registry it came from, so that anybody can compute it again from the record, to the last bit.
 """
 
-from pipeline.corrections.curve import Curve
+from pipeline.corrections.curve import Curve, expanded_over
 from pipeline.corrections.plan import ChannelPlan, Plan, applied_id, entry_of, seq_of
 from pipeline.corrections.redo import redo_frame
 from pipeline.corrections.shapes import UNCORRECTED, Correction, CorrectionPoint, Uncorrected
@@ -19,6 +19,7 @@ __all__ = [
     "Uncorrected",
     "applied_id",
     "entry_of",
+    "expanded_over",
     "redo_frame",
     "seq_of",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.corrections.plan import ChannelPlan, Plan, seq_of
+from pipeline.corrections.plan import ChannelPlan, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pipeline.records.frame import Frame
 
 
-def redo_frame(frame: Frame, registered: Callable[[int], Correction | None]) -> list[str]:
+def redo_frame(frame: Frame, registered: Callable[[str], Correction | None]) -> list[str]:
     """Compute a frame's corrected values again.
 
     Args:
         frame: as it was recorded.
-        registered: gives the correction that a registry record holds; None where it is not at hand.
+        registered: gives the correction that `applied_id` names; None where it is not at hand.
 
     Returns:
         What is not as recorded, a sentence for each channel; nothing where every bit is the same.
@@ -26,8 +26,7 @@ def redo_frame(frame: Frame, registered: Callable[[int], Correction | None]) -> 
     problems = list[str]()
     instrument = frame.block.instrument
     for channel, (applied, recorded) in frame.corrected.items():
-        seq = seq_of(applied)
-        correction = None if seq is None else registered(seq)
+        correction = registered(applied)
         if correction is None:
             problems.append(f"{instrument}.{channel}: the correction {applied} is not at hand")
             continue

@@ -198,6 +198,23 @@ def scatter_of(series: SeriesProgress, function: str) -> Fraction:
     return squares / (len(numbers) - 1) / len(numbers)
 
 
+def count_of(series: SeriesProgress, function: str) -> int:
+    """Tell how many readings a mean was taken of; 1 for anything else."""
+    return {"mean": series.moments.count, "loaded": len(series.loaded)}.get(function, 1)
+
+
+def shown_span(series: SeriesProgress, function: str) -> tuple[float, float]:
+    """Give the least and greatest reading that a function rests on, as the instrument showed them."""
+    if function == "loaded":
+        readings = series.loaded
+    else:
+        readings = [series.readings[function]] if function in series.readings else []
+    shown = [reading.value if reading.shown is None else reading.shown for reading in readings]
+    if not shown:
+        shown = [limit for one in series.corrections for limit in (one.low, one.high)]
+    return (min(shown), max(shown)) if shown else (0.0, 0.0)
+
+
 def used_readings(series: SeriesProgress) -> list[UsedReading]:
     """List the single readings that the functions rest on, in order of their ordinals."""
     names = [name for name in series.readings if name != EMPTY]
