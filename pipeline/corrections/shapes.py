@@ -59,9 +59,10 @@ class Correction:
         """Say what makes this no usable correction; None when nothing does."""
         if not all(math.isfinite(number) for number in self._numbers()):
             return "a figure is not a finite number"
-        if not self.low < self.high:
-            return f"low {self.low} is not below high {self.high}"
-        return self._wrong_table() if self.kind == "table" else self._misplaced()
+        wrong = self._wrong_table() if self.kind == "table" else None
+        if wrong is None and not self.low < self.high:
+            wrong = f"low {self.low} is not below high {self.high}"
+        return wrong or self._misplaced()
 
     def _numbers(self) -> tuple[float, ...]:
         given = self.low, self.high, self.offset, self.gain, self.k, *self.coefficients
@@ -75,7 +76,7 @@ class Correction:
             return "the points of a table are in rising order of the reading, each once"
         if self.low < points[0] or self.high > points[-1]:
             return f"the range {self.low} to {self.high} goes beyond the points: nothing is extrapolated"
-        return self._misplaced()
+        return None
 
     def _misplaced(self) -> str | None:
         """Find a figure that a correction of this kind has no use for, or a missing one."""
