@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from pipeline.records.frame import decode_frame
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipeline.records import Record
 
 PROBLEMS_MAX = 20
 
@@ -41,14 +44,19 @@ def redo_file(path: Path) -> Redone:
         header = read_header(stream, path.stat().st_size)
         for seq, record in records_in(stream, header):
             try:
-                if record.kind == "registry":
-                    registry.add(seq, record.body)
+                if record.kind == "registry" and record.body.get("type") == "correction":
+                    _register(registry, seq, record)
                 elif record.kind == "data" and record.body.get("corrected"):
                     frame = decode_frame(record.body)
                     redone.values += sum(len(values) for _, values in frame.corrected.values())
                     found = redo_frame(frame, lambda name: correction_applied(registry, name))
                     redone.problems += [f"seq {seq}: {told}" for told in found]
                     del redone.problems[PROBLEMS_MAX:]
-            except (MalformedBody, ValueError, TypeError, LookupError) as error:
+            except (ValueError, TypeError, LookupError) as error:
                 raise Refused(f"this record cannot be read: {error}", seq) from error
     return redone
+
+
+def _register(registry: Registry, seq: int, record: Record) -> None:
+    with suppress(MalformedBody):  # what rests on it is told: its correction is not at hand
+        registry.add(seq, record.body)

@@ -94,7 +94,8 @@ function reasons(mask, flag) {
 
 function valueText(value) {
   if (!Number.isFinite(value)) return say("js", "no_value");
-  const text = settings.decimals === null ? String(value) : value.toFixed(settings.decimals);
+  const finer = model.series === loaded ? 0 : 1; // a correction is smaller than the last digit shown
+  const text = settings.decimals === null ? String(value) : value.toFixed(settings.decimals + finer);
   return `${text} ${page.dataset.unit}`;
 }
 
