@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.records import Flag
+from pipeline.records import Block, Flag
 from pipeline.records.block import concatenate
 from pipeline.records.frame import FlagSet, Frame
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.corrections import Plan
     from pipeline.qc import Decision, QcResult
-    from pipeline.records import Block
+    from pipeline.records import Item
 
 FRAME_DELAY_NS = 100_000_000
 """A frame is closed at the latest this long after its oldest row was taken."""
@@ -37,6 +37,16 @@ STORED_FRAMES_MAX = 4096
 def rows_max(channels: int) -> int:
     """Rows that a frame of so many channels may hold."""
     return max(1, min(FRAME_ROWS_MAX, FRAME_CELLS_MAX // max(1, channels)))
+
+
+def pieces_of(item: Item) -> list[Item]:
+    """Cut a block into pieces that a frame has room for; anything else is one piece."""
+    if not isinstance(item, Block):
+        return [item]
+    rows = rows_max(len(item.layout.channels))
+    if len(item) <= rows:
+        return [item]
+    return [item.rows(at, min(at + rows, len(item))) for at in range(0, len(item), rows)]
 
 
 class OpenFrame:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from pipeline.intake.frames import FRAME_DELAY_NS, LateFlags, OpenFrame, rows_max
+from pipeline.intake.frames import FRAME_DELAY_NS, LateFlags, OpenFrame, pieces_of
 from pipeline.intake.state import InstrumentState, ended_at_stop, polls_between
 from pipeline.intake.unjudged import unjudged
 from pipeline.journal import JournalFullError
@@ -69,14 +69,7 @@ class Intake:
 
     async def take(self, item: Item) -> None:
         """Take one item of a driver's stream; waits while the journal has no room."""
-        if isinstance(item, Block):
-            rows = rows_max(len(item.layout.channels))
-            pieces: list[Item] = [item]
-            if len(item) > rows:
-                pieces = [item.rows(at, min(at + rows, len(item))) for at in range(0, len(item), rows)]
-        else:
-            pieces = [item]
-        for piece in pieces:
+        for piece in pieces_of(item):
             while True:
                 await self._sink.room()
                 try:
