@@ -40,11 +40,13 @@ class Curve:
             readings: float64[c, n], NaN where there is none.
 
         Returns:
-            float64[c, n]: NaN where there is no reading, or one outside the range of its correction.
+            float64[c, n]: NaN where there is no reading, one outside the range, or a value that is too large.
         """
         inside = (readings >= self._low) & (readings <= self._high)
         x = np.where(inside, readings, np.nan)
-        return np.where(inside, self._family.corrected(x), np.nan)
+        with np.errstate(over="ignore", invalid="ignore"):  # a polynomial may leave the numbers: no value
+            value = self._family.corrected(x)
+        return np.where(inside & np.isfinite(value), value, np.nan)
 
 
 class _Polynomials:

@@ -90,6 +90,12 @@ def tables(draw: st.DrawFn) -> Correction:
     return correction(kind="table", points=points, low=xs[0], high=xs[-1])
 
 
+def test_a_value_too_large_for_a_number_is_none() -> None:
+    steep = correction(kind="polynomial", coefficients=(0.0, 0.0, 1e308))
+    assert of_one(steep, 1.0) == [1e308]
+    assert math.isnan(of_one(steep, 50.0)[0])
+
+
 POLYNOMIALS = st.lists(st.floats(-10, 10), min_size=1, max_size=5).map(
     lambda given: correction(kind="polynomial", coefficients=tuple(number + 0.0 for number in given))
 )

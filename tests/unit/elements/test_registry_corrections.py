@@ -102,3 +102,24 @@ def test_what_a_certificate_cannot_state_is_refused(tmp_path: Path, change: str,
     head = "[[correction]]\nid = 'COR-7'\nequipment = 'EQ-1'\nchannel = 'weight'\ncertificate = 'C'\n"
     [error] = told(tmp_path, "registry.toml", head + change + "\n")
     assert hint in error
+
+
+@pytest.mark.parametrize(
+    ("certificate", "named", "errors", "warnings"),
+    [("2026-118", "COR-7", 0, 0), ("2026-117", "COR-7", 1, 0), ("2026-118", "COR-8", 0, 1)],
+)
+def test_a_correction_is_held_against_the_certificate_of_its_asset(
+    tmp_path: Path, certificate: str, named: str, errors: int, warnings: int
+) -> None:
+    asset = (
+        "[[equipment]]\nid = 'EQ-1'\ninstrument = 'bal-1'\n[equipment.metrology]\nkind = 'calibration'\n"
+        f"certificate = '{certificate}'\nchannels = [{{channel = 'weight', correction = '{named}'}}]\n"
+    )
+    path = tmp_path / "registry.toml"
+    path.write_text(asset + AS_TOML, encoding="utf-8")
+    try:
+        found = read_registry(path).warnings
+    except ConfigInvalid as invalid:
+        found = invalid.findings
+    told = [one.severity for one in found]
+    assert (told.count("error"), told.count("warning")) == (errors, warnings), found
