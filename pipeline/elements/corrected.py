@@ -66,17 +66,16 @@ def note_correction(
     found = batch.frame.corrected.get(facts.channel)
     applied = "" if found is None else found[0]
     why = batch.frame.uncorrected.get(facts.channel, "")
-    spans, seqs = facts.corrections, batch.seq[cut]
-    first, last = int(seqs[0]), int(seqs[-1])
-    utc_ns = batch.frame.block.t_utc_ns
+    spans, seqs, utc_ns = facts.corrections, batch.seq[cut], batch.frame_utc_ns[cut]
+    last = int(seqs[-1])
     if not spans or (spans[-1].applied, spans[-1].why) != (applied, why):
-        start_ns = int(utc_ns[np.searchsorted(batch.seq, first)])
+        first, start_ns = int(seqs[0]), int(utc_ns[0])
         if len(spans) < SPANS_MAX:
             spans.append(CorrectionSpan(applied, why, start_ns, start_ns, first, last))
         else:
             spans[-1].applied = SEVERAL
     span = spans[-1]
-    span.to_utc_ns, span.seq_last = int(utc_ns[np.searchsorted(batch.seq, last)]), last
+    span.to_utc_ns, span.seq_last = int(utc_ns[-1]), last
     if found is not None:
         outside = good & ~np.isfinite(found[1][cut])
         if outside.any():

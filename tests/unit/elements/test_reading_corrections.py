@@ -138,7 +138,7 @@ def test_limits_of_the_air_are_of_what_is_true_not_of_what_is_shown() -> None:
 
 
 def test_air_beyond_the_range_of_its_correction_is_not_known() -> None:
-    bench = opened(warm_room() | {("environment", "room"): room(staleness_s=2.0)})
+    bench = opened({**warm_room(), ("environment", "room"): room(staleness_s=2.0)})
     task = bench.start()
     bench.air(6, 60.5)
     bench.finish(task)

@@ -16,7 +16,8 @@ def t_covers(t: float, degrees: int) -> float:
     scale = math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2))
 
     def density(x: float) -> float:
-        return scale / math.sqrt(degrees * math.pi) * (1 + x * x / degrees) ** (-(degrees + 1) / 2)
+        power: float = (1 + x * x / degrees) ** (-(degrees + 1) / 2)
+        return scale / math.sqrt(degrees * math.pi) * power
 
     steps = 2000
     width = t / steps
