@@ -5,7 +5,7 @@ The rows of an instrument come in batches; what is remembered does not depend on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -87,14 +87,29 @@ def _observe_channel(task: TaskState, facts: ChannelFacts, batch: Batch) -> None
     suspect = batch.suspect[position][cut]
     if suspect.any():
         facts.suspect += _count(suspect, facts.suspect_seqs, seqs)
-    times, passed = batch.t_run_ns[cut], good & ~failed
-    valid = passed & np.isfinite(values)
-    if valid.any():
-        _observe_valid(facts, values[valid], times[valid], seqs[valid])
+    passed = good & ~failed
+    if values is counting and facts.channel in batch.frame.corrected:
+        passed &= np.isfinite(values)  # out of the range of the correction: no value
+    valid = _taken(passed, _Valid(values, batch.t_run_ns[cut], seqs))
+    if len(valid.values):
+        _observe_valid(facts, valid)
     if facts.target in task.steps.targets:
-        valid = passed & np.isfinite(counting)
-        if valid.any():
-            watch(task, facts.target, times[valid], counting[valid], seqs[valid])
+        valid = _taken(passed & np.isfinite(counting), _Valid(counting, batch.t_run_ns[cut], seqs))
+        if len(valid.values):
+            watch(task, facts.target, valid.t_run_ns, valid.values, valid.seqs)
+
+
+class _Valid(NamedTuple):
+    """Readings that count: columns of one length."""
+
+    values: NDArray[np.float64]
+    t_run_ns: NDArray[np.int64]
+    seqs: NDArray[np.int64]
+
+
+def _taken(there: NDArray[np.bool_], rows: _Valid) -> _Valid:
+    """Take some of the rows; mostly it is all of them."""
+    return rows if there.all() else _Valid(rows.values[there], rows.t_run_ns[there], rows.seqs[there])
 
 
 def _note_layout(facts: ChannelFacts, batch: Batch, position: int, seq: int) -> None:
@@ -107,10 +122,9 @@ def _note_layout(facts: ChannelFacts, batch: Batch, position: int, seq: int) -> 
     facts.unit, facts.decimals = channel.unit, channel.decimals
 
 
-def _observe_valid(
-    facts: ChannelFacts, values: NDArray[np.float64], t_run_ns: NDArray[np.int64], seqs: NDArray[np.int64]
-) -> None:
+def _observe_valid(facts: ChannelFacts, valid: _Valid) -> None:
     """Add readings that did not fail QC; at least one."""
+    values, t_run_ns, seqs = valid
     lowest, highest = int(values.argmin()), int(values.argmax())
     low, high = float(values[lowest]), float(values[highest])
     if facts.minimum is None or low < facts.minimum:
