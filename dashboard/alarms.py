@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from starlette.responses import RedirectResponse
-
 from dashboard import language as lang
 from dashboard.behind import read_view
-from dashboard.context import read_form, refusal_page, render
+from dashboard.context import refusal_page, render
 from dashboard.events import event_texts
-from dashboard.task_page import refusal_of, send
+from dashboard.signed import Refusal, carry_out, read_step, signing
 from pipeline.elements.alarms.commands import ALLOWED
 from pipeline.elements.alarms.texts import FLOOD
 from pipeline.store.door import StoreError
@@ -102,8 +99,7 @@ async def alarm(context: Context, request: Request, viewer: Viewer) -> Response:
 
 
 async def _page(
-    context: Context, request: Request, viewer: Viewer, *,
-    entered: str = "", chosen: str = "", refusal: dict[str, str] | None = None,
+    context: Context, request: Request, viewer: Viewer, refusal: Refusal | None = None
 ) -> Response:  # fmt: skip
     view = await context.watcher.view()
     answer = await read_view(context, "alarms", request.path_params["alarm"])
@@ -113,7 +109,7 @@ async def _page(
     one: Json = answer.content
     text, names = lang.messages(lang.language_of(request)), await context.sessions.names(viewer)
     bodies = await _bodies(context, [one])
-    recorded = request.query_params.get("recorded", "")
+    allowed = ALLOWED[one["step"]]
     return render(context, request, viewer, "alarm.html", view, {
         "alarm": alarm_row(one, bodies.get(one["first_seq"]), viewer.role, text, names),
         "steps": STEPS,
@@ -123,43 +119,21 @@ async def _page(
              "text": deed["text"] if viewer.role == "lab" else ""}
             for deed in one["deeds"]
         ],
-        "allowed": [deed for deed in DEEDS if deed in ALLOWED[one["step"]]] if viewer.may_act else [],
-        "chosen": chosen or next(reversed(ALLOWED[one["step"]]), ""),
-        "entered": entered,
-        "refusal": refusal,
-        "recorded": recorded if recorded.isdecimal() else "",
-        "key": secrets.token_hex(16),
+        "allowed": [deed for deed in DEEDS if deed in allowed] if viewer.may_act else [],
+        "chosen": refusal.form.get("deed", "") if refusal else next(reversed(allowed), ""),
+        "signing": signing(request, refusal),
     })  # fmt: skip
 
 
 async def act(context: Context, request: Request, viewer: Viewer) -> Response:
     """Send a signed step to the daemon; a refusal is shown on the page with what to do next."""
-    if not viewer.may_act or context.door is None:
-        return refusal_page(context, request, viewer, "refused.login", HTTPStatus.UNAUTHORIZED)
-    try:
-        form = await read_form(request)
-    except ValueError:
-        return refusal_page(context, request, viewer, "refused.bad_form", HTTPStatus.BAD_REQUEST)
-    deed, said = form.get("deed", ""), form.get("text", "").strip()
-    text = lang.messages(lang.language_of(request))
+    form = await read_step(context, request, viewer)
+    if not isinstance(form, dict):
+        return form
+    deed, name = form.get("deed", ""), request.path_params["alarm"]
     if deed not in DEEDS:
         return refusal_page(context, request, viewer, "refused.bad_form", HTTPStatus.BAD_REQUEST)
-    missing = "reason" if not said else "password" if not form.get("secret", "").strip() else ""
-    if missing:
-        refusal = {"text": text(f"sign.missing_{missing}"), "hint": text("sign.missing_hint")}
-        return await _page(context, request, viewer, entered=said, chosen=deed, refusal=refusal)
-    name = request.path_params["alarm"]
-    secret = {"password" if form.get("how") == "password" else "pin": form["secret"]}
-    actor = {
-        "person": viewer.person, **secret, "station": "web", "meaning": f"alarm.{deed}", "reason": said,
-    }  # fmt: skip
-    answer = await send(
-        context, f"alarm.{deed}", {"alarm": name, "text": said}, actor,
-        token=viewer.token, key=form.get("key") or None,
-    )  # fmt: skip
-    if answer.get("ok"):
-        seq = next(iter(answer.get("seq") or ()), "")
-        return RedirectResponse(f"/alarms/{quote(name, safe='')}?recorded={seq}", HTTPStatus.SEE_OTHER)
-    if answer.get("code") == "session-ended":
-        context.sessions.close(viewer)
-    return await _page(context, request, viewer, entered=said, chosen=deed, refusal=refusal_of(answer, text))
+    args = {"alarm": name, "text": form.get("text", "").strip()}
+    back = f"/alarms/{quote(name, safe='')}"
+    done = await carry_out(context, request, viewer, form, f"alarm.{deed}", args, back=back)
+    return await _page(context, request, viewer, done) if isinstance(done, Refusal) else done

@@ -15,7 +15,19 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from dashboard import actions, alarms, pages, quality, records, risk, seals, task_page, window
+from dashboard import (
+    actions,
+    alarms,
+    approvals,
+    entries,
+    pages,
+    quality,
+    records,
+    risk,
+    seals,
+    task_page,
+    window,
+)
 from dashboard.context import Context, data, page
 from dashboard.live import StreamCount, live_handler
 from dashboard.security import SameOrigin, SecurityHeaders
@@ -95,6 +107,7 @@ def _routes(context: Context) -> list[Any]:
         Route("/tasks", shown(pages.tasks)),
         Route("/tasks/{task}", shown(task_page.task), methods=["GET"]),
         Route("/tasks/{task}/disposition", shown(task_page.dispose, lab_only=True), methods=["POST"]),
+        Route("/tasks/{task}/entries", shown(entries.act, lab_only=True), methods=["POST"]),
         Route("/tasks/{task}/window", shown(window.window), methods=["POST"]),
         Route("/scan", shown(actions.scan_page, lab_only=True)),
         Route("/events", shown(pages.events)),
@@ -122,12 +135,15 @@ def _routes(context: Context) -> list[Any]:
 def _quality_routes(shown: Any, read: Any) -> list[Route]:
     return [
         Route("/batches", shown(quality.batches)),
-        Route("/batches/{batch:path}", shown(quality.batch)),
+        Route("/batches/{batch:path}", shown(quality.batch), methods=["GET"]),
+        Route("/batches/{batch:path}", shown(approvals.close_batch, lab_only=True), methods=["POST"]),
         Route("/charts", shown(quality.charts)),
-        Route("/charts/{chart}", shown(quality.chart, lab_only=True)),
+        Route("/charts/{chart}", shown(quality.chart, lab_only=True), methods=["GET"]),
+        Route("/charts/{chart}", shown(approvals.approve_chart, lab_only=True), methods=["POST"]),
         Route("/api/charts/{chart}", read(quality.chart_data, lab_only=True)),
         Route("/lookbacks", shown(quality.lookbacks)),
-        Route("/lookbacks/{lookback}", shown(quality.lookback)),
+        Route("/lookbacks/{lookback}", shown(quality.lookback), methods=["GET"]),
+        Route("/lookbacks/{lookback}", shown(approvals.close_lookback, lab_only=True), methods=["POST"]),
         Route("/risk", shown(risk.risk)),
         Route("/risk/{subject}", shown(risk.subject)),
     ]

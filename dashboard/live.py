@@ -37,7 +37,7 @@ TRAILING_NS = 5_000_000_000
 RESUME_NS_MAX = 600 * 1_000_000_000
 """A client that was away longer reads its window anew instead."""
 LIVE_POINTS_MAX = 4000
-LEDGER_KINDS = ("task", "verdict", "review", "event")
+LEDGER_KINDS = ("task", "verdict", "review", "entry", "event")
 
 
 def _event(name: str, event_id: str, content: Any) -> bytes:

@@ -140,7 +140,11 @@ def _channel(instrument: str, channel: str, row: LatestRow | None, view: View, r
         "flag": flag_name(row.flags.get(channel, Flag.NOT_EVALUATED)) if row else "none",
     }
     if role == "lab" and row is not None:
-        shown["value"] = value_text(row.values.get(channel), info.decimals if info else None)
+        decimals = info.decimals if info else None
+        shown["value"] = value_text(row.values.get(channel), decimals)
+        if channel in row.corrected:  # one digit more: a correction is smaller than the last one shown
+            finer = None if decimals is None else decimals + 1
+            shown["corrected"] = value_text(row.corrected[channel], finer)
     return shown
 
 

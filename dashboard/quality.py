@@ -9,6 +9,7 @@ from dashboard import language as lang
 from dashboard.behind import read_view
 from dashboard.context import json_response, refusal_page, render
 from dashboard.language import value_text
+from dashboard.signed import signing
 from pipeline.elements.lookback.texts import CAUSES
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from dashboard.context import Context
     from dashboard.sessions import Role, Viewer
+    from dashboard.signed import Refusal
 
 Json = dict[str, Any]
 POINT_MARKS = {"pass": "pass", "warn": "suspect", "fail": "fail", "not-evaluated": "not_evaluated"}
@@ -35,7 +37,9 @@ async def batches(context: Context, request: Request, viewer: Viewer) -> Respons
     })  # fmt: skip
 
 
-async def batch(context: Context, request: Request, viewer: Viewer) -> Response:
+async def batch(
+    context: Context, request: Request, viewer: Viewer, refusal: Refusal | None = None
+) -> Response:
     """Show one batch: its tasks by place, its controls, and what its plan still asks for."""
     answer = await read_view(context, "batches", request.path_params["batch"])
     if answer.problem:
@@ -44,6 +48,7 @@ async def batch(context: Context, request: Request, viewer: Viewer) -> Response:
     members = [member_row(member, viewer.role) for member in one["members"]]
     return render(context, request, viewer, "batch.html", await context.watcher.view(), {
         "batch": one, "members": members, "names": await context.sessions.names(viewer),
+        "signing": signing(request, refusal),
     })  # fmt: skip
 
 
@@ -87,7 +92,9 @@ async def charts(context: Context, request: Request, viewer: Viewer) -> Response
     })  # fmt: skip
 
 
-async def chart(context: Context, request: Request, viewer: Viewer) -> Response:
+async def chart(
+    context: Context, request: Request, viewer: Viewer, refusal: Refusal | None = None
+) -> Response:
     """Show one control chart with its table."""
     answer = await read_view(context, "charts", request.path_params["chart"])
     if answer.problem:
@@ -98,6 +105,8 @@ async def chart(context: Context, request: Request, viewer: Viewer) -> Response:
         "chart": one,
         "points": list(reversed([point_row(n, p, text.language) for n, p in enumerate(one["points"], 1)])),
         "names": await context.sessions.names(viewer),
+        "waiting": [version for version in one["versions"] if version["approval"] is None],
+        "signing": signing(request, refusal),
     })  # fmt: skip
 
 
@@ -152,13 +161,16 @@ async def lookbacks(context: Context, request: Request, viewer: Viewer) -> Respo
     })  # fmt: skip
 
 
-async def lookback(context: Context, request: Request, viewer: Viewer) -> Response:
+async def lookback(
+    context: Context, request: Request, viewer: Viewer, refusal: Refusal | None = None
+) -> Response:
     """Show one look-back: the impact report, task by task."""
     answer = await read_view(context, "lookbacks", request.path_params["lookback"])
     if answer.problem:
         return _problem(context, request, viewer, answer.problem)
     return render(context, request, viewer, "lookback.html", await context.watcher.view(), {
         "lookback": answer.content, "causes": CAUSES, "names": await context.sessions.names(viewer),
+        "signing": signing(request, refusal),
     })  # fmt: skip
 
 

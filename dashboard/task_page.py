@@ -12,7 +12,7 @@ from dashboard import language as lang
 from dashboard.context import read_form, refusal_page, render
 from dashboard.task_facts import calculation_rows, known_then, step_rows, then_and_now
 from dashboard.tasks import fold_tasks
-from dashboard.verdicts import binding_rows, element_cards, result_rows, signature_of
+from dashboard.verdicts import binding_rows, element_cards, entry_rows, result_rows, signature_of
 from pipeline.elements.registry_shapes import Environment
 from pipeline.elements.triggers.vocabulary import TRIGGER_TEXTS
 from pipeline.elements.vocabulary import ELEMENTS, Disposition
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dashboard.watch import View
     from pipeline.store.door import LedgerRow
 
-TASK_KINDS = ("task", "verdict", "result", "review")
+TASK_KINDS = ("task", "verdict", "result", "review", "entry")
 RECORDS_LIMIT = 5000
 """Newest records of each kind read for one task."""
 MOMENTS_SHOWN = 12
@@ -64,13 +64,14 @@ async def task(context: Context, request: Request, viewer: Viewer) -> Response:
         return refusal_page(context, request, viewer, "trust.store_away", HTTPStatus.SERVICE_UNAVAILABLE)
     if found is None:
         return refusal_page(context, request, viewer, "refused.no_task", HTTPStatus.NOT_FOUND)
-    return await _page(context, request, viewer, found, view)
+    return await show(context, request, viewer, found, view)
 
 
-async def _page(
+async def show(
     context: Context, request: Request, viewer: Viewer, found: TaskView, view: View, *,
     entered: dict[str, str] | None = None, refusal: dict[str, str] | None = None,
 ) -> Response:  # fmt: skip
+    """Render the page of a task; with what was entered in a form and why it was refused."""
     names = await context.sessions.names(viewer)
     text = lang.messages(lang.language_of(request))
     signed, signed_hash = signature_of(found)
@@ -81,6 +82,8 @@ async def _page(
         "cards": element_cards(found, text, names, viewer.role),
         "bindings": binding_rows(found, names),
         "results": result_rows(found, viewer.role),
+        "entries": entry_rows(found, names, viewer.role),
+        **_entering(context, viewer, found),
         "steps": step_rows(found, viewer.role),
         "calculations": calculation_rows(found, viewer.role),
         "compared": await _compared(context, request, viewer, found, text, names),
@@ -99,6 +102,20 @@ async def _page(
         "already_shown": any(str(seq) == recorded for seq, _, _ in found.reviews),
         "key": secrets.token_hex(16),
     })  # fmt: skip
+
+
+def _entering(context: Context, viewer: Viewer, found: TaskView) -> dict[str, Any]:
+    """Say what may be entered by hand here: nothing at the centre, nothing of an aborted task."""
+    may = viewer.may_act and context.door is not None and found.phase != "aborted"
+    current = [one for one in entry_rows(found, {}, viewer.role) if one["replaced_by"] is None]
+    return {
+        "may_enter": may,
+        "entry_key": secrets.token_hex(16),
+        "entry_channels": sorted(
+            {binding.target for binding in found.bindings if binding.role == "measurand"}
+        ),
+        "correctable": current if may else [],
+    }
 
 
 def moments(found: TaskView) -> list[int]:
@@ -179,7 +196,7 @@ async def dispose(context: Context, request: Request, viewer: Viewer) -> Respons
         problem = refusal_of(answer, text)
     entered = {name: form.get(name, "") for name in ("disposition", "reason", "limitation")}
     # A refusal answers a person on a page, with 200: browsers log anything else as an error of the page.
-    return await _page(context, request, viewer, found, view, entered=entered, refusal=problem)
+    return await show(context, request, viewer, found, view, entered=entered, refusal=problem)
 
 
 def _missing(form: dict[str, str], text: Messages) -> dict[str, str] | None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pipeline.elements.codec import MalformedBody, from_body
+from pipeline.elements.hand.shapes import Entry
+from pipeline.elements.hand.state import Entered
 from pipeline.elements.shapes import (
     TASK_ACTIONS,
     Binding,
@@ -67,6 +69,8 @@ class TaskView:
     verdicts: dict[Element, list[Posted]] = field(default_factory=dict)
     """Element to its verdicts, oldest first; the last one is in force."""
     results: list[tuple[int, Result]] = field(default_factory=list)
+    entries: list[Entered] = field(default_factory=list)
+    """Readings entered by hand, in the order of their records."""
     reviews: list[tuple[int, int, Review]] = field(default_factory=list)
     """(seq, UTC in ns, disposition), oldest first."""
     held: set[Element] = field(default_factory=set)
@@ -157,10 +161,22 @@ def _take(
     elif row.kind == "verdict":
         _judge(task, Posted(row.seq, row.t_utc_ns, from_body(Verdict, row.body)), required(task.start))
     elif row.kind == "result":
-        task.results.append((row.seq, from_body(Result, row.body)))
+        result = from_body(Result, row.body)
+        task.results = [known for known in task.results if known[0] != result.supersedes]
+        task.results.append((row.seq, result))
+    elif row.kind == "entry":
+        _enter(task, row)
     elif row.kind == "review":
         task.reviews.append((row.seq, row.t_utc_ns, from_body(Review, row.body)))
         task.held.clear()
+
+
+def _enter(task: TaskView, row: LedgerRow) -> None:
+    entry = from_body(Entry, row.body)
+    for known in task.entries:
+        if known.seq == entry.corrects:
+            known.replaced_by = row.seq
+    task.entries.append(Entered(row.seq, entry))
 
 
 def _act(task: TaskView, row: LedgerRow) -> None:

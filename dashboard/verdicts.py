@@ -133,6 +133,29 @@ def binding_rows(task: TaskView, names: Mapping[str, str]) -> list[Json]:
     ]
 
 
+def entry_rows(task: TaskView, names: Mapping[str, str], role: Role) -> list[Json]:
+    """List the readings entered by hand, corrected ones too; a regulator sees who and when, no figures."""
+    return [
+        {
+            "seq": each.seq,
+            "channel": each.entry.target,
+            "text": f"{each.entry.text} {each.entry.unit}".strip() if role == "lab" else None,
+            "corrected": repr(each.entry.corrected)
+            if role == "lab" and each.entry.corrected is not None
+            else "",
+            "at_utc_ns": each.entry.at_utc_ns,
+            "late": each.entry.late,
+            "foreseen": each.entry.foreseen,
+            "person": names.get(each.entry.actor.person, each.entry.actor.person),
+            "reason": each.entry.reason if role == "lab" else "",
+            "corrects": each.entry.corrects,
+            "replaced_by": each.replaced_by,
+            "photo": each.entry.photo_sha256 or "",
+        }
+        for each in task.entries
+    ]
+
+
 def result_rows(task: TaskView, role: Role) -> list[Json]:
     """List the results; a regulator sees that there is one, its conformity and its seqs, no value."""
     return [_result(seq, result, role) for seq, result in task.results]

@@ -7,11 +7,13 @@ notice is durable. Nothing is read from the store before that.
 from __future__ import annotations
 
 import io
+import math
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from starlette.responses import Response
 
 from dashboard import language as lang
@@ -76,10 +78,15 @@ def write_csv(series: Series, allowed: Json, notice_seqs: list[int]) -> str:
     notice = ", ".join(map(str, notice_seqs[:1]))
     out.write(f"# trigger: record {allowed['trigger_seq']}; notice of this reading: record {notice}\n")
     whole = "some rows that passed are left out" if series.decimated else "every stored row"
-    out.write(f"# {whole}\nt_utc,t_utc_ns,value,flag,reason_mask\n")
-    columns = (series.t_utc_ns, series.value, series.flag, series.reason)
-    for t_ns, value, flag, reason in zip(*(column.tolist() for column in columns), strict=True):
+    out.write(f"# {whole}\nt_utc,t_utc_ns,value,corrected,flag,reason_mask\n")
+    corrected = np.full(len(series.value), np.nan) if series.corrected is None else series.corrected
+    columns = (series.t_utc_ns, series.value, corrected, series.flag, series.reason)
+    for t_ns, value, true, flag, reason in zip(*(column.tolist() for column in columns), strict=True):
         at = datetime.fromtimestamp(t_ns // 1_000_000_000, UTC)
-        shown = "" if value != value else repr(value)  # noqa: PLR0124 - NaN is what was not measured
-        out.write(f"{at:%Y-%m-%dT%H:%M:%SZ},{t_ns},{shown},{flag},{reason}\n")
+        out.write(f"{at:%Y-%m-%dT%H:%M:%SZ},{t_ns},{_number(value)},{_number(true)},{flag},{reason}\n")
     return out.getvalue()
+
+
+def _number(value: float) -> str:
+    """Write a number exactly; nothing where nothing was measured."""
+    return "" if math.isnan(value) else repr(value)

@@ -109,6 +109,9 @@ class Effects:
         for effect in mine:
             if isinstance(effect.armed.fault, faults.Stuck):
                 return value_at(effect.since_ns)
+        for effect in mine:
+            if isinstance(effect.armed.fault, faults.Repeat):
+                return value_at(t_ns - to_ns(effect.armed.fault.ago_s))
         return value_at(t_ns) + sum(effect.shift(t_ns) for effect in mine)
 
     def moves(self) -> bool:

@@ -121,6 +121,14 @@ class Stuck(PhysicsWindow):
     kind: Literal["stuck"] = "stuck"
 
 
+class Repeat(PhysicsWindow):
+    """What was measured some time ago is measured again, noise and all."""
+
+    kind: Literal["repeat"] = "repeat"
+    ago_s: float = Field(gt=0)
+    """How long ago; a multiple of the converter's period gives the same readings to the bit."""
+
+
 class ExtraNoise(PhysicsWindow):
     """Normal noise is added."""
 
@@ -157,7 +165,7 @@ class Excursion(PhysicsWindow):
 
 
 WireFault = NoAnswer | LateAnswer | ExceptionAnswer | BadCrc | TruncatedAnswer | GarbageAnswer | Disconnect
-PhysicsFault = Spike | Drift | Stuck | ExtraNoise | Dropout | Offset | Excursion
+PhysicsFault = Spike | Drift | Stuck | Repeat | ExtraNoise | Dropout | Offset | Excursion
 Fault = Annotated[WireFault | PhysicsFault, Field(discriminator="kind")]
 
 _ADAPTER: TypeAdapter[WireFault | PhysicsFault] = TypeAdapter(Fault)

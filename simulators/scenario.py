@@ -12,6 +12,7 @@ from config.errors import Report
 from config.loader import load_toml
 from config.model import FilePath, Identifier, Seconds, Settings
 from simulators.catalogue import QUANTITIES, AnyEntry, BalanceEntry, PressureEntry
+from simulators.days import DayEntry
 from simulators.errors import ScenarioError
 from simulators.faults import Fault, PhysicsFault
 from simulators.instruments.vessel import VesselSettings
@@ -83,6 +84,7 @@ class Scenario(Settings):
     instrument: Annotated[tuple[AnyEntry, ...], Field(min_length=1)]
     fault: tuple[Fault, ...] = ()
     expect: tuple[Expectation, ...] = ()
+    day: tuple[DayEntry, ...] = ()
 
 
 def list_scenarios() -> list[str]:
@@ -131,10 +133,11 @@ def with_ports(scenario: Scenario, first_port: int) -> Scenario:
 
 def _check_names(scenario: Scenario, report: Report) -> None:
     """Report ids that occur twice."""
-    tables: tuple[tuple[str, Sequence[LineEntry | VesselSettings | AnyEntry]], ...] = (
+    tables: tuple[tuple[str, Sequence[LineEntry | VesselSettings | AnyEntry | DayEntry]], ...] = (
         ("line", scenario.line),
         ("vessel", scenario.vessel),
         ("instrument", scenario.instrument),
+        ("day", scenario.day),
     )
     for table, entries in tables:
         seen: set[str] = set()

@@ -17,15 +17,22 @@ import uvloop
 from config import ConfigInvalid, Exit
 from gateway.cli.common import ERR, ROLES, JsonOption, example, fail, leave_invalid, print_json
 from gateway.demo.demo import DAY_S, Demo, Ends
+from gateway.demo.plays import Play, choose
 from gateway.demo.processes import RoleFailedError
 from gateway.demo.site import free_port
 from gateway.web import PortInUseError, require_free
 from simulators import PortInUseError as SimulatedPortInUseError
-from simulators import ScenarioError, load_scenario
+from simulators import ScenarioError
 
 
 def demo(
     scenario: Annotated[str, typer.Argument(help="Scenario of simulated instruments.")] = "two_benches",
+    day: Annotated[
+        str | None, typer.Option(help="One day of a scenario that has several (see: yaosu sim list).")
+    ] = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="The day's clean twin: the same without what is detected.")
+    ] = False,
     port: Annotated[int, typer.Option(help="Port of the pages; 0 takes any free one.")] = 8420,
     duration: Annotated[
         float | None,
@@ -48,7 +55,8 @@ def demo(
         else:
             folder = keep.resolve()
             folder.mkdir(parents=True, exist_ok=True)
-        report = _run(scenario, folder, port, duration, open_browser=open_browser and not as_json)
+        play = _chosen(scenario, day, clean=clean)
+        report = _run(play, folder, port, duration, open_browser=open_browser and not as_json)
     if as_json:
         print_json(report)
     else:
@@ -57,18 +65,28 @@ def demo(
             f"{report['lost']} lost, {report['duplicated']} duplicated; the full report: yaosu demo --json",
             markup=False,
         )
+        for one in report["evidence"]:
+            ERR.print(f"evidence: {one['code']}, case {one['case']}, task {one['task']}", markup=False)
     if report["lost"] or report["duplicated"] or report["unexpected"]:
         raise typer.Exit(int(Exit.FINDINGS))
 
 
-def _run(
-    scenario: str, folder: Path, port: int, duration: float | None, *, open_browser: bool
-) -> dict[str, Any]:
+def _chosen(scenario: str, day: str | None, *, clean: bool) -> Play:
     try:
-        load_scenario(scenario)
+        return choose(scenario, day, clean=clean)
+    except ConfigInvalid as invalid:
+        leave_invalid(invalid)
+    except ScenarioError as error:
+        fail(Exit.USAGE, str(error))
+
+
+def _run(
+    play: Play, folder: Path, port: int, duration: float | None, *, open_browser: bool
+) -> dict[str, Any]:  # fmt: skip
+    try:
         require_free("127.0.0.1", port)
         demonstration = Demo(
-            scenario, folder, port or free_port(), lambda text: ERR.print(f"  {text}", markup=False)
+            play, folder, port or free_port(), lambda text: ERR.print(f"  {text}", markup=False)
         )
         return uvloop.run(_demonstrate(demonstration, duration, open_browser=open_browser))
     except ConfigInvalid as invalid:
@@ -113,5 +131,10 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         rich_help_panel=ROLES,
-        epilog=example("demo", "demo --duration 30 --json", "demo --port 0 --keep demo"),
+        epilog=example(
+            "demo",
+            "demo --duration 30 --json",
+            "demo --port 0 --keep demo",
+            "demo detectors --day sample-mass --duration 30",
+        ),
     )(demo)

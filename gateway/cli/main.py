@@ -15,6 +15,7 @@ from gateway.cli import (
     batches,
     bench,
     demo,
+    entries,
     files,
     journal,
     keys,
@@ -64,8 +65,8 @@ def _root(
 
 
 for _room in (
-    demo, roles, people, keys, files, scan, profile, status, read, replay, tasks, registry, results, batches,
-    alarms, risk, journal, record, archive, qc, sim, bench,
+    demo, roles, people, keys, files, scan, profile, status, read, replay, tasks, entries, registry, results,
+    batches, alarms, risk, journal, record, archive, qc, sim, bench,
 ):  # fmt: skip
     _room.register(app)
 

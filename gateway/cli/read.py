@@ -33,6 +33,7 @@ from gateway.cli.common import (
     site_of,
     table,
 )
+from gateway.cli.read_corrected import CorrectionsOnRecord
 from gateway.cli.read_orders import read_orders
 from pipeline.qc import QcEngine
 from pipeline.records import Block, DeviceEvent, Flag, Gap, Status, SystemClock
@@ -72,6 +73,8 @@ def read(
     as_json: JsonOption = False,
 ) -> None:
     """Read one instrument directly and show raw bytes, values, status and QC flags. Records nothing.
+
+    Where a correction is registered, the corrected value stands beside the reading, with what it comes from.
 
     A serial port serves one program: stop the daemon first. Ends with 0 when every value came, 1 when one
     is missing, 69 when nothing answers.
@@ -121,6 +124,7 @@ async def _read(
     """Show exchanges; returns the last one, None when there was none."""
     engine = QcEngine({settings.id: site.qc()[settings.id]}, site.intervals_s())
     await asyncio.to_thread(engine.warm)
+    corrections = await asyncio.to_thread(CorrectionsOnRecord, site.state.journal)
     clock = SystemClock()
     n_next, shown = 0, None
     with _recorder(record, settings) as recorder:
@@ -132,7 +136,7 @@ async def _read(
                     if recorder is not None:
                         recorder.note(Stamp(clock.utc_ns(), clock.run_ns()), note_of(item))
                     if isinstance(item, Block):
-                        shown = _as_shown(item, engine, n_next)
+                        shown = _as_shown(item, engine, n_next, corrections)
                         n_next += len(item)
                         (print_json if as_json else _show)(shown)
                     else:
@@ -165,16 +169,19 @@ def _recorder(file: Path | None, settings: AnyInstrument) -> Iterator[WireRecord
         ERR.print(f"recorded in {file}; play it back: yaosu replay {file}", markup=False)
 
 
-def _as_shown(block: Block, engine: QcEngine, n_first: int) -> Json:
+def _as_shown(block: Block, engine: QcEngine, n_first: int, corrections: CorrectionsOnRecord) -> Json:
     """Gather what is shown of a block's last row."""
     result = engine.process(block, n_first)
     channels = []
     for position, channel in enumerate(block.layout.channels):
         code = int(block.status[position, -1])
         value = block.column(channel.name)[-1]
+        corrected, by = corrections.of(block, channel.name)
         channels.append({
             "channel": channel.name,
             "value": getattr(value, "item", lambda value=value: value)() if code == Status.GOOD else None,
+            "corrected": corrected,
+            "correction": by,
             "unit": channel.unit,
             "status": status_name(code),
             "status_code": code,
@@ -189,10 +196,13 @@ def _as_shown(block: Block, engine: QcEngine, n_first: int) -> Json:
 
 
 def _show(shown: Json) -> None:
-    rows = table("channel", "value", "unit", "status", "flag")
+    corrected = any(each["correction"] for each in shown["channels"])
+    rows = table("channel", "value", *(["corrected", "by"] if corrected else []), "unit", "status", "flag")
     for each in shown["channels"]:
         value = "-" if each["value"] is None else str(each["value"])
-        rows.add_row(each["channel"], value, each["unit"], each["status"], each["flag"])
+        true = "-" if each["corrected"] is None else str(each["corrected"])
+        beside = [true, each["correction"]] if corrected else []
+        rows.add_row(each["channel"], value, *beside, each["unit"], each["status"], each["flag"])
     OUT.print(rows)
     OUT.print(f"round trip {shown['round_trip_ms']:.2f} ms  raw {shown['raw'] or 'not kept'}", markup=False)
 

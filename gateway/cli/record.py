@@ -28,11 +28,12 @@ from pipeline.archive.index import INDEX_NAME
 from pipeline.evidence.create import create
 from pipeline.evidence.findings import Refused
 from pipeline.evidence.policy import Policy, read_policy
+from pipeline.evidence.redo import redo_file
 from pipeline.evidence.report import report
 from pipeline.evidence.select import NoEvidenceError
 from pipeline.evidence.show import show
 from pipeline.evidence.sources import ArchiveSource, JournalSource
-from pipeline.evidence.verify import check_file
+from pipeline.evidence.verify import Checked, check_file
 from pipeline.journal import verify as verify_journal
 from pipeline.journal.disk import RealDisk
 from pipeline.journal.start import META_NAMES, read_meta_public
@@ -79,10 +80,15 @@ def verify(
     """
     if not what.is_dir():
         checked = check_file(what, policy_of(policy, key))
+        redone = _correct_again(what, checked)
         if as_json:
             cosigned = [one._asdict() for one in checked.cosigned]
-            print_json({**asdict(checked), "cosigned": cosigned, "verified": not checked.problems})
+            content = {**asdict(checked), "cosigned": cosigned, "corrected_again": redone}
+            print_json({**content, "verified": not checked.problems})
         else:
+            if redone:
+                told = f"{redone} corrected values computed again from the readings and the registry"
+                OUT.print(told, markup=False)
             OUT.print(report(checked), markup=False, end="")
         raise typer.Exit(int(Exit.FINDINGS if checked.problems else Exit.OK))
     if any((what / name).exists() for name in META_NAMES):
@@ -94,6 +100,19 @@ def verify(
         fail(Exit.USAGE, f"{what} is neither an evidence file nor the folder of an archive or a journal")
     show_facts(content, as_json=as_json)
     raise typer.Exit(int(Exit.OK if sound else Exit.FINDINGS))
+
+
+def _correct_again(file: Path, checked: Checked) -> int:
+    """Compute the corrected values of a file whose seals hold again; a difference is a problem of it."""
+    if checked.problems:
+        return 0
+    try:
+        redone = redo_file(file)
+    except Refused as refused:
+        checked.add(str(refused), refused.seq)
+        return 0
+    checked.problems += redone.problems
+    return redone.values
 
 
 def _verify_journal(folder: Path, policy: Policy | None) -> tuple[dict[str, Any], bool]:

@@ -39,7 +39,7 @@ from pipeline.elements.vocabulary import RegistryType
 registry_app = typer.Typer(no_args_is_help=True, help="People, equipment, materials, methods, environments.")
 material_app = typer.Typer(no_args_is_help=True, help="Materials at the bench: hand over, open.")
 certificate_app = typer.Typer(no_args_is_help=True, help="Certificates: withdraw.")
-Table = Literal["person", "equipment", "material", "method", "environment", "customer"]
+Table = Literal["person", "equipment", "material", "method", "environment", "correction", "customer"]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept in the record.")]
 MaterialArgument = Annotated[str, typer.Argument(help="Id of the material.")]
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
-    from simulators import Endpoint
+    from rich.table import Table
+
+    from simulators import Endpoint, Scenario
 
 sim_app = typer.Typer(
     no_args_is_help=True, help="Instrument simulators: real protocols on real sockets and ptys."
@@ -31,10 +33,10 @@ sim_app = typer.Typer(
 
 @sim_app.command("list", epilog=example("sim list"))
 def list_() -> None:
-    """Show the scenarios that come with Yaosu."""
+    """Show the scenarios that come with Yaosu, and the days of those that have several."""
+    scenarios = {name: load_scenario(name) for name in list_scenarios()}
     shown = table("scenario", "title", "标题", "seed", "instruments")
-    for name in list_scenarios():
-        scenario = load_scenario(name)
+    for name, scenario in scenarios.items():
         heading = scenario.scenario
         shown.add_row(
             name,
@@ -44,6 +46,20 @@ def list_() -> None:
             ", ".join(i.id for i in scenario.instrument),
         )
     OUT.print(shown)
+    for name, scenario in scenarios.items():
+        if scenario.day:
+            OUT.print(_days(name, scenario))
+
+
+def _days(name: str, scenario: Scenario) -> Table:
+    """What the days of a scenario lead to, and who can play them."""
+    shown = table("day", "evidence", "case", "title", "标题", "play it with")
+    for day in scenario.day:
+        how = "tests only: needs the machine's " + " and ".join(sorted(day.needs))
+        if not day.needs:
+            how = f"yaosu demo {name} --day {day.id}"
+        shown.add_row(day.id, day.evidence, day.case, day.title_en, day.title_zh, how)
+    return shown
 
 
 def _show_endpoints(endpoints: Mapping[str, Endpoint]) -> None:

@@ -75,6 +75,11 @@ def show_task(task: dict[str, Any]) -> None:
             f"  {result['quantity']} = {result['value']!r} {result['unit']} (record {result['seq']})",
             markup=False,
         )
+    for one in task["entries"]:
+        by_hand = f"{one['instrument']}.{one['channel']} = {one['text']} {one['unit']}".rstrip()
+        after = "" if one["replaced_by"] is None else f", corrected by record {one['replaced_by']}"
+        who = f"by hand, {one['actor']['person']}: {one['reason']}"
+        OUT.print(f"  {by_hand} (record {one['seq']}{after}; {who})", markup=False)
     for one in task["amendments"]:
         was = ", ".join(f"{name} was {value or 'not given'}" for name, value in one["was"].items())
         OUT.print(f"  amended by {one['person']}: {was}; {one['reason']}", markup=False)

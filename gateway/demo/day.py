@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from gateway.demo.script import BALANCE, SCRIPT, Above, Act, Load, OneOf, Seen, Step, Trouble
 from gateway.door.actors import SIGNED_COMMANDS
+from simulators.days import Above, Act, Load, OneOf, Restart, Seen, SetClock, Step, Trouble, Weight, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from gateway.demo.people import DemoPerson
     from gateway.door.client import DoorClient
@@ -27,6 +27,18 @@ class DayStoppedError(Exception):
     """A step did not show what it waits for; the later ones rest on it."""
 
 
+class Machine(Protocol):
+    """Hands on the gateway's machine, for what no command and no instrument can do."""
+
+    def set_clock(self, by_s: float) -> None:
+        """Set the UTC clock, by so many seconds."""
+        ...
+
+    async def restart(self, *, change: bool) -> None:
+        """Stop the gateway and start it again; `change`: with one byte of its journal changed in between."""
+        ...
+
+
 class Day:
     """Plays the steps in order.
 
@@ -35,6 +47,8 @@ class Day:
         people: by the names that the script uses.
         simulators: the instruments.
         say: told a line for each step.
+        steps: what is played.
+        machine: for days that need hands on the gateway's machine; None: nobody has them.
     """
 
     def __init__(
@@ -43,11 +57,15 @@ class Day:
         people: dict[str, DemoPerson],
         simulators: ScenarioRunner,
         say: Callable[[str], None],
-    ) -> None:
+        steps: Sequence[Step],
+        machine: Machine | None = None,
+    ) -> None:  # fmt: skip
         self._door = door
         self._people = people
         self._simulators = simulators
         self._say = say
+        self._script = steps
+        self._machine = machine
         self._kept: dict[str, Any] = {}
         self._tokens: dict[str, str] = {}
         self.unexpected: list[str] = []
@@ -58,7 +76,7 @@ class Day:
     async def play(self) -> None:
         """Play the day once; then the benches are the visitor's."""
         try:
-            for step in SCRIPT:
+            for step in self._script:
                 await self._play(step)
         except DayStoppedError as stopped:
             self.unexpected.append(str(stopped))
@@ -71,13 +89,17 @@ class Day:
         if isinstance(step, Act):
             seqs, told = await self._act(step)
         elif isinstance(step, Load):
-            self._simulators.put_on(BALANCE, step.load_g)
+            self._simulators.put_on(step.instrument, step.load_g)
         elif isinstance(step, Trouble):
             self._simulators.inject(step.instrument, step.kind, step.duration_s, **step.parameters)
         elif isinstance(step, Seen):
             await self._until(step.name, lambda: self._is_seen(step))
+        elif isinstance(step, Weight):
+            await self._weigh(step)
+        elif isinstance(step, Work):
+            await asyncio.sleep(step.lasts_s)
         else:
-            await self._weigh(step.name)
+            await self._at_machine(step)
         kept = {name: self._kept[name] for name in self._kept.keys() - kept_before}
         took_s = time.monotonic() - began_s
         self.steps.append({"step": step.name, "took_s": took_s, "seqs": seqs, "kept": kept})
@@ -112,18 +134,27 @@ class Day:
             self._tokens[person.id] = answer["token"]
         return self._tokens[person.id]
 
-    async def _weigh(self, name: str) -> None:
+    async def _at_machine(self, step: SetClock | Restart) -> None:
+        if self._machine is None:
+            raise DayStoppedError(f"{step.name}: nobody has hands on the gateway's machine here")
+        if isinstance(step, SetClock):
+            self._machine.set_clock(step.by_s)
+        else:
+            await self._machine.restart(change=step.change)
+            self._tokens.clear()  # after a restart everybody logs in again
+
+    async def _weigh(self, step: Weight) -> None:
         """Wait until the pan is at rest, and has been read since."""
 
         async def is_at_rest() -> bool:
-            return self._simulators.is_at_rest(BALANCE)
+            return self._simulators.is_at_rest(step.instrument)
 
         async def is_read() -> bool:
-            return self._simulators.answered.get(BALANCE, 0) >= before + READ_MORE
+            return self._simulators.answered.get(step.instrument, 0) >= before + READ_MORE
 
-        await self._until(name, is_at_rest)
-        before = self._simulators.answered.get(BALANCE, 0)
-        await self._until(name, is_read)
+        await self._until(step.name, is_at_rest)
+        before = self._simulators.answered.get(step.instrument, 0)
+        await self._until(step.name, is_read)
 
     async def _is_seen(self, seen: Seen) -> bool:
         view = await self._door.get(self._filled(seen.view))

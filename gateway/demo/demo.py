@@ -13,24 +13,25 @@ from gateway.demo.day import Day
 from gateway.demo.people import make_people
 from gateway.demo.processes import Roles
 from gateway.demo.report import count
-from gateway.demo.site import REGISTRY, write_site
+from gateway.demo.site import bench_of, write_site
 from gateway.demo.witness import write_witness
 from gateway.door.client import DoorClient, DoorClosedError
-from gateway.edge.state import TrustedKeys
 from gateway.initialise import initialise
 from gateway.persons import Directory
 from gateway.site import load_site
+from gateway.trust import TrustedKeys
 from pipeline.elements import read_registry
 from pipeline.records.signing import SigningKey
 from pipeline.store import open_store
 from pipeline.store.door import Origin
-from simulators import ScenarioRunner, load_scenario
+from simulators import ScenarioRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from gateway.demo.people import DemoPerson
+    from gateway.demo.plays import Play
     from gateway.site import LoadedSite
     from pipeline.store import Store
 
@@ -55,8 +56,9 @@ class Ends(NamedTuple):
 class Demo:
     """One demonstration in a folder of its own."""
 
-    def __init__(self, scenario: str, folder: Path, web_port: int, say: Callable[[str], None]) -> None:
-        self._scenario = scenario
+    def __init__(self, play: Play, folder: Path, web_port: int, say: Callable[[str], None]) -> None:
+        self._play_of = play
+        self._bench = bench_of(play.scenario.scenario.name)
         self._folder = folder
         self._web_port = web_port
         self._say = say
@@ -65,11 +67,12 @@ class Demo:
 
     async def run(self, ends: Ends, ready: Callable[[], None]) -> dict[str, Any]:
         """Run until the end; `ready` is called when the pages can be opened. Returns the report."""
-        scenario = load_scenario(self._scenario)
+        scenario = self._play_of.scenario
         simulators = ScenarioRunner(scenario, self._folder / "simulators")
         async with EmbeddedBroker() as broker, simulators:
-            write_site(self._folder / "gateway.toml", simulators.endpoints, broker.port, self._web_port)
-            site = load_site(self._folder / "gateway.toml")
+            path, ports = self._folder / "gateway.toml", (broker.port, self._web_port)
+            write_site(path, simulators.endpoints, *ports, scenario.scenario.name)
+            site = load_site(path)
             await self._prepare(site)
             witness = write_witness(self._folder / "witness.toml", site, broker.port)
             roles = Roles(self._folder / "logs")
@@ -79,7 +82,7 @@ class Demo:
                 simulators.rewind()
                 ready()
                 day = await self._play(site, roles, simulators, ends)
-                return await self._finish(site, roles, day, scenario.scenario.name)
+                return await self._finish(site, roles, day, self._play_of.name)
             finally:
                 await roles.stop_all()
 
@@ -100,7 +103,7 @@ class Demo:
             await roles.start(role, site.path)
         async with DoorClient(site.state.socket("door")) as door:
             await self._wait_for_rows(door, roles, simulators)
-            registry = read_registry(REGISTRY)
+            registry = read_registry(self._bench.registry)
             args = {"records": registry.records, "directory": registry.directory}
             answer = await door.command("registry.import", args, self._actor("qin"))
             if not answer["ok"]:
@@ -145,7 +148,7 @@ class Demo:
     ) -> Day:
         """Play the day until the first of `ends` is set, or the second is and the day is over."""
         async with DoorClient(site.state.socket("door")) as door:
-            day = Day(door, self.people, simulators, self._say)
+            day = Day(door, self.people, simulators, self._say, self._play_of.steps)
             playing = asyncio.create_task(day.play(), name="day")
             stopping = asyncio.create_task(ends.stop.wait(), name="stop")
             try:
@@ -179,7 +182,7 @@ class Demo:
             "readings_acquired": acquired["readings"],
             "readings_stored": counted["readings_stored"],
             "lost": acquired["readings"] - counted["readings_stored"],
-            **{key: counted[key] for key in ("duplicated", "flags", "rules", "elements")},
+            **{key: counted[key] for key in ("duplicated", "flags", "rules", "elements", "evidence")},
             "records": acquired["records"],
             "latency_ms": health["latency_ms"],
             "dashboard": self.url,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from pipeline.elements.detectors.evidence import PREFIX
 from pipeline.qc import RULES
 from pipeline.records import Flag
 
@@ -27,6 +28,7 @@ async def count(store: Store, origin: Origin) -> dict[str, Any]:
         "flags": _flags(counts),
         "rules": _rules(counts),
         "elements": await _elements(store, origin),
+        "evidence": await _evidence(store, origin),
     }
 
 
@@ -55,3 +57,13 @@ async def _elements(store: Store, origin: Origin) -> dict[str, dict[str, int]]:
     for (_, element), status in newest.items():
         total.setdefault(element, Counter())[status] += 1
     return {element: dict(statuses) for element, statuses in total.items()}
+
+
+async def _evidence(store: Store, origin: Origin) -> list[dict[str, Any]]:
+    """What the detectors have told: code, case and the records that show it, in their order."""
+    rows = await store.ledger(origin, "event", limit=100_000, newest_first=False)
+    return [
+        {"code": row.body["code"], **{key: row.body["args"][key] for key in ("case", "task", "seqs")}}
+        for row in rows
+        if row.body["code"].startswith(PREFIX)
+    ]

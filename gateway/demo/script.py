@@ -1,82 +1,13 @@
 """The day as a table: what happens in the two benches, in order, each step with its name.
 
-Nothing here waits for a time. A step is over when what it asks for has been seen: an answer of the daemon's
-door, a pan at rest whose weight has been read, a verdict, an alarm. `$name` in arguments and conditions
-stands for what an earlier step kept under that name.
+Its steps and how they are played: see `simulators.days`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """A person gives a command through the daemon's door."""
-
-    name: str
-    person: str
-    command: str
-    args: dict[str, Any]
-    keep: dict[str, str] = field(default_factory=dict)
-    """Name to the key of the answer's result that later steps know by it."""
-    refused: str = ""
-    """Code of the refusal that is the point of this act."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Somebody puts a load on the balance, in place of what is there."""
-
-    name: str
-    load_g: float
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """Wait until the pan is at rest and its weight has been read."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something goes wrong with an instrument, by a fault model of the simulators."""
-
-    name: str
-    instrument: str
-    kind: str
-    duration_s: float
-    parameters: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Above:
-    """A number above this one, where `Seen` looks for a value."""
-
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """One of these, where `Seen` looks for a value."""
-
-    values: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Wait until a view of the door shows this: every key has its value, in one item where it is a list."""
-
-    name: str
-    view: str
-    shows: dict[str, Any]
-    keep: dict[str, str] = field(default_factory=dict)
-    """Name to the key of the item that later steps know by it."""
-
-
-Step = Act | Load | Weight | Trouble | Seen
+from simulators.days import Above, Act, Load, OneOf, Seen, Step, Trouble, Weight
 
 BALANCE = "bal-1"
 EXCURSION = ("storage-excursion", "storage-excursion-unsure")

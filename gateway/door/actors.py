@@ -39,7 +39,7 @@ UNKNOWN = "unknown"
 """Stands in records for whoever is not known: what was typed may be a name, or a secret."""
 SIGNED_COMMANDS = frozenset({
     "hold.release", "config.apply", "registry.import", "person.add", "person.passwd", "person.disable",
-    "chart.approve", "control.assess", "lookback.close",
+    "task.enter", "task.correct", "chart.approve", "control.assess", "lookback.close",
     "alarm.acknowledge", "alarm.cause", "alarm.action", "alarm.close",
 })  # fmt: skip
 """Commands that ask for the person's secret again, together with the hash of what is signed."""

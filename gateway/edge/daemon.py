@@ -139,7 +139,9 @@ class EdgeDaemon:
         )  # fmt: skip
         self.alarm_board = AlarmBoard(self.elements)
         self.engine = QcEngine(self._site.qc(), self._site.intervals_s())
-        self.intake = Intake(self.engine, self.recorder, journal.clock, self.elements.service_state)
+        self.intake = Intake(
+            self.engine, self.recorder, journal.clock, self.elements.service_state, self.elements.corrections
+        )  # fmt: skip
         self.history = ConfigHistory()
         supervisor.start("warm kernels", lambda: asyncio.to_thread(self._warm))
         await supervisor.wait(["warm kernels"], WARM_S)

@@ -91,6 +91,9 @@ class Recorder:
 
     def _append_one(self, kind: str, body: Body, instrument: str | None, by: By | None) -> Record:
         source = self._sources.get(instrument, self._own_source) if instrument else self._own_source
+        if kind == "entry":
+            # Whatever line the instrument has, this came through a person; in rehearsal it is pretended.
+            source = "manual" if self._own_source == "live" else self._own_source
         return self.journal.append(kind, body, by=by, source=source)
 
     def _derive(self, record: Record) -> list[tuple[By, Draft]]:

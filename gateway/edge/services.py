@@ -127,7 +127,9 @@ class DaemonServices:
                 return _found(await self._ledger.task(argument, _integer(query, "known_at")), argument)
             case "holds", None:
                 return elements.holds()
-            case "registry", ("person" | "equipment" | "material" | "method" | "environment"):
+            case "registry", (
+                "person" | "equipment" | "material" | "method" | "environment" | "correction"
+            ):
                 return elements.registry(
                     argument, _integer(query, "known_at"), _integer(query, "valid_at"), query.get("id")
                 )

@@ -79,7 +79,8 @@ def latest(frame: Frame, channel: str, target: str, seq: int) -> AirReading | No
     position = frame.block.layout.index.get(channel)
     if position is None or frame.block.layout.channels[position].kind == "text":
         return None
-    values = np.asarray(frame.block.column(channel), dtype=np.float64)
+    corrected = frame.corrected.get(channel)
+    values = np.asarray(frame.block.column(channel) if corrected is None else corrected[1], dtype=np.float64)
     valid = (frame.block.status[position] == Status.GOOD) & np.isfinite(values)
     rows = np.flatnonzero(valid & (frame.flag[position] != Flag.FAIL))
     if len(rows) == 0:

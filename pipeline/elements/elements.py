@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from pipeline.elements import views
 from pipeline.elements.answers import answer_key
 from pipeline.elements.commands import COMMANDS, Planned, Request
+from pipeline.elements.corrected import CorrectionsInForce
 from pipeline.elements.engine import Fold
 from pipeline.elements.refusal import Refused
 from pipeline.elements.risk import views as risk_views
 from pipeline.elements.settings import ElementsSettings
 
 if TYPE_CHECKING:
+    from pipeline.corrections import Plan
     from pipeline.elements.shapes import Actor, Draft
     from pipeline.elements.state import TaskState
     from pipeline.elements.vocabulary import RegistryType, TaskPhase
@@ -30,6 +32,7 @@ class Elements:
 
     def __init__(self, settings: ElementsSettings | None = None) -> None:
         self._fold = Fold(ElementsSettings() if settings is None else settings)
+        self._corrections = CorrectionsInForce()
 
     @property
     def open_tasks(self) -> int:
@@ -160,6 +163,10 @@ class Elements:
         """Tell the service state of an instrument; one that was never set is in use."""
         known = self._fold.state.instruments.get(instrument)
         return "in-use" if known is None else known.service
+
+    def corrections(self, instrument: str, t_utc_ns: int) -> Plan | None:
+        """Give the corrections in force for an instrument's readings of an instant; None: there are none."""
+        return self._corrections.of(self._fold.registry, instrument, t_utc_ns)
 
     def risk(self) -> dict[str, Any]:
         """Show the operational risk index of every subject, the official class and the spot-check table."""

@@ -12,6 +12,7 @@ from pipeline.elements.apply import apply_action, apply_review, observe_state, r
 from pipeline.elements.checks.finding import SECOND_NS
 from pipeline.elements.codec import MalformedBody, from_body, to_body
 from pipeline.elements.detectors.rows import observe_prints
+from pipeline.elements.hand.part import put_result_seq, revise_results, take_entry
 from pipeline.elements.judge import judge, note_check
 from pipeline.elements.lookback.state import let_go
 from pipeline.elements.mentions import Mentions
@@ -58,6 +59,7 @@ class Fold:
         """Frames since the last record that is not `data`, at most `ROWS_MAX` rows of an instrument."""
         self._handlers: dict[str, Callable[[Record], list[Draft]]] = {
             "tick": self._tick,
+            "entry": self._entry,
             "registry": self._registry,
             "task": self._task,
             "flags": self._flags,
@@ -132,7 +134,11 @@ class Fold:
     def _registry(self, record: Record) -> list[Draft]:
         added = self.registry.add(record.seq, record.body)
         remember(self.state, self.settings, record, "registry.import", {"imported": 1})
-        for task in self._mentions.of(added):
+        touched = self._mentions.of(added)
+        if added.type == "correction":
+            for name in sorted(self.registry.instruments_of(str(added.data["equipment"]))):
+                touched += self._mentions.reading(name)
+        for task in touched:
             self.state.touch(task)
         return []
 
@@ -148,6 +154,15 @@ class Fold:
         self._bind(task)
         # Whoever starts or ends a task sees at once how it stands; a link changes no fact.
         return [] if action.action == "link" else self._judge(task, record, action.action)
+
+    def _entry(self, record: Record) -> list[Draft]:
+        task = take_entry(self.state, record)
+        deed = "task.enter" if record.body.get("corrects") is None else "task.correct"
+        told = {name: str(record.body[name]) for name in ("task", "instrument", "channel")}
+        remember(self.state, self.settings, record, deed, told)
+        if task is None:
+            return []
+        return revise_results(task, self.registry) + self._judge(task, record, "entry")
 
     def _data(self, record: Record) -> list[Draft]:
         frame = decode_frame(record.body)
@@ -272,7 +287,7 @@ class Fold:
         result = from_body(Result, record.body)
         task = self.state.tasks.get(result.task)
         if task is not None:
-            task.result_seqs.append(record.seq)
+            put_result_seq(task.result_seqs, record.seq, result.supersedes)
         return []
 
     def _verdict(self, record: Record) -> list[Draft]:

@@ -46,6 +46,8 @@ class Mentions:
 
     def of(self, added: RegistryRecord) -> list[TaskState]:
         """List the tasks whose verdicts rest on something that a registry record speaks of."""
+        if added.type == "correction":
+            return []  # it speaks of instruments: `reading` lists their tasks
         name = added.data.get("instrument") if added.type == "equipment" else added.id
         return [task for task in self._named(str(name)) if _rests_on(task, added)]
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from config.errors import SettingError
 from config.model import ChannelName, Settings
 from pipeline.elements import registry_shapes as shapes
+from pipeline.elements.formulas.units import UNIT_LENGTH_MAX, UnitError, unit
 from pipeline.elements.qc_settings import QcItemSettings
 from pipeline.elements.registry_base import EntrySettings, NotNegative, Positive, ShortText
 from pipeline.elements.result_settings import ResultSettings
@@ -46,6 +47,23 @@ class LimitSettings(Settings):
     """Fastest change."""
     rate_window_s: Positive = 600.0
     """Time over which a rate is taken."""
+
+
+class ManualEntrySettings(Settings):
+    """A channel that may be entered by hand."""
+
+    channel: ChannelName
+    """Channel of an instrument of the task."""
+    unit: Annotated[str, Field(max_length=UNIT_LENGTH_MAX)] = ""
+    """The only unit in which it is entered."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            unit(self.unit)
+        except UnitError as error:
+            raise SettingError("E020", str(error), key="unit", hint="see docs/results.md") from error
+        return self
 
 
 class MethodSettings(EntrySettings):
@@ -105,6 +123,8 @@ class MethodSettings(EntrySettings):
     """The sample must be recognised by what was measured at receipt."""
     unsettled_max: Annotated[float, Field(ge=0, le=1)] = 0.9
     """Largest share of answers that the instrument called unstable."""
+    manual: tuple[ManualEntrySettings, ...] = ()
+    """Channels that a person may read and enter by hand."""
 
     @model_validator(mode="after")
     def _check_steps(self) -> Self:
@@ -135,5 +155,6 @@ class MethodSettings(EntrySettings):
             metrology=tuple(shapes.MetrologyRequirement(**dict(one)) for one in self.metrology),
             custody_required=self.custody_required, fingerprint_required=self.fingerprint_required,
             unsettled_max=self.unsettled_max,
+            manual=tuple(shapes.ManualEntry(**dict(one)) for one in self.manual),
             replicates=self.replicates, steps=tuple(shapes.Step(**dict(step)) for step in self.steps),
         )  # fmt: skip

@@ -96,6 +96,8 @@ class ResultSpec:
     """For display only; a value in a record is never rounded."""
     coverage_factor: float = 2.0
     """k of U = k u."""
+    coverage: Literal["factor", "student"] = "factor"
+    """Whether k is `coverage_factor`, or that of the effective degrees of freedom for about 95 %."""
     correlation: float = 0.0
     """r between two readings of one channel, as far as the certificate's uncertainty goes."""
 
@@ -152,6 +154,15 @@ class MetrologyRequirement:
 
 
 @dataclass(frozen=True, slots=True)
+class ManualEntry:
+    """A channel that a person may read and enter by hand."""
+
+    channel: str
+    unit: str = ""
+    """The only unit in which it is entered."""
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """An edition of a method; a new edition is a new record of the same id."""
 
@@ -196,3 +207,5 @@ class Method:
     """Largest share of answers that the instrument itself called unstable."""
     qc: tuple[QcItem, ...] = ()
     """The method's QC plan."""
+    manual: tuple[ManualEntry, ...] = ()
+    """Channels whose readings count when they are entered by hand; of others they are kept and marked."""

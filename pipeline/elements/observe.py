@@ -5,11 +5,12 @@ The rows of an instrument come in batches; what is remembered does not depend on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pipeline.elements.air import excess
+from pipeline.elements.corrected import counting_values, note_applied, note_correction
 from pipeline.elements.formulas.series import Rows, feed
 from pipeline.elements.state import (
     EVIDENCE_MAX,
@@ -65,53 +66,65 @@ def _observe_channel(task: TaskState, facts: ChannelFacts, batch: Batch) -> None
     seqs = batch.seq[cut]
     if position is None or len(seqs) == 0:
         return
-    _note_layout(facts, batch, position, int(seqs[0]), len(seqs))
+    _note_layout(facts, batch, position, int(seqs[0]))
     n = batch.n[cut]
     if facts.n_first < 0:
         facts.n_first, facts.seq_first = int(n[0]), int(seqs[0])
     facts.n_last, facts.seq_last = int(n[-1]), int(seqs[-1])
     good, failed = batch.good[position][cut], batch.failed[position][cut]
+    note_correction(facts, batch, cut, good)
     count_good, unsettled = int(good.sum()), int(batch.unsettled[position][cut].sum())
     facts.rows += len(seqs)
     facts.good += count_good
     facts.unsettled += unsettled
     facts.missing += len(seqs) - count_good - unsettled
-    values = batch.values[position][cut]
+    counting = counting_values(batch, position, facts.channel)[cut]
+    # The range of an instrument is one of what it shows; limits of air and of steps are of what is true.
+    values = batch.values[position][cut] if facts.role == "measurand" else counting
     if failed.any():
         facts.failed += _count(failed, facts.failed_seqs, seqs)
-        _extend_failed_range(facts, values[failed])
+        _extend_failed_range(facts, values[failed & np.isfinite(values)])
     suspect = batch.suspect[position][cut]
     if suspect.any():
         facts.suspect += _count(suspect, facts.suspect_seqs, seqs)
-    valid = good & ~failed
-    if not valid.all():
-        values, seqs, t_run_ns = values[valid], seqs[valid], batch.t_run_ns[cut][valid]
-    else:
-        t_run_ns = batch.t_run_ns[cut]
-    if len(values):
-        _observe_valid(task, facts, values, t_run_ns, seqs)
+    passed = good & ~failed
+    if values is counting and facts.channel in batch.frame.corrected:
+        passed &= np.isfinite(values)  # out of the range of the correction: no value
+    valid = _taken(passed, _Valid(values, batch.t_run_ns[cut], seqs))
+    if len(valid.values):
+        _observe_valid(facts, valid)
+    if facts.target in task.steps.targets:
+        valid = _taken(passed & np.isfinite(counting), _Valid(counting, batch.t_run_ns[cut], seqs))
+        if len(valid.values):
+            watch(task, facts.target, valid.t_run_ns, valid.values, valid.seqs)
 
 
-def _note_layout(facts: ChannelFacts, batch: Batch, position: int, seq: int, rows: int) -> None:
-    """Note unit, resolution and correction in force, and their first change during the work."""
+class _Valid(NamedTuple):
+    """Readings that count: columns of one length."""
+
+    values: NDArray[np.float64]
+    t_run_ns: NDArray[np.int64]
+    seqs: NDArray[np.int64]
+
+
+def _taken(there: NDArray[np.bool_], rows: _Valid) -> _Valid:
+    """Take some of the rows; mostly it is all of them."""
+    return rows if there.all() else _Valid(rows.values[there], rows.t_run_ns[there], rows.seqs[there])
+
+
+def _note_layout(facts: ChannelFacts, batch: Batch, position: int, seq: int) -> None:
+    """Note unit and resolution, and their first change during the work."""
     channel = batch.frame.block.layout.channels[position]
     if facts.rows and channel.unit != facts.unit and facts.unit_before is None:
         facts.unit_before, facts.unit_seq = facts.unit, seq
     if facts.rows and channel.decimals != facts.decimals and facts.decimals_seq < 0:
         facts.decimals_before, facts.decimals_seq = facts.decimals, seq
     facts.unit, facts.decimals = channel.unit, channel.decimals
-    corrected = batch.frame.corrected.get(facts.channel)
-    if corrected is None:
-        facts.uncorrected += rows
-    else:
-        facts.correction = corrected[0]
 
 
-def _observe_valid(
-    task: TaskState, facts: ChannelFacts, values: NDArray[np.float64], t_run_ns: NDArray[np.int64],
-    seqs: NDArray[np.int64],
-) -> None:  # fmt: skip
+def _observe_valid(facts: ChannelFacts, valid: _Valid) -> None:
     """Add readings that did not fail QC; at least one."""
+    values, t_run_ns, seqs = valid
     lowest, highest = int(values.argmin()), int(values.argmax())
     low, high = float(values[lowest]), float(values[highest])
     if facts.minimum is None or low < facts.minimum:
@@ -127,8 +140,6 @@ def _observe_valid(
     if facts.watch is not None:
         for t, value, seq in zip(t_run_ns.tolist(), values.tolist(), seqs.tolist(), strict=True):
             _watch(facts.watch, Point(t, value, seq))
-    if facts.target in task.steps.targets:
-        watch(task, facts.target, t_run_ns, values, seqs)
 
 
 def _watch(watched: Watch, point: Point) -> None:
@@ -163,6 +174,8 @@ def _cite(seqs: list[int], seq: int) -> None:
 
 
 def _extend_failed_range(facts: ChannelFacts, values: NDArray[np.float64]) -> None:
+    if not len(values):
+        return
     low, high = float(values.min()), float(values.max())
     facts.failed_minimum = low if facts.failed_minimum is None else min(low, facts.failed_minimum)
     facts.failed_maximum = high if facts.failed_maximum is None else max(high, facts.failed_maximum)
@@ -187,14 +200,14 @@ def _feed(task: TaskState, calculation: Calculation, series: SeriesProgress, bat
     if channel.unit != series.unit or not series.units:
         series.unit, series.units = channel.unit, series.units + 1
     series.decimals = channel.decimals
-    corrected = batch.frame.corrected.get(series.channel)
-    if corrected is not None:
-        series.correction, values = corrected[0], corrected[1][cut]
-        usable &= np.isfinite(values)
-        if not usable.any():
-            return
+    shown, values = values, counting_values(batch, position, series.channel)[cut]
+    usable &= np.isfinite(values)
+    if not usable.any():
+        return
+    corrected = note_applied(series, batch.frame, shown[usable])
     n, t_run_ns, seqs = (column[cut][usable] for column in (batch.n, batch.t_run_ns, batch.seq))
-    rows = Rows(n, t_run_ns, values[usable], batch.frame.flag[position][cut][usable], seqs)
+    flags = batch.frame.flag[position][cut][usable]
+    rows = Rows(n, t_run_ns, values[usable], flags, seqs, shown[usable] if corrected else None)
     feed(series, rows, calculation.min_load)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.elements.batches.texts import REASONS as OF_BATCHES
 from pipeline.elements.checks.texts import REASONS as OF_CHECKS
+from pipeline.elements.hand.texts import REASONS as OF_HAND
 from pipeline.elements.lookback.texts import REASONS as OF_LOOKBACK
 
 REASONS: dict[str, tuple[str, str]] = {
@@ -212,5 +213,6 @@ REASONS: dict[str, tuple[str, str]] = {
     **OF_CHECKS,
     **OF_BATCHES,
     **OF_LOOKBACK,
+    **OF_HAND,
 }
 """Code to its templates, English and Chinese."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pipeline.elements.alarms.texts import REFUSALS as OF_ALARMS
 from pipeline.elements.batches.texts import REFUSALS as OF_BATCHES
+from pipeline.elements.hand.texts import REFUSALS as OF_HAND
 from pipeline.elements.lookback.texts import REFUSALS as OF_LOOKBACK
 from pipeline.elements.texts import fill
 
@@ -199,7 +200,7 @@ REFUSALS: dict[str, Refusal] = {
         "correct all of them and import again; nothing was taken in",
         "请全部改正后重新导入；本次未导入任何记录",
     ),
-    **{code: Refusal(*texts) for code, texts in {**OF_ALARMS, **OF_BATCHES, **OF_LOOKBACK}.items()},
+    **{code: Refusal(*texts) for code, texts in {**OF_ALARMS, **OF_BATCHES, **OF_LOOKBACK, **OF_HAND}.items()},
 }  # fmt: skip
 """Code to templates. Codes are answers of the command door: append, never rename."""
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgpack
 
-from pipeline.elements.codec import from_body
+from pipeline.corrections import Correction
+from pipeline.elements.codec import MalformedBody, from_body
 from pipeline.elements.registry_shapes import (
     SHAPES,
     Data,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pipeline.elements.vocabulary import RegistryType
     from pipeline.records.envelope import Body
 
-D = TypeVar("D", Person, Equipment, Material, Method, Environment)
+D = TypeVar("D", Person, Equipment, Material, Method, Environment, Correction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ class Registry:
     _versions: dict[tuple[str, str], list[Version]] = field(default_factory=dict)
     _by_instrument: dict[str, list[str]] = field(default_factory=dict)
     _by_badge: dict[str, list[str]] = field(default_factory=dict)
+    _corrections: dict[str, list[str]] = field(default_factory=dict)
+    """Asset to the corrections that were ever registered for it."""
+    changes: int = 0
+    """Records of equipment and corrections so far: what is in force for readings may change with each."""
     _air: dict[str, dict[str, EnvironmentChannel]] = field(default_factory=dict)
     _air_targets: dict[str, list[str]] = field(default_factory=dict)
 
@@ -63,12 +68,19 @@ class Registry:
         """
         record = from_body(RegistryRecord, body)
         data = from_body(SHAPES[record.type], record.data)
+        problem = data.problem() if isinstance(data, Correction) else None
+        if problem is not None:
+            raise MalformedBody(f"correction {record.id}: {problem}")
         self._versions.setdefault((record.type, record.id), []).append(
             Version(seq, record, data, msgpack.packb(body, use_bin_type=True))
         )
         if isinstance(data, Environment):
             self._watch_air(record.id, data)
-        if isinstance(data, Equipment):
+        if isinstance(data, Equipment | Correction):
+            self.changes += 1
+        if isinstance(data, Correction):
+            _note(self._corrections, data.equipment, record.id)
+        elif isinstance(data, Equipment):
             _note(self._by_instrument, data.instrument, record.id)
         elif isinstance(data, Person) and data.badge is not None:
             _note(self._by_badge, data.badge, record.id)
@@ -112,6 +124,15 @@ class Registry:
         for entry_id in self._by_instrument.get(instrument, ()):
             borders.update(self.instants("equipment", entry_id, from_utc_ns, to_utc_ns))
         return sorted(borders)
+
+    def corrections_of(self, instrument: str) -> list[str]:
+        """List the corrections ever registered for the assets that were this instrument at any time."""
+        assets = self._by_instrument.get(instrument, ())
+        return [entry_id for asset in assets for entry_id in self._corrections.get(asset, ())]
+
+    def instruments_of(self, asset: str) -> set[str]:
+        """List the instruments of the gateway that an asset ever was."""
+        return {name for name, assets in self._by_instrument.items() if asset in assets}
 
     def _watch_air(self, environment: str, data: Environment) -> None:
         for target in self._air_targets.get(environment, ()):

@@ -2,10 +2,11 @@
 
 A column `type` says of which table a row is (person, customer, equipment, ...); a file named after a table
 (`equipment.csv`, `equipment.2026.csv`) needs none. The other columns are keys of that table, a dot leading
-into a table within. A cell of a text key is taken as it stands; any other cell is written as in TOML
-(`2026-03-01T08:00:00+08:00`, `true`, `[{...}]`), a list of texts also as `a;b;c`. Empty cells are left out,
-and so are lines whose first cell begins with `#`. The column of a finding counts cells, as a spreadsheet
-does.
+into a table within. Rows of one entry that follow one another hold an item each of a list that says so, such
+as the points of a correction (`points.reading`); their other cells are empty or the same. A cell of a text
+key is taken as it stands; any other cell is written as in TOML (`2026-03-01T08:00:00+08:00`, `true`,
+`[{...}]`), a list of texts also as `a;b;c`. Empty cells are left out, and so are lines whose first cell
+begins with `#`. The column of a finding counts cells, as a spreadsheet does.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from config.errors import ConfigInvalid, Finding, Report
 from config.loader import FILE_BYTES_MAX
 from config.toml_positions import Position, Positions, TomlPath
 from config.validation import report_validation_errors
+from pipeline.elements.correction_settings import ONE_A_ROW
 from pipeline.elements.registry_settings import RegistrySettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-TABLES = ("person", "equipment", "material", "method", "environment", "customer")
+TABLES = ("person", "equipment", "material", "method", "environment", "correction", "customer")
 
 
 class _Cell(NamedTuple):
@@ -34,6 +37,15 @@ class _Cell(NamedTuple):
     text: str
     number: int
     """Of the column, from 1."""
+
+
+class Place(NamedTuple):
+    """Where a row stands, and where places of keys and values are noted."""
+
+    file: str
+    line: int
+    keys: dict[TomlPath, Position]
+    values: dict[TomlPath, Position]
 
 
 def read_csv(path: Path) -> tuple[RegistrySettings, Report, Positions]:
@@ -53,10 +65,15 @@ def read_csv(path: Path) -> tuple[RegistrySettings, Report, Positions]:
             wrong.append(Finding("E015", "error", str(path), line, kind.number, message))
             continue
         entries = data.setdefault(kind.text, [])
-        entry: TomlPath = (kind.text, len(entries))
         values.setdefault((kind.text,), Position(line, 1))
+        if entries and _goes_on(kind.text, row, entries[-1]):
+            at: TomlPath = (kind.text, len(entries) - 1)
+            wrong += _join(entries[-1], row, at, Place(str(path), line, keys, values))
+            continue
+        entry: TomlPath = (kind.text, len(entries))
         values[entry] = Position(line, 1)
-        entries.append(_entry(row, entry, line, (keys, values)))
+        entries.append({})
+        wrong += _join(entries[-1], row, entry, Place(str(path), line, keys, values))
     positions = Positions(keys, values)
     report = Report(str(path), positions)
     try:
@@ -131,22 +148,59 @@ def _skipped(cells: list[str]) -> bool:
     return not any(cells) or cells[0].lstrip().startswith("#")
 
 
-def _entry(
-    row: dict[str, _Cell], path: TomlPath, line: int,
-    places: tuple[dict[TomlPath, Position], dict[TomlPath, Position]],
-) -> dict[str, Any]:  # fmt: skip
-    entry: dict[str, Any] = {}
-    keys, values = places
+def _goes_on(table: str, row: dict[str, _Cell], before: dict[str, Any]) -> bool:
+    """Tell whether a row has one more item of a list for the entry of the row above it."""
+    listed = any(_spread(table, column) for column in row)
+    return listed and "id" in row and row["id"].text == before.get("id")
+
+
+def _spread(table: str, column: str) -> str:
+    """Name the list of which a column holds one item a row; "" where it holds none."""
+    name, _, key = column.partition(".")
+    field = _model(table).model_fields.get(name)
+    extra = None if field is None else field.json_schema_extra
+    return name if key and isinstance(extra, dict) and ONE_A_ROW in extra else ""
+
+
+def _model(table: str) -> type[BaseModel]:
+    members = _members(RegistrySettings.model_fields[table].annotation)
+    return next(kind for kind in members if isinstance(kind, type) and issubclass(kind, BaseModel))
+
+
+def _join(entry: dict[str, Any], row: dict[str, _Cell], path: TomlPath, place: Place) -> Iterator[Finding]:
+    """Put the cells of a row into their entry; what contradicts a row above is told."""
+    table, begun = str(path[0]), set[str]()
     for column, cell in row.items():
-        steps = column.split(".")
-        table = entry
-        for depth, step in enumerate(steps[:-1]):
+        steps: TomlPath = tuple(column.split("."))
+        value = _value(cell.text, _annotation(table, column.split(".")))
+        name = _spread(table, column)
+        if name:
+            items = entry.setdefault(name, [])
+            if name not in begun:
+                items.append({})
+                begun.add(name)
+            steps = (name, len(items) - 1, *steps[1:])
+        position = Position(place.line, cell.number)
+        if not _put(entry, steps, value, path, place, position):
+            message = f"'{column}' is {cell.text} here, and not so in the rows of '{entry.get('id')}' above"
+            hint = "leave the cell empty, or give the entry an id of its own"
+            yield Finding("E016", "error", place.file, place.line, cell.number, message, hint)
+        place.keys[*path, *steps] = place.values[*path, *steps] = position
+
+
+def _put(
+    entry: dict[str, Any], steps: TomlPath, value: Any, path: TomlPath, place: Place, position: Position
+) -> bool:
+    """Set a key, however deep; tell whether it agrees with what is there."""
+    table: Any = entry
+    for depth, step in enumerate(steps[:-1]):
+        if isinstance(table, dict):
             inner = table.setdefault(step, {})
-            table = inner if isinstance(inner, dict) else {}
-            values.setdefault((*path, *steps[: depth + 1]), Position(line, cell.number))
-        table[steps[-1]] = _value(cell.text, _annotation(str(path[0]), steps))
-        keys[*path, *steps] = values[*path, *steps] = Position(line, cell.number)
-    return entry
+            table = inner if isinstance(inner, dict | list) else {}
+        else:
+            table = table[step]
+        place.values.setdefault((*path, *steps[: depth + 1]), position)
+    return bool(table.setdefault(steps[-1], value) == value)
 
 
 def _annotation(name: str, steps: list[str]) -> Any:

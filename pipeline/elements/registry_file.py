@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from config.toml_positions import Positions, TomlPath
 
-TYPES: tuple[RegistryType, ...] = ("person", "equipment", "material", "method", "environment")
+TYPES: tuple[RegistryType, ...] = (
+    "person", "equipment", "material", "method", "environment", "correction",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +152,25 @@ def _check(settings: RegistrySettings, report: Report, now_utc_ns: int | None) -
         if material.received_on_import and material.received_at is not None:
             where = ("material", position, "received_on_import")
             report.error("E020", where, "received_at is given too", "give one of the two")
+    _check_corrections(settings, report)
     if now_utc_ns is not None:
         _check_expired(settings, report, now_utc_ns)
+
+
+def _check_corrections(settings: RegistrySettings, report: Report) -> None:
+    """Hold corrections against the certificates of assets in the same file; others stand in the registry."""
+    certificates = {one.id: one.metrology for one in settings.equipment if one.metrology is not None}
+    for position, one in enumerate(settings.correction):
+        metrology = certificates.get(one.equipment)
+        if metrology is None:
+            continue
+        if metrology.certificate != one.certificate:
+            told = f"the certificate of '{one.equipment}' is {metrology.certificate}, not {one.certificate}"
+            hint = "a correction goes with its certificate: nothing would be corrected"
+            report.error("E020", ("correction", position, "certificate"), told, hint)
+        elif not any((c.channel, c.correction) == (one.channel, one.id) for c in metrology.channels):
+            told = f"channel '{one.channel}' of '{one.equipment}' does not name '{one.id}': it is not applied"
+            report.warning("E025", ("correction", position, "id"), told)
 
 
 def _check_ids(settings: RegistrySettings, report: Report) -> None:

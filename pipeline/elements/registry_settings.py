@@ -12,6 +12,7 @@ from pydantic import Field
 
 from config.model import ChannelName, EntryId, Identifier, Instant, Settings
 from pipeline.elements import registry_shapes as shapes
+from pipeline.elements.correction_settings import CorrectionSettings
 from pipeline.elements.method_settings import MethodSettings
 from pipeline.elements.registry_base import (
     EntrySettings,
@@ -335,3 +336,5 @@ class RegistrySettings(Settings):
     """Methods."""
     environment: tuple[EnvironmentSettings, ...] = ()
     """Rooms, refrigerators, chambers."""
+    correction: tuple[CorrectionSettings, ...] = ()
+    """Corrections of readings, from certificates."""

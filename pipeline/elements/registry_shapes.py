@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pipeline.corrections import Correction, CorrectionPoint
 from pipeline.elements.method_shapes import (
     DecisionRule,
     FormulaConstant,
     FormulaInput,
     Limit,
+    ManualEntry,
     Method,
     MetrologyRequirement,
     Redundant,
@@ -31,6 +33,8 @@ __all__ = [
     "Authorisation",
     "CertifiedValue",
     "ChannelQualification",
+    "Correction",
+    "CorrectionPoint",
     "Custody",
     "Data",
     "DecisionRule",
@@ -43,6 +47,7 @@ __all__ = [
     "Grant",
     "IntermediateCheckPlan",
     "Limit",
+    "ManualEntry",
     "Material",
     "Method",
     "Metrology",
@@ -111,7 +116,7 @@ class ChannelQualification:
     """Expanded uncertainty U in `unit`."""
     k: float | None = None
     correction: str | None = None
-    """Id of the correction in force."""
+    """Id of the correction that the laboratory applies; None: it applies none."""
     limited_low: float | None = None
     """Of an instrument approved for limited use: where it may be used; likewise `limited_high`."""
     limited_high: float | None = None
@@ -252,13 +257,14 @@ class Environment:
     """Ids of environments near enough that one person can look after work in both."""
 
 
-Data = Person | Equipment | Material | Method | Environment
+Data = Person | Equipment | Material | Method | Environment | Correction
 SHAPES: dict[RegistryType, type[Data]] = {
     "person": Person,
     "equipment": Equipment,
     "material": Material,
     "method": Method,
     "environment": Environment,
+    "correction": Correction,
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
+from pipeline.elements.correction_settings import ONE_A_ROW
 from pipeline.elements.registry_csv import TABLES
 from pipeline.elements.registry_settings import RegistrySettings
 
@@ -42,7 +43,7 @@ def template(table: str) -> str:
 def _columns(model: type[BaseModel], prefix: str, depth: int = 1) -> list[tuple[str, FieldInfo, bool]]:
     found = list[tuple[str, "FieldInfo", bool]]()
     for name, field in model.model_fields.items():
-        inner = None if _is_list(field.annotation) else _model_of(field.annotation)
+        inner = None if _is_list(field.annotation) and not _spread(field) else _model_of(field.annotation)
         if inner is not None and depth < DEPTH_MAX:
             found += [
                 (column, within, required and field.is_required())
@@ -51,6 +52,11 @@ def _columns(model: type[BaseModel], prefix: str, depth: int = 1) -> list[tuple[
         else:
             found.append((prefix + name, field, field.is_required()))
     return found
+
+
+def _spread(field: FieldInfo) -> bool:
+    """Tell whether a list has a row for each of its items."""
+    return isinstance(field.json_schema_extra, dict) and ONE_A_ROW in field.json_schema_extra
 
 
 def _members(hint: Any) -> list[Any]:

@@ -107,6 +107,8 @@ class ResultSettings(Settings):
     """How they are rounded, for display only."""
     coverage_factor: Positive = 2.0
     """k of U = k u."""
+    coverage: Literal["factor", "student"] = "factor"
+    """Whether k is coverage_factor, or Student's t of the effective degrees of freedom (about 95 %)."""
     correlation: Annotated[float, Field(ge=-1, le=1)] = 0.0
     """r between readings of one channel, as far as its certificate's uncertainty goes."""
 
@@ -117,6 +119,11 @@ class ResultSettings(Settings):
             raise SettingError(
                 "E020", f"a result by '{self.algorithm}' is not given so", key="quantity",
                 hint="a declared result has formula and inputs; a named one has algorithm and channel",
+            )  # fmt: skip
+        if self.coverage == "student" and "coverage_factor" in self.model_fields_set:
+            raise SettingError(
+                "E020", "coverage_factor is given, and k comes from the degrees of freedom", key="coverage",
+                hint="keep the one that the method states",
             )  # fmt: skip
         spec = self.shape()
         try:

@@ -29,6 +29,8 @@ class Batch:
     """int64[n]: ordinal of each row."""
     seq: NDArray[np.int64]
     """int64[n]: record of each row."""
+    frame_utc_ns: NDArray[np.int64]
+    """int64[n]: UTC of the first row of each row's record: a correction is chosen by it."""
     source: str
     values: NDArray[np.float64]
     """float64[c, n]: NaN where the status is not GOOD, and for text."""
@@ -90,6 +92,7 @@ def _alike(one: Waiting, other: Waiting) -> bool:
         and one.frame.service == other.frame.service
         and {name: found[0] for name, found in one.frame.corrected.items()}
         == {name: found[0] for name, found in other.frame.corrected.items()}
+        and one.frame.uncorrected == other.frame.uncorrected
     )
 
 
@@ -99,10 +102,11 @@ def _batch(group: Sequence[Waiting]) -> Batch:
     lengths = [len(one.block) for one in frames]
     n = np.concatenate([one.ordinals() for one in frames])
     seq = np.repeat(np.array([one.seq for one in group], dtype=np.int64), lengths)
+    frame_utc_ns = np.repeat(np.array([one.block.t_utc_ns[0] for one in frames], dtype=np.int64), lengths)
     values, status = frame.block.numeric(), frame.block.status
     good = (status == Status.GOOD) & np.isfinite(values)
     return Batch(
-        frame, n, seq, group[0].source, values, good,
+        frame, n, seq, frame_utc_ns, group[0].source, values, good,
         good & (frame.flag == Flag.FAIL), good & (frame.flag == Flag.SUSPECT),
         (status == Status.UNSTABLE) | (status == Status.BUSY),
     )  # fmt: skip
@@ -121,4 +125,5 @@ def _joined(frames: Sequence[Frame]) -> Frame:
             name: (found[0], np.concatenate([one.corrected[name][1] for one in frames]))
             for name, found in first.corrected.items()
         },
+        uncorrected=first.uncorrected,
     )

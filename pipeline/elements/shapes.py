@@ -234,6 +234,8 @@ class Result:
     version: int
     facts: dict[str, Any] = field(default_factory=dict)
     """Intermediate values by name, so that a person can follow the calculation."""
+    supersedes: int | None = None
+    """Seq of the result that this one replaces, after an entry by hand was corrected or came late."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from typing import Literal
 from pipeline.elements.air import AirReading, AirState
 from pipeline.elements.alarms.state import AlarmsState
 from pipeline.elements.batches.state import BatchesState
+from pipeline.elements.corrected import CorrectionSpan
 from pipeline.elements.detectors.state import DetectorState
 from pipeline.elements.formulas.progress import Calculation, Refusal
+from pipeline.elements.hand.state import Entered
 from pipeline.elements.lookback.state import LookBacksState
 from pipeline.elements.risk.state import RiskState
 from pipeline.elements.shapes import Binding, Result, Review, TaskAmend, TaskLink, TaskStart, Verdict
@@ -102,11 +104,11 @@ class ChannelFacts:
     unit_seq: int = -1
     decimals_before: int | None = None
     decimals_seq: int = -1
-    correction: str | None = None
-    """Id of the correction that the readings carried last."""
-    uncorrected: int = 0
-    """Readings without any correction."""
+    corrections: list[CorrectionSpan] = field(default_factory=list)
+    """Which correction the readings carried, one after the other."""
     watch: Watch | None = None
+    entered: int = 0
+    """Of the good readings, those that a person entered by hand; counted by `hand.values` only."""
 
     @property
     def target(self) -> str:
@@ -182,6 +184,8 @@ class TaskState:
     warm: dict[str, int | None] = field(default_factory=dict)
     """Instrument to the gateway time since which it was on when the task began; None: not known."""
     steps: StepsState = field(default_factory=StepsState)
+    entries: list[Entered] = field(default_factory=list)
+    """Readings entered by hand, and what corrects them."""
     refusals: list[Refusal] = field(default_factory=list)
     """Results that could not be computed."""
     links: list[TaskLink] = field(default_factory=list)

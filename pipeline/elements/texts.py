@@ -94,6 +94,7 @@ ENUMERATIONS: dict[str, dict[str, Words]] = {
         "material": Words("material", "样品与物料"),
         "method": Words("method", "方法"),
         "environment": Words("environment", "环境"),
+        "correction": Words("correction", "修正"),
     },
 }
 """Name of the list to word to its expressions. Words stand in records, expressions on screens."""

@@ -111,6 +111,10 @@ def show_task(known: TaskState) -> dict[str, Any]:
             for one in known.amendments
         ],
         "links": [{"system": link.system, "external_id": link.external_id} for link in known.links],
+        "entries": [
+            {"seq": each.seq, "replaced_by": each.replaced_by, **to_body(each.entry)}
+            for each in known.entries
+        ],
         "gaps": to_body(known.gaps),
         "verdicts": [_verdict(known.verdicts[name]) for name in ELEMENTS if name in known.verdicts],
         "results": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-RegistryType = Literal["person", "equipment", "material", "method", "environment"]
+RegistryType = Literal["person", "equipment", "material", "method", "environment", "correction"]
 Element = Literal["people", "equipment", "material", "method", "environment", "measurement"]
 VerdictStatus = Literal["ok", "flag", "hold", "not_evaluated"]
 Finality = Literal["provisional", "final"]

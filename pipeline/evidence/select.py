@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from pipeline.records import Record
 
-OWN_KINDS = frozenset({"task", "result", "verdict", "review"})
-WINDOW_KINDS = frozenset({"data", "flags", "gap", "reading", "entry", "event", "tick"})
+OWN_KINDS = frozenset({"task", "result", "verdict", "review", "entry"})
+WINDOW_KINDS = frozenset({"data", "flags", "gap", "reading", "event", "tick"})
 
 
 class NoEvidenceError(Exception):

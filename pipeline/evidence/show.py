@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pipeline.elements.texts import render_reason
 from pipeline.evidence.findings import Refused
@@ -11,7 +11,10 @@ from pipeline.evidence.verify import RECORD_BYTES_MAX, read_exactly, read_header
 from pipeline.records.envelope import MalformedRecord, decode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from pipeline.records import Record
 
 
 def show(path: Path) -> dict[str, Any]:
@@ -33,19 +36,11 @@ def _show(path: Path) -> dict[str, Any]:
     with path.open("rb") as stream:
         header = read_header(stream, path.stat().st_size)
         start: dict[str, Any] = {}
-        for first, last in header["records"]:
-            for seq in range(first, last + 1):
-                (length,) = struct.unpack(">I", read_exactly(stream, 4, "a record", seq))
-                if length > RECORD_BYTES_MAX:
-                    raise Refused("a record is longer than one can be", seq)
-                try:
-                    record = decode(read_exactly(stream, length, "a record", seq))
-                except MalformedRecord as error:
-                    raise Refused(f"no record: {error}", seq) from error
-                kinds[record.kind] = kinds.get(record.kind, 0) + 1
-                if record.body.get("task") == header["task"]:
-                    start = start or record.body
-                    _tell(told, record.kind, seq, record.body)
+        for seq, record in records_in(stream, header):
+            kinds[record.kind] = kinds.get(record.kind, 0) + 1
+            if record.body.get("task") == header["task"]:
+                start = start or record.body
+                _tell(told, record.kind, seq, record.body)
     replaced = {one["supersedes"] for one in told["verdicts"]}
     told["verdicts"] = [one for one in told["verdicts"] if one["seq"] not in replaced]
     return {
@@ -60,6 +55,23 @@ def _show(path: Path) -> dict[str, Any]:
             if line.startswith("\u2014 ")
         }),
     }  # fmt: skip
+
+
+def records_in(stream: IO[bytes], header: dict[str, Any]) -> Iterator[tuple[int, Record]]:
+    """Go through the records of a file behind its header, with the seqs that the header gives them.
+
+    Raises:
+        Refused: one of them is no record.
+    """
+    for first, last in header["records"]:
+        for seq in range(first, last + 1):
+            (length,) = struct.unpack(">I", read_exactly(stream, 4, "a record", seq))
+            if length > RECORD_BYTES_MAX:
+                raise Refused("a record is longer than one can be", seq)
+            try:
+                yield seq, decode(read_exactly(stream, length, "a record", seq))
+            except MalformedRecord as error:
+                raise Refused(f"no record: {error}", seq) from error
 
 
 def _tell(told: dict[str, list[Any]], kind: str, seq: int, body: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.records import Flag
+from pipeline.records import Block, Flag
 from pipeline.records.block import concatenate
 from pipeline.records.frame import FlagSet, Frame
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pipeline.corrections import Plan
     from pipeline.qc import Decision, QcResult
-    from pipeline.records import Block
+    from pipeline.records import Item
 
 FRAME_DELAY_NS = 100_000_000
 """A frame is closed at the latest this long after its oldest row was taken."""
@@ -38,12 +39,24 @@ def rows_max(channels: int) -> int:
     return max(1, min(FRAME_ROWS_MAX, FRAME_CELLS_MAX // max(1, channels)))
 
 
-class OpenFrame:
-    """Rows of one instrument, layout and service state that are not yet in the journal."""
+def pieces_of(item: Item) -> list[Item]:
+    """Cut a block into pieces that a frame has room for; anything else is one piece."""
+    if not isinstance(item, Block):
+        return [item]
+    rows = rows_max(len(item.layout.channels))
+    if len(item) <= rows:
+        return [item]
+    return [item.rows(at, min(at + rows, len(item))) for at in range(0, len(item), rows)]
 
-    def __init__(self, n_first: int, service: str, opened_ns: int) -> None:
+
+class OpenFrame:
+    """Rows of one instrument, layout, service state and plan of corrections, not yet in the journal."""
+
+    def __init__(self, n_first: int, service: str, plan: Plan | None, opened_ns: int) -> None:
         self.n_first = n_first
         self.service = service
+        self.plan = plan
+        """Corrections in force for its rows."""
         self.opened_ns = opened_ns
         self.rows = 0
         self._blocks: list[Block] = []
@@ -55,12 +68,13 @@ class OpenFrame:
         """Whether no further row may join."""
         return self.rows >= rows_max(len(self._blocks[0].layout.channels))
 
-    def fits(self, block: Block, service: str) -> bool:
-        """Tell whether `block` may join: same layout and service state, and room for its rows."""
+    def fits(self, block: Block, service: str, plan: Plan | None) -> bool:
+        """Tell whether `block` may join: same layout, service state and corrections, and room for it."""
         return (
             self._closed is None
             and self._blocks[0].layout == block.layout
             and self.service == service
+            and self.plan is plan
             and self.rows + len(block) <= rows_max(len(block.layout.channels))
             and (self._blocks[0].raw is None) == (block.raw is None)
         )
@@ -76,6 +90,7 @@ class OpenFrame:
         if self._closed is None:
             block, results = concatenate(self._blocks), self._results
             single = len(results) == 1
+            corrected, uncorrected = ({}, {}) if self.plan is None else self.plan.apply(block)
             self._closed = Frame(
                 block=block,
                 n_first=self.n_first,
@@ -88,6 +103,8 @@ class OpenFrame:
                 ),
                 service=self.service,
                 t_store_off_ns=stored_offsets(block.instrument, block.t_utc_ns),
+                corrected=corrected,
+                uncorrected=uncorrected,
             )
         return self._closed
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from pipeline.intake.frames import FRAME_DELAY_NS, LateFlags, OpenFrame, rows_max
+from pipeline.intake.frames import FRAME_DELAY_NS, LateFlags, OpenFrame, pieces_of
 from pipeline.intake.state import InstrumentState, ended_at_stop, polls_between
 from pipeline.intake.unjudged import unjudged
 from pipeline.journal import JournalFullError
@@ -26,6 +26,7 @@ from pipeline.records.frame import decode_flags, decode_frame, encode_flags, enc
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pipeline.corrections import Plan
     from pipeline.intake.state import Sink
     from pipeline.qc import Decision, QcEngine, QcResult
     from pipeline.records import Clock, Item, Record
@@ -46,13 +47,15 @@ class Intake:
         sink: where records go.
         clock: gateway time.
         service_state: the service state of an instrument now.
+        corrections: in force for an instrument at an instant of UTC; while they stay, one object.
     """
 
     def __init__(
-        self, engine: QcEngine, sink: Sink, clock: Clock, service_state: Callable[[str], str]
+        self, engine: QcEngine, sink: Sink, clock: Clock, service_state: Callable[[str], str],
+        corrections: Callable[[str, int], Plan | None] = lambda _instrument, _t_utc_ns: None,
     ) -> None:  # fmt: skip
         self._engine, self._sink, self._clock = engine, sink, clock
-        self._service_state = service_state
+        self._service_state, self._corrections = service_state, corrections
         self._instruments: dict[str, InstrumentState] = {}
         self._periods_ns: dict[str, int] = {}
         self._vouched = True
@@ -66,14 +69,7 @@ class Intake:
 
     async def take(self, item: Item) -> None:
         """Take one item of a driver's stream; waits while the journal has no room."""
-        if isinstance(item, Block):
-            rows = rows_max(len(item.layout.channels))
-            pieces: list[Item] = [item]
-            if len(item) > rows:
-                pieces = [item.rows(at, min(at + rows, len(item))) for at in range(0, len(item), rows)]
-        else:
-            pieces = [item]
-        for piece in pieces:
+        for piece in pieces_of(item):
             while True:
                 await self._sink.room()
                 try:
@@ -105,11 +101,12 @@ class Intake:
         state, service = self._of(block.instrument), self._service_state(block.instrument)
         early_ns = max(0, int(block.t_run_ns[0] - block.t_request_ns[0]))  # a stamp may lie in mid-sleep
         self._end_down_gap(state, int(block.t_run_ns[0]) - early_ns, int(block.t_utc_ns[0]) - early_ns)
-        if state.frame is not None and not state.frame.fits(block, service):
+        plan = self._corrections(block.instrument, int(block.t_utc_ns[0]))
+        if state.frame is not None and not state.frame.fits(block, service, plan):
             self._close(block.instrument, state)
         result = self._judge(block, state)
         if state.frame is None:
-            state.frame = OpenFrame(state.n_next, service, self._clock.run_ns())
+            state.frame = OpenFrame(state.n_next, service, plan, self._clock.run_ns())
         state.frame.add(block, result)
         self._decided(result.decisions)
         state.n_next += len(block)
@@ -285,15 +282,14 @@ class Intake:
         for name, (n_next, last_run_ns, last_utc_ns, gap, accounted, late) in instruments.items():
             known = restored[name] = InstrumentState(LateFlags(name))
             known.n_next, known.last_run_ns, known.last_utc_ns = n_next, last_run_ns, last_utc_ns
-            known.recorded = n_next, last_utc_ns
-            known.gap = None if gap is None else Gap(**gap)
+            known.recorded, known.gap = (n_next, last_utc_ns), None if gap is None else Gap(**gap)
             known.accounted = None if accounted is None else (accounted[0], accounted[1])
             known.late.load(late)
         self._instruments = restored
         self._engine.restore(engine)
 
     def replay(self, record: Record) -> None:
-        """Bring the state forward over a record that came after the snapshot, without appending anything."""
+        """Bring the state forward over a record after the snapshot, without appending anything."""
         match record.kind:
             case "data":
                 frame = decode_frame(record.body)

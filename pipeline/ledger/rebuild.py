@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.elements.apply import apply_action, apply_review, read_action
 from pipeline.elements.codec import MalformedBody, from_body
+from pipeline.elements.hand.part import put_result_seq, take_entry
 from pipeline.elements.registry import Registry
 from pipeline.elements.shapes import Result, Verdict
 from pipeline.elements.state import Posted, State, TaskState
@@ -53,8 +54,13 @@ def _take(state: State, record: Record) -> None:
     elif record.kind == "result":
         result = from_body(Result, record.body)
         task = state.tasks[result.task]
-        task.results.append(result)
-        task.result_seqs.append(record.seq)
+        place = put_result_seq(task.result_seqs, record.seq, result.supersedes)
+        if place is None:
+            task.results.append(result)
+        else:
+            task.results[place] = result
+    elif record.kind == "entry":
+        take_entry(state, record)
     elif record.kind == "event" and record.body.get("code") == "element-held":
         args = record.body["args"]
         held = state.tasks[args["task"]].held

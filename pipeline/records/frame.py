@@ -50,7 +50,9 @@ class Frame:
     t_store_off_ns: NDArray[np.int64] | None = None
     """int64[n]: stored time minus t_utc_ns; None when all zero."""
     corrected: dict[str, tuple[str, NDArray[np.float64]]] = field(default_factory=dict)
-    """Channel to (id of the correction in force, corrected float64[n])."""
+    """Channel to (correction in force, as `corrections.applied_id` names it, corrected float64[n])."""
+    uncorrected: dict[str, str] = field(default_factory=dict)
+    """Channel to why its registered correction was not applied."""
 
     @property
     def t_store_ns(self) -> NDArray[np.int64]:
@@ -165,6 +167,8 @@ def encode_frame(frame: Frame) -> Body:
         body["t_store_off"] = frame.t_store_off_ns.tobytes()
     if frame.corrected:
         body["corrected"] = {name: [cid, values.tobytes()] for name, (cid, values) in frame.corrected.items()}
+    if frame.uncorrected:
+        body["uncorrected"] = frame.uncorrected
     return body
 
 
@@ -206,6 +210,7 @@ def decode_frame(body: Body) -> Frame:
             name: (cid, np.frombuffer(values, dtype="<f8"))
             for name, (cid, values) in body.get("corrected", {}).items()
         },
+        uncorrected=body.get("uncorrected", {}),
     )  # fmt: skip
 
 

@@ -114,6 +114,8 @@ class Series:
     decimated: bool
     """True when rows were left out: first, last, least and greatest of each bucket and every row that did not
     pass are still there."""
+    corrected: NDArray[np.float64] | None = None
+    """Corrected values, NaN where a row has none; None: no row of the span has one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Part(NamedTuple):
     value: NDArray[np.float64]
     flag: NDArray[np.uint8]
     reason: NDArray[np.int64]
+    corrected: NDArray[np.float64] | None = None
 
 
 def worse(one: int, other: int) -> int:
@@ -106,22 +107,34 @@ def make_series(parts: Sequence[Part], channel: str, verdicts: Verdicts, points_
     keep = np.lexsort((n, t_ns))
     value = np.concatenate([part.value for part in parts])
     reason = np.concatenate([part.reason for part in parts])
+    corrected = _corrected(parts)
     decimated = False
     if len(keep) > points_max:
-        chosen = decimate(t_ns[keep], value[keep], flag[keep], points_max)
+        also = [] if corrected is None else [corrected[keep]]
+        chosen = decimate(t_ns[keep], [value[keep], *also], flag[keep], points_max)
         decimated = len(chosen) < len(keep)
         keep = keep[chosen]
-    return Series(t_ns[keep], value[keep], flag[keep], reason[keep], decimated=decimated)
+    if corrected is not None:
+        corrected = corrected[keep]
+    return Series(t_ns[keep], value[keep], flag[keep], reason[keep], decimated=decimated, corrected=corrected)
+
+
+def _corrected(parts: Sequence[Part]) -> NDArray[np.float64] | None:
+    if not any(part.corrected is not None and np.isfinite(part.corrected).any() for part in parts):
+        return None
+    return np.concatenate([
+        np.full(len(part.n), np.nan) if part.corrected is None else part.corrected for part in parts
+    ])  # fmt: skip
 
 
 def decimate(
-    t_ns: NDArray[np.int64], value: NDArray[np.float64], flag: NDArray[np.uint8], points_max: int
+    t_ns: NDArray[np.int64], values: Sequence[NDArray[np.float64]], flag: NDArray[np.uint8], points_max: int
 ) -> NDArray[np.intp]:
     """Choose rows to draw: first, last, least, greatest of each bucket of time, and all that did not pass.
 
     Args:
         t_ns: int64[n], sorted, n >= 1.
-        value: float64[n], NaN where missing.
+        values: one or more float64[n], NaN where missing: least and greatest are kept of each.
         flag: uint8[n]: rows with another flag than 1 are all kept, beyond `points_max` if need be.
         points_max: how many rows the buckets may give.
 
@@ -136,10 +149,11 @@ def decimate(
     keep[starts] = True
     keep[np.append(starts[1:], len(t_ns)) - 1] = True
     ordinal = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(t_ns))))
-    for extreme in (np.fmin.reduceat(value, starts), np.fmax.reduceat(value, starts)):
-        positions = np.flatnonzero(value == extreme[ordinal])
-        _, first = np.unique(ordinal[positions], return_index=True)
-        keep[positions[first]] = True
+    for value in values:
+        for extreme in (np.fmin.reduceat(value, starts), np.fmax.reduceat(value, starts)):
+            positions = np.flatnonzero(value == extreme[ordinal])
+            _, first = np.unique(ordinal[positions], return_index=True)
+            keep[positions[first]] = True
     return np.flatnonzero(keep)
 
 

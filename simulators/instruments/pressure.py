@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pydantic import Field as Limits
 
 from config.model import Identifier, Settings
+from simulators.clock import to_ns
 from simulators.exchange import ChannelValue
 from simulators.fault_board import Effects
 from simulators.identity import Identity
@@ -20,8 +21,6 @@ from simulators.instruments.vessel import Vessel
 from simulators.modbus.registers import ByteOrder, Field, RegisterMap
 from simulators.noise import gauss, stream_key
 
-CONVERSION_NS = 5_000_000
-"""A new conversion every 5 ms: consecutive readings at 50 Hz never share one."""
 FULL_SCALE_CODE = 1 << 23
 SENSOR_FAULT, ABOVE_RANGE, BELOW_ZERO = 1, 2, 4
 
@@ -48,6 +47,8 @@ class PressureSettings(Settings):
     """Its own deviation from the true pressure."""
     noise_mpa: float = Limits(default=0.002, ge=0)
     """Standard deviation of one conversion."""
+    conversion_s: float = Limits(default=0.005, ge=0.001)
+    """A new conversion so often; by default consecutive readings at 50 Hz never share one."""
     byte_order: ByteOrder = "ABCD"
     """Order of the four bytes of two-register values on the wire."""
 
@@ -64,13 +65,15 @@ class PressureTransmitter:
         self._settings = settings
         self._vessel = vessel
         self._lsb_mpa = settings.span_mpa / FULL_SCALE_CODE
+        self._conversion_ns = to_ns(settings.conversion_s)
         self._key = stream_key(seed, serial, "pressure")
 
     def pressure_mpa(self, t_ns: int) -> float:
         """Return what the sensor feels, noise included, in MPa."""
         s = self._settings
-        noise = s.noise_mpa * gauss(self._key, t_ns // CONVERSION_NS)
-        return self._vessel.pressure_mpa(t_ns) + s.offset_mpa + noise
+        conversion = t_ns // self._conversion_ns
+        noise = s.noise_mpa * gauss(self._key, conversion)
+        return self._vessel.pressure_mpa(conversion * self._conversion_ns) + s.offset_mpa + noise
 
     def measure(self, t_ns: int, effects: Effects, written: Mapping[str, int]) -> Mapping[str, ChannelValue]:
         """Return the value of every channel at scenario time `t_ns`."""

@@ -181,6 +181,22 @@ async def test_points_arrive_by_themselves_and_the_spike_is_drawn(demonstration:
         await window.shot("channel")
 
 
+async def test_the_chart_shows_corrected_values_where_the_instrument_has_a_correction(
+    demonstration: Demonstration,
+) -> None:
+    demonstration.wait_for(r"task\.start S-2026")
+    async with visitor() as window:
+        page = window.page
+        await page.goto(f"{demonstration.url}channels/p-1/pressure")
+        await expect(page.get_by_text(re.compile(r"\d+ points")).first).to_be_visible()
+        await expect(page.locator("#corrected-tool")).to_be_hidden()
+        await page.goto(f"{demonstration.url}channels/th-room/temperature")
+        await expect(page.locator("#corrected-tool")).to_be_visible()
+        await page.locator("#corrected").check()
+        await expect(page.locator("canvas").first).to_be_visible()
+        await window.shot("channel-corrected")
+
+
 async def test_a_hold_is_released_by_the_right_person_and_by_nobody_else(
     demonstration: Demonstration,
 ) -> None:

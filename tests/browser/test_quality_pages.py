@@ -15,7 +15,7 @@ from dashboard import WebSettings, build_dashboard
 from gateway.door.socket_server import QuietServer
 from tests.support.services import program
 from tests.unit.dashboard.fakes import NOW_NS, ORIGIN, FakeStore
-from tests.unit.dashboard.laboratory import LaboratoryDoor, fill, quality_bench
+from tests.unit.dashboard.laboratory import LaboratoryDoor, fill, proposed, quality_bench
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,6 +32,8 @@ PAGES = ("alarms", "batches", "batches/B%201%2F26", "charts", "lookbacks", "risk
 async def served() -> AsyncIterator[str]:
     """Serve the pages on a free port."""
     bench, store = quality_bench(), FakeStore()
+    proposed(bench)
+    bench.do("batch.open", batch="B 2/26", method="weighing")
     fill(store, bench)
     application = build_dashboard(
         store=store, door=LaboratoryDoor(bench, store), origin=ORIGIN, utc_now_ns=lambda: NOW_NS,
@@ -99,4 +101,30 @@ async def test_the_chart_is_drawn_beside_a_table_that_names_the_rules() -> None:
         rejected = page.locator("#points tr[data-status=fail]")
         await expect(rejected).to_contain_text("1-3s")
         await expect(rejected).to_contain_text("+3.50")
+    assert complaints == []
+
+
+async def test_a_person_approves_a_version_and_closes_a_batch_with_a_pin() -> None:
+    complaints: list[str] = []
+    async with served() as url, visitor(complaints) as page:
+        await page.goto(f"{url}login?next=/charts/C-1&lang=zh")
+        await page.locator("#person").fill("p-wang")
+        await page.locator("#password").fill("correct horse")
+        await page.locator("#password").press("Enter")
+        await expect(page.locator("#act h2, #act-title")).to_contain_text("批准第 2 版")
+        await page.locator("#text").fill("与证书一致")
+        await page.locator("#secret").fill("111111")
+        await page.locator("#secret").press("Enter")
+        await expect(page.locator("#refusal")).to_be_visible()
+        await expect(page.locator("#text")).to_have_value("与证书一致")
+        await page.locator("#secret").fill("246810")
+        await page.locator("#secret").press("Enter")
+        await expect(page.locator(".notice-good")).to_be_visible()
+        await expect(page.locator("#act")).to_have_count(0)
+        await page.goto(f"{url}batches/B%202%2F26?lang=en")
+        await page.locator("#text").fill("no sample came")
+        await page.locator("#secret").fill("246810")
+        await page.locator("#act button").click()
+        await expect(page.locator(".notice-good")).to_be_visible()
+        await expect(page.locator("#act")).to_have_count(0)
     assert complaints == []

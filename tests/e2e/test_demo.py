@@ -16,6 +16,7 @@ from gateway.demo.script import EXCURSION, SCRIPT
 from gateway.site import load_site
 from pipeline.evidence.create import create
 from pipeline.evidence.policy import read_policy
+from pipeline.evidence.redo import redo_file
 from pipeline.evidence.sources import JournalSource
 from pipeline.evidence.verify import check_file
 from pipeline.qc.table import BY_NAME, RULES
@@ -100,6 +101,7 @@ async def test_the_demonstration_loses_nothing_and_tells_every_seeded_fault(play
     assert named(events, "em-1", "stopped answering")
     assert named(events, "em-1", "answers again")
     assert report["rules"]["gap"] >= 1
+    assert_corrected(store)
     assert_every_rule_is_on(store)
     assert_rules_are_quiet_elsewhere(store)
     expected = load_scenario("two_benches").expect
@@ -121,6 +123,7 @@ def test_every_record_that_a_task_of_the_day_cites_is_proved_by_its_evidence(
             create(source, task["task"], path)
             checked = check_file(path, policy)
             assert not checked.problems, f"{name}: {checked.problems}"
+            assert not redo_file(path).problems, name
             cited = {seq for one in task["verdicts"] for reason in one["reasons"] for seq in reason["seqs"]}
             cited |= {task["start_seq"], *(one["seq"] for one in task["verdicts"])}
             assert not {seq for seq in cited if seq >= 0} - proved(path), name
@@ -228,6 +231,16 @@ def test_one_file_proves_a_task_to_whoever_trusts_only_the_witness(played: Playe
     assert played.evidence["task"] == played.names["weighing"]
     (witness,) = {one["witness"] for one in played.evidence["cosigned"]}
     assert "institute" in witness
+
+
+def assert_corrected(store: Kept) -> None:
+    """The room's thermometer reads 0 to 0.2 K too much, as its certificate says."""
+    rows = [row for row in store.rows["th-room"] if row.corrected]
+    assert len(rows) > 20
+    assert {*rows[0].corrected} == {"temperature"}
+    excess = [float(row.values["temperature"] or 0.0) - row.corrected["temperature"] for row in rows]
+    assert 0.0 < min(excess) <= max(excess) < 0.2 + 1e-9
+    assert not [row for name in store.rows if name != "th-room" for row in store.rows[name] if row.corrected]
 
 
 def found_flag(store: Kept, one: Expectation) -> bool:

@@ -58,12 +58,13 @@ def frames(draw: st.DrawFn) -> Frame:
     corrected = {}
     if width and draw(st.booleans()):
         corrected[layout.channels[0].name] = ("c-1", matrix(FLOAT_BITS, 1, "<u8").view("<f8")[0])
+    uncorrected = {layout.channels[-1].name: "unit"} if width and draw(st.booleans()) else {}
     return Frame(
         block=block, n_first=draw(st.integers(0, 2**64 - 1)),
         flag=matrix(st.sampled_from([1, 2, 3, 4, 9]), width, "u1"), reason=matrix(INT64, width, "<i8"),
         unevaluated=matrix(st.just(0), width, "<i8"), service=draw(st.sampled_from(["in-use", "warm-up"])),
         t_store_off_ns=matrix(st.integers(0, 3), 1, "<i8")[0] if draw(st.booleans()) else None,
-        corrected=corrected,
+        corrected=corrected, uncorrected=uncorrected,
     )  # fmt: skip
 
 
@@ -94,6 +95,7 @@ def assert_same(left: Frame, right: Frame) -> None:
         assert_same_bits(getattr(left, name), getattr(right, name))
     assert (left.n_first, left.service) == (right.n_first, right.service)
     assert_same_bits(left.t_store_ns, right.t_store_ns)
+    assert left.uncorrected == right.uncorrected
     assert left.corrected.keys() == right.corrected.keys()
     for name, (correction, values) in left.corrected.items():
         assert right.corrected[name][0] == correction

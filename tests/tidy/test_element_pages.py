@@ -11,7 +11,7 @@ from tests.support.tree import ROOT, parsed
 
 _OF_ELEMENT = {
     "people": ("checks/people.py",),
-    "equipment": ("checks/equipment.py", "checks/metrology.py"),
+    "equipment": ("checks/equipment.py", "checks/correction.py", "checks/metrology.py"),
     "material": ("checks/material.py", "checks/keeping.py"),
     "method": ("checks/method.py", "checks/procedure.py"),
     "environment": ("checks/environment.py",),

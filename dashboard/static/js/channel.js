@@ -3,7 +3,7 @@
 import { durationText, fill, h, loadTexts, mark, say, timeText } from "./text.js";
 import { openLive } from "./live.js";
 import { makeChart } from "./chart.js";
-import { columns, decodeSeries, emptySeries, flagged, joinLive, NAMES, spacing } from "./series.js";
+import { asCorrected, columns, decodeSeries, emptySeries, flagged, joinLive, NAMES, spacing } from "./series.js";
 
 const at = (id) => document.getElementById(id);
 const page = at("channel");
@@ -14,6 +14,7 @@ const PAGE_ROWS = 25;
 const REFETCH_S = 30; // late rows and verdicts that the live tail does not reach
 const ALL_S = 50 * 366 * 86400;
 
+let loaded = emptySeries(); // as the store has it: what the instrument showed, and corrected values
 const model = { series: emptySeries(), data: { t: [], v: [] }, gaps: [], positions: [], settings, toLimits: true, xRange: [0, 1] };
 let spanS = 600;
 let zoom = null; // [from, to] in s of UTC, chosen by a person
@@ -49,19 +50,21 @@ async function load() {
     const series = decodeSeries(await points.arrayBuffer());
     const bands = await gaps.json();
     if (turn !== fetching) return; // a later request has overtaken this one
-    model.series = series;
+    loaded = series;
     model.gaps = bands;
   } catch (error) {
     at("summary").textContent = say("js", "page_failed", { error: error.message });
     return;
   }
-  known = flagged(model.series).length;
+  known = flagged(loaded).length;
   redraw();
   listGaps();
 }
 
 function redraw() {
   const [from, to] = span();
+  at("corrected-tool").hidden = loaded.c === null;
+  model.series = loaded.c !== null && at("corrected").checked ? asCorrected(loaded) : loaded;
   // Where nothing was recorded yet there is nothing to show: the span begins with the first reading or gap.
   const begins = [model.series.t[0], ...model.gaps.slice(0, 1).map((gap) => gap.from_ms / 1000)].filter(Number.isFinite);
   const first = begins.length ? Math.min(...begins) : from;
@@ -91,7 +94,8 @@ function reasons(mask, flag) {
 
 function valueText(value) {
   if (!Number.isFinite(value)) return say("js", "no_value");
-  const text = settings.decimals === null ? String(value) : value.toFixed(settings.decimals);
+  const finer = model.series === loaded ? 0 : 1; // a correction is smaller than the last digit shown
+  const text = settings.decimals === null ? String(value) : value.toFixed(settings.decimals + finer);
   return `${text} ${page.dataset.unit}`;
 }
 
@@ -143,7 +147,7 @@ function takeLive(points) {
   if (points.t_ms.length) latestMs = points.t_ms[points.t_ms.length - 1];
   if (!at("follow").checked) return;
   const [from] = span();
-  model.series = joinLive(model.series, points, spanS ? from - 60 : 0);
+  loaded = joinLive(loaded, points, spanS ? from - 60 : 0);
   redraw();
   if (model.positions.length > known) at("announce").textContent = say("js", "new_flagged", { number: model.positions.length - known });
   known = model.positions.length;
@@ -178,6 +182,7 @@ at("to-limits").addEventListener("change", () => {
   model.toLimits = at("to-limits").checked;
   redraw();
 });
+at("corrected").addEventListener("change", redraw);
 at("previous").addEventListener("click", () => {
   rowsFrom = Math.max(0, rowsFrom - PAGE_ROWS);
   listFlagged();

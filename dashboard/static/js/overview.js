@@ -61,6 +61,7 @@ function reading(instrument, channel) {
     h("span", { class: `mark mark-${channel.flag}` }, h("span", { class: "glyph", "aria-hidden": "true" }), h("span", { class: "sr" }, word)),
     h("span", { class: "reading-name" }, channel.name),
     value ? h("span", { class: "reading-value" }, value, channel.value ? ` ${channel.unit}` : "") : "",
+    channel.corrected ? h("span", { class: "quiet" }, say("js", "corrected", { value: channel.corrected })) : "",
   );
 }
 

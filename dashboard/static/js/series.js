@@ -1,6 +1,7 @@
 // Points of a channel: read from the exact binary form, joined with live ones, cut at gaps.
 
 const MAGIC = "YAOSU-S1";
+const [DECIMATED, CORRECTED] = [1, 2]; // bits of the head
 export const PASS = 1;
 export const MISSING = 9;
 export const NAMES = { 1: "pass", 2: "not_evaluated", 3: "suspect", 4: "fail", 9: "missing" };
@@ -13,17 +14,20 @@ export function decodeSeries(buffer) {
   const n = head.getUint32(8, true);
   const times = new BigInt64Array(buffer, 16, n);
   const reasons = new BigInt64Array(buffer, 16 + 16 * n, n);
+  const bits = head.getUint32(12, true);
+  const corrected = bits & CORRECTED ? new Float64Array(buffer, 16 + 24 * n, n) : null;
   return {
-    decimated: head.getUint32(12, true) === 1,
+    decimated: (bits & DECIMATED) !== 0,
     t: Array.from(times, (ns) => Number(ns / 1000n) / 1e6), // s, exact to the microsecond
     v: Array.from(new Float64Array(buffer, 16 + 8 * n, n)),
     reason: Array.from(reasons),
-    flag: Array.from(new Uint8Array(buffer, 16 + 24 * n, n)),
+    c: corrected && Array.from(corrected), // null: no point has a corrected value
+    flag: Array.from(new Uint8Array(buffer, 16 + (corrected ? 32 : 24) * n, n)),
   };
 }
 
 export function emptySeries() {
-  return { decimated: false, t: [], v: [], reason: [], flag: [] };
+  return { decimated: false, t: [], v: [], c: null, reason: [], flag: [] };
 }
 
 /** Put live points in: they replace everything from `since_ms` on, for later rules may have flagged it. */
@@ -33,10 +37,13 @@ export function joinLive(series, live, keepFromS) {
   const cut = end === -1 ? series.t.length : end;
   const start = Math.max(0, series.t.findIndex((t) => t >= keepFromS));
   const keep = (column) => column.slice(Math.min(start, cut), cut);
+  const numbers = (values) => values.map((value) => (value === null ? NaN : value));
+  const none = (column) => column.map(() => NaN);
   return {
     decimated: series.decimated,
     t: [...keep(series.t), ...live.t_ms.map((ms) => ms / 1000)],
-    v: [...keep(series.v), ...live.value.map((value) => (value === null ? NaN : value))],
+    v: [...keep(series.v), ...numbers(live.value)],
+    c: series.c || live.corrected ? [...keep(series.c || none(series.v)), ...(live.corrected ? numbers(live.corrected) : none(live.value))] : null,
     reason: [...keep(series.reason), ...live.reason.map((mask) => BigInt(mask))],
     flag: [...keep(series.flag), ...live.flag],
   };
@@ -67,6 +74,11 @@ export function columns(series, gaps, spacingS) {
     at.push(i);
   }
   return { t, v, at };
+}
+
+/** The series with corrected values in place of what the instrument showed. */
+export function asCorrected(series) {
+  return { ...series, v: series.c || series.v };
 }
 
 /** Positions of everything that did not pass. */

@@ -44,7 +44,7 @@ def _judge_channel(
     role = "storage" if storage else "environment"
     watched = [
         facts
-        for facts in case.task.channels
+        for facts in case.channels
         if facts.owner == owner and facts.role == role and facts.target == channel.target
     ]
     limit = limit_of(case.method, channel, storage=storage)

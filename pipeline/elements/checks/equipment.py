@@ -1,15 +1,15 @@
-"""Equipment: identity, source of the readings, service state, warm-up, range; `metrology` has the rest."""
+"""Equipment: identity, source, service state, warm-up, range; `metrology` and `correction` have the rest."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.elements.checks.correction import judge_corrections
 from pipeline.elements.checks.finding import SECOND_NS, Finding
 from pipeline.elements.checks.metrology import judge_checks, judge_metrology
 
 if TYPE_CHECKING:
     from pipeline.elements.checks.finding import Case
-    from pipeline.elements.registry_shapes import ChannelQualification
     from pipeline.elements.state import ChannelFacts
     from pipeline.elements.vocabulary import Purpose
 
@@ -39,6 +39,7 @@ def check_equipment(case: Case) -> Finding:
     for instrument in sorted(measured | sensors):
         judge_metrology(case, finding, instrument)
         _judge_source(case, finding, instrument)
+        judge_corrections(case, finding, instrument)
         if instrument in measured:
             judge_checks(case, finding, instrument)
             _judge_warm_up(case, finding, instrument)
@@ -106,11 +107,10 @@ def _judge_range(case: Case, finding: Finding, instrument: str) -> None:
     metrology = None if found is None else found[1].metrology
     limited = found is not None and found[1].condition == "limited"
     channels = {} if metrology is None else {one.channel: one for one in metrology.channels}
-    for facts in case.task.channels:
+    for facts in case.channels:
         if facts.instrument != instrument or facts.channel not in channels:
             continue
         certified = channels[facts.channel]
-        _judge_correction(finding, facts, certified)
         _judge_within(finding, facts, "range-left", certified.low, certified.high)
         if limited:
             bounds = certified.limited_low, certified.limited_high
@@ -127,12 +127,3 @@ def _judge_within(
         finding.add("hold", code, facts.target, facts.minimum_seq, **about, value=facts.minimum)
     if high is not None and facts.maximum is not None and facts.maximum > high:
         finding.add("hold", code, facts.target, facts.maximum_seq, **about, value=facts.maximum)
-
-
-def _judge_correction(finding: Finding, facts: ChannelFacts, certified: ChannelQualification) -> None:
-    """Judge that the correction of the certificate, and no other, was applied to every reading."""
-    if certified.correction is None or not facts.rows:
-        return
-    if facts.uncorrected or facts.correction != certified.correction:
-        about = {"channel": facts.target, "registered": certified.correction, "applied": facts.correction}
-        finding.add("hold", "correction-not-applied", facts.target, facts.seq_first, facts.seq_last, **about)

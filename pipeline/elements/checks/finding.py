@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipeline.elements.hand.values import whole_channels
 from pipeline.elements.registry_shapes import Method
 from pipeline.elements.shapes import Reason
 from pipeline.elements.vocabulary import STATUS_RANK
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.elements.registry import Registry
     from pipeline.elements.settings import ElementsSettings
     from pipeline.elements.shapes import Result
-    from pipeline.elements.state import State, TaskState
+    from pipeline.elements.state import ChannelFacts, State, TaskState
     from pipeline.elements.vocabulary import VerdictStatus
 
 DAY_NS = 86_400_000_000_000
@@ -54,6 +55,11 @@ class Case:
         """The method as it was when the task began."""
         found = self.registry.at(Method, self.task.start.method, self.from_utc_ns)
         return None if found is None else found[0]
+
+    @property
+    def channels(self) -> list[ChannelFacts]:
+        """The bound channels with what was read by the gateway and what was entered by hand."""
+        return whole_channels(self.task)
 
     def window(self) -> dict[str, int]:
         """Facts of the window that was judged."""

@@ -9,6 +9,7 @@ from pipeline.elements.checks.finding import Finding
 from pipeline.elements.checks.outcomes import check_outcomes
 from pipeline.elements.formulas.calculations import selects
 from pipeline.elements.formulas.series import used_readings
+from pipeline.elements.hand.check import judge_entries
 from pipeline.elements.state import EVIDENCE_MAX
 from pipeline.elements.steps.engine import fits
 from pipeline.records.flags import Flag
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def check_measurement(case: Case) -> Finding:
     """Judge the readings of the measurand channels and what was made of them."""
     finding = Finding({**case.window(), "channels": {}})
-    channels = [facts for facts in case.task.channels if facts.role == "measurand"]
+    channels = [facts for facts in case.channels if facts.role == "measurand"]
     if not channels:
         finding.add("not_evaluated", "measurand-missing", case.task.id, case.task.start_seq)
     series = [one for calculation in case.task.calculations for one in calculation.series]
@@ -36,6 +37,7 @@ def check_measurement(case: Case) -> Finding:
         if one.target in selected:
             _judge_used(finding, one)
     _judge_redundant(case, finding)
+    judge_entries(case, finding)
     check_outcomes(case, finding)
     check_controls(case, finding)
     return finding

@@ -46,7 +46,7 @@ def _judge_requirement(case: Case, finding: Finding, requirement: Requirement) -
     elif requirement.channel is not None:
         channels = [
             facts
-            for facts in case.task.channels
+            for facts in case.channels
             if facts.role == requirement.role and facts.channel == requirement.channel
         ]
         if not any(facts.good for facts in channels):

@@ -46,8 +46,32 @@ REASONS: dict[str, tuple[str, str]] = {
         "{channel} 读数 {value} {unit}，超出限用范围 {low} 至 {high}",
     ),
     "correction-not-applied": (
-        "not every reading of {channel} carried the registered correction {registered} (found: {applied})",
-        "{channel} 的读数未全部采用已登记的修正 {registered}（实际：{applied}）",
+        "readings of {channel} carried the correction {applied}; registered for their time is {registered}",
+        "{channel} 的读数采用的修正为 {applied}；登记册中该时间应为 {registered}",
+    ),
+    "correction-unknown": (
+        "the correction {registered} of {channel} is not registered for that time: import it",
+        "{channel} 的修正 {registered} 在该时间未登记：请导入",
+    ),
+    "correction-of-other": (
+        "the correction {registered} is not that of {channel} under its present certificate",
+        "修正 {registered} 不属于 {channel} 的现行证书",
+    ),
+    "correction-withdrawn": (
+        "the certificate that states the correction {registered} of {channel} was withdrawn",
+        "给出 {channel} 修正 {registered} 的证书已撤销",
+    ),
+    "correction-unit": (
+        "{channel} was not read in the unit of its correction {registered}: nothing was corrected",
+        "{channel} 的读数单位与其修正 {registered} 的单位不同：未作修正",
+    ),
+    "correction-not-numeric": (
+        "{channel} gives text or codes, which its correction {registered} cannot correct",
+        "{channel} 给出文本或代码，修正 {registered} 不能用于其读数",
+    ),
+    "correction-out-of-range": (
+        "{count} readings of {channel} are outside {low} to {high} {unit}, the range of {applied}: no value",
+        "{channel} 有 {count} 个读数超出 {applied} 的范围 {low} 至 {high} {unit}：无修正值",
     ),
     "status-kind-unsuitable": (
         "{channel} has the status '{kind}'; the method asks for {needed}",

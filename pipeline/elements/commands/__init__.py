@@ -9,6 +9,7 @@ from pipeline.elements.batches import chart_commands as charts
 from pipeline.elements.batches import commands as batches
 from pipeline.elements.commands import corrections, entries, holds, others, procedure, tasks
 from pipeline.elements.commands.request import Planned, Request
+from pipeline.elements.hand import commands as hand
 from pipeline.elements.lookback import commands as lookback
 from pipeline.elements.risk import commands as risk
 from pipeline.elements.triggers import commands as windows
@@ -25,6 +26,8 @@ COMMANDS: dict[str, Callable[[Request], Planned]] = {
     "task.link": tasks.link,
     "task.amend": corrections.amend,
     "task.step": procedure.step,
+    "task.enter": hand.enter,
+    "task.correct": hand.correct,
     "hold.release": holds.release,
     "instrument.state": others.set_state,
     "registry.import": others.import_registry,

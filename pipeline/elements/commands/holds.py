@@ -49,15 +49,19 @@ def _see_signatory(request: Request, task: TaskState) -> None:
         raise Refused("not-authenticated", how=actor.how)
     if actor.person in task.operators():
         raise Refused("own-task", person=actor.person, task=task.id)
-    found = request.registry.at(Person, actor.person, request.t_utc_ns)
-    roles = () if found is None else found[0].roles
-    if not any(
+    if not is_signatory(request):
+        raise Refused("not-signatory", person=actor.person)
+
+
+def is_signatory(request: Request) -> bool:
+    """Tell whether who gives the command is an authorised signatory at this instant."""
+    found = request.registry.at(Person, request.actor.person, request.t_utc_ns)
+    return any(
         grant.role == SIGNATORY
         and grant.valid_from_ns <= request.t_utc_ns
         and (grant.valid_to_ns is None or request.t_utc_ns < grant.valid_to_ns)
-        for grant in roles
-    ):
-        raise Refused("not-signatory", person=actor.person)
+        for grant in (() if found is None else found[0].roles)
+    )
 
 
 def _see_task(task: TaskState, disposition: Disposition) -> None:

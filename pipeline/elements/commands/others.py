@@ -13,7 +13,7 @@ from pipeline.elements.formulas.named import formula_of
 from pipeline.elements.formulas.units import UnitError
 from pipeline.elements.refusal import Refused
 from pipeline.elements.registry_changes import Change, change_of
-from pipeline.elements.registry_shapes import SHAPES, Data, Method, RegistryRecord
+from pipeline.elements.registry_shapes import SHAPES, Correction, Data, Method, RegistryRecord
 from pipeline.elements.shapes import Draft
 from pipeline.elements.vocabulary import ServiceState
 from pipeline.records.events import event_body
@@ -113,8 +113,11 @@ def _registry_record(request: Request, entry: object) -> RegistryRecord:
 
 
 def _check_formulas(shape: type[Data], data: dict[str, Any]) -> None:
-    """See that every declared formula can be computed: a file says so already, another program may not."""
+    """See that formulas and corrections can be computed: a file says so already, another program may not."""
     method = from_body(shape, data)
+    problem = method.problem() if isinstance(method, Correction) else None
+    if problem is not None:
+        raise MalformedBody(f"data: {problem}")
     for spec in method.results if isinstance(method, Method) else ():
         formula = formula_of(spec)
         if formula is None:

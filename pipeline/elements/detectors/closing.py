@@ -24,6 +24,7 @@ from pipeline.elements.detectors.state import (
     TaskEnd,
     WindowPrint,
 )  # fmt: skip
+from pipeline.elements.hand.state import counting, in_force
 from pipeline.elements.registry_shapes import Material
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Closing:
 def no_raw_data(closing: Closing) -> list[Evidence]:
     """B1: a task was carried through, and no reading with a value was received in its window."""
     task = closing.task
-    if task.phase != "stopped" or any(facts.good for facts in closing.measurands):
+    if task.phase != "stopped" or any(facts.good for facts in closing.measurands) or counting(task.entries):
         return []
     gaps = [gap.seq for known in task.gaps.values() for gap in known]
     return [
@@ -125,12 +126,12 @@ def _compare(closing: Closing, target: str, progress: RunningPrint, facts: Chann
 
 def manual_share(closing: Closing) -> list[Evidence]:
     """B2: a large share of a task's readings was entered by hand."""
-    count, *seqs = closing.memory.entries.pop(closing.task.id, [0])
-    read = sum(facts.good for facts in closing.measurands)
+    seqs = tuple(each.seq for each in in_force(closing.task.entries))
+    count, read = len(seqs), sum(facts.good for facts in closing.measurands)
     if not count or count / (count + read) <= closing.settings.manual_share:
         return []
     about = {"count": count, "read": read}
-    return [Evidence("manual-share", "B2", _instruments(closing.task), closing.task.id, tuple(seqs), about)]
+    return [Evidence("manual-share", "B2", _instruments(closing.task), closing.task.id, seqs, about)]
 
 
 def attempts(closing: Closing) -> list[Evidence]:

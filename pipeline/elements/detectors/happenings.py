@@ -1,4 +1,4 @@
-"""Detectors that look at single records: clock, chain, signatures, entries by hand."""
+"""Detectors that look at single records: clock, chain, signatures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pipeline.elements.codec import from_body
 from pipeline.elements.detectors.evidence import Evidence
 from pipeline.elements.registry_shapes import Person
 from pipeline.elements.shapes import Review
-from pipeline.elements.state import EVIDENCE_MAX
 from pipeline.elements.vocabulary import RELEASING, SIGNATORY
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 _CHAIN = {"quarantine": "segment", "flags-unplaced": "instrument", "journal-fork": "segment"}
 """Events that say that something recorded is not whole, to the argument that names it."""
-ENTRIES_MAX = 4096
 
 
 def clock_steps(record: Record, view: View) -> list[Evidence]:
@@ -51,20 +49,6 @@ def chain(record: Record, view: View) -> list[Evidence]:
     ]
     about = {"reason": str(record.body["code"])}
     return [Evidence("chain", "A4", subject, task, (record.seq,), about) for task in running or [""]]
-
-
-def entry(record: Record, view: View) -> list[Evidence]:
-    """Count a reading entered by hand; it is told of when the task ends, if there are many."""
-    task = record.body.get("task")
-    entries = view.state.detectors.entries
-    if isinstance(task, str) and task in view.state.tasks:
-        known = entries.setdefault(task, [0])
-        known[0] += 1
-        if len(known) <= EVIDENCE_MAX:
-            known.append(record.seq)
-        while len(entries) > ENTRIES_MAX:
-            del entries[next(iter(entries))]
-    return []
 
 
 def signing(record: Record, view: View) -> list[Evidence]:

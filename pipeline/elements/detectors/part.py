@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.elements.detectors.closing import CLOSING, Closing
-from pipeline.elements.detectors.happenings import chain, clock_steps, entry, signing
+from pipeline.elements.detectors.happenings import chain, clock_steps, signing
 from pipeline.elements.detectors.reported import reported
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ def detect(record: Record, view: View) -> list[Draft]:
         found += [] if task is None else reported(task)
     elif record.kind == "event":
         found += chain(record, view)
-    elif record.kind == "entry":
-        found += entry(record, view)
     return [evidence.draft() for evidence in found if _is_new(evidence, view)]
 
 

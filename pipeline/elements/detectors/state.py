@@ -80,8 +80,6 @@ class DetectorState:
     ends: dict[str, list[TaskEnd]] = field(default_factory=dict)
     attempts: dict[str, list[Attempt]] = field(default_factory=dict)
     samples: dict[str, SampleMass] = field(default_factory=dict)
-    entries: dict[str, list[int]] = field(default_factory=dict)
-    """Task to the number of its hand-entered readings and the seqs of the first ones."""
     running: dict[str, dict[str, RunningPrint]] = field(default_factory=dict)
     """Task to channel to fingerprint, while the window is open."""
     windows: dict[str, list[WindowPrint]] = field(default_factory=dict)

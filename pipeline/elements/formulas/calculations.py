@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from pipeline.elements.corrected import correction_applied
 from pipeline.elements.formulas.evaluate import square_root
 from pipeline.elements.formulas.language import FormulaError, leaves, parse
 from pipeline.elements.formulas.named import formula_of
@@ -19,8 +21,10 @@ from pipeline.elements.formulas.results import (
 )  # fmt: skip
 from pipeline.elements.formulas.series import SELECTING, used_readings
 from pipeline.elements.formulas.units import UnitError
+from pipeline.elements.hand.values import MixedReadingsError, whole_calculations
 from pipeline.elements.registry_shapes import Material, Method
 from pipeline.elements.shapes import Result
+from pipeline.qc.control.coverage import coverage_factor, effective_degrees
 from pipeline.qc.control.decimals import exact, nearest
 
 if TYPE_CHECKING:
@@ -120,15 +124,15 @@ def compute_results(task: TaskState, registry: Registry) -> tuple[list[Result], 
     if found is None or task.phase == "aborted":
         return results, refusals
     for position, spec in enumerate(found[0].results):
-        parts = [calculation for calculation in task.calculations if calculation.spec == position]
         formula = formula_of(spec)
-        if not parts or formula is None:
+        if formula is None or not any(known.spec == position for known in task.calculations):
             continue
         try:
+            parts = whole_calculations(task, position)
             results.append(_result(task, registry, spec, formula, parts))
         except MissingError as error:
             refusals.append(Refusal(spec.quantity, str(error), missing=True))
-        except (FormulaError, UnitError) as error:
+        except (FormulaError, UnitError, MixedReadingsError) as error:
             refusals.append(Refusal(spec.quantity, str(error), missing=False))
     return results, refusals
 
@@ -138,10 +142,12 @@ def _result(
 ) -> Result:
     computed = [compute(formula, spec, _inputs(task, registry, part)) for part in parts]
     whole = computed[0] if len(computed) == 1 else _together(computed)
-    expanded = None if whole.u is None else nearest(exact(spec.coverage_factor) * exact(whole.u))
+    facts: dict[str, Any] = {}
+    k = _coverage(spec, whole, facts)
+    expanded = None if whole.u is None or k is None else nearest(exact(k) * exact(whole.u))
     first = parts[0].series[0]
     decimals = first.decimals if spec.decimals is None else spec.decimals
-    facts = {"instrument": first.instrument, "channel": first.channel, "rounding": spec.rounding}
+    facts |= {"instrument": first.instrument, "channel": first.channel, "rounding": spec.rounding}
     facts |= whole.facts | _picked(parts)
     conformity = None
     try:
@@ -150,10 +156,18 @@ def _result(
         facts["undecided"] = str(error)
     return Result(
         task=task.id, quantity=spec.quantity, value=whole.value, unit=whole.unit, decimals=decimals,
-        uncertainty=expanded, k=None if expanded is None else spec.coverage_factor,
+        uncertainty=expanded, k=None if expanded is None else k,
         conformity=conformity,
         seqs=_seqs(parts), algorithm=spec.algorithm, version=formula.version, facts=facts,
     )  # fmt: skip
+
+
+def _coverage(spec: ResultSpec, whole: Computed, facts: dict[str, Any]) -> float | None:
+    """Give k; None where u has too few degrees of freedom for any."""
+    if spec.coverage == "factor" or whole.u is None:
+        return spec.coverage_factor
+    facts["degrees_of_freedom"] = whole.degrees if whole.degrees < math.inf else None
+    return None if whole.degrees < 1.0 else coverage_factor(whole.degrees)
 
 
 def _inputs(task: TaskState, registry: Registry, calculation: Calculation) -> Inputs:
@@ -168,10 +182,12 @@ def _inputs(task: TaskState, registry: Registry, calculation: Calculation) -> In
 def _source(task: TaskState, registry: Registry, series: SeriesProgress) -> Source:
     found = registry.equipment_of(series.instrument, task.start.at_utc_ns)
     metrology = None if found is None else found[1].metrology
+    carried = (correction_applied(registry, one.applied) for one in series.corrections if one.applied)
+    corrections = tuple(one for one in carried if one is not None)
     for one in () if metrology is None else metrology.channels:
         if one.channel == series.channel:
-            return Source(one.uncertainty, one.k, one.unit)
-    return Source()
+            return Source(one.uncertainty, one.k, one.unit, corrections)
+    return Source(corrections=corrections)
 
 
 def _together(computed: Sequence[Computed]) -> Computed:
@@ -182,10 +198,17 @@ def _together(computed: Sequence[Computed]) -> Computed:
     scatter = sum(((value - mean) ** 2 for value in values), Fraction(0)) / (n - 1) / n
     us = [one.u for one in computed]
     known = [exact(u) ** 2 for u in us if u is not None]
-    u = nearest(square_root(sum(known, Fraction(0)) / n + scatter)) if len(known) == n else None
     last = computed[-1]
     facts = {**last.facts, "replicates": [one.value for one in computed], "u_of_each": us}
-    return type(last)(nearest(mean), last.unit, u, facts)
+    if len(known) != n:
+        return type(last)(nearest(mean), last.unit, None, facts=facts)
+    shared = sum(known, Fraction(0)) / n
+    u = nearest(square_root(shared + scatter))
+    parts = (
+        (nearest(square_root(shared)), min(one.degrees for one in computed)),
+        (nearest(square_root(scatter)), float(n - 1)),
+    )
+    return type(last)(nearest(mean), last.unit, u, effective_degrees(u, parts), facts)
 
 
 def _picked(parts: Sequence[Calculation]) -> dict[str, Any]:
@@ -197,8 +220,12 @@ def _picked(parts: Sequence[Calculation]) -> dict[str, Any]:
             picked["stability"] = "instrument" if series.stability_told else "not-told"
         if {"net", "tare"} & set(series.functions):
             picked["tare_basis"] = "empty-pan" if "tare" in series.readings else "none"
-        if series.correction is not None:
-            picked.setdefault("corrections", {})[series.target] = series.correction
+        carried = [one.applied for one in series.corrections if one.applied]
+        if carried:
+            picked.setdefault("corrections", {})[series.target] = ", ".join(carried)
+        lacked = [one.why for one in series.corrections if one.why]
+        if lacked:
+            picked.setdefault("uncorrected", {})[series.target] = ", ".join(lacked)
     every = [series for part in parts for series in part.series]
     count = sum(series.moments.count or len(used_readings(series)) for series in every)
     return {**picked, "readings": count}

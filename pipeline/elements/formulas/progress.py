@@ -19,6 +19,8 @@ class UsedReading:
     t_run_ns: int
     flag_seq: int
     """Record that says `flag`: the data record, or a later flags record."""
+    shown: float | None = None
+    """What the instrument showed, where `value` is a corrected one."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,19 @@ class Moments:
 
 
 @dataclass(slots=True)
+class AppliedCorrection:
+    """A correction that readings of a series carried, or that one of them lacked."""
+
+    applied: str
+    """`corrections.applied_id`; "": these readings are as the instrument showed them."""
+    why: str
+    """Why a registered correction was not applied."""
+    low: float
+    """Least reading, as the instrument showed it; likewise `high`."""
+    high: float
+
+
+@dataclass(slots=True)
 class SeriesProgress:
     """The readings of one channel as a formula's functions need them."""
 
@@ -54,8 +69,8 @@ class SeriesProgress:
     units: int = 0
     """How many units there were, one after the other."""
     decimals: int | None = None
-    correction: str | None = None
-    """Id of the correction that the readings carried; then the corrected values count."""
+    corrections: list[AppliedCorrection] = field(default_factory=list)
+    """Corrections that the readings carried; then the corrected values count."""
     stability_told: bool = False
     """The instrument says itself which readings are stable."""
     readings: dict[str, UsedReading] = field(default_factory=dict)

@@ -1,8 +1,9 @@
 """A result computed again from the records that it came from, and compared to the last bit.
 
 The records of the task go through the same fold as they did then: registry as it was known, task, readings of
-its instruments, late flags, gaps and ticks, up to the record that led to the result. Every float of the new
-result must have the same 64 bits as in the record.
+its instruments, late flags, gaps and ticks, up to the record that led to the result. Corrected values are
+computed again too, each from its reading and the registry record that its frame names. Every float of the
+corrected values and of the new result must have the same 64 bits as in the record.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline.corrections import redo_frame
 from pipeline.elements.apply import read_action
 from pipeline.elements.codec import MalformedBody, to_body
+from pipeline.elements.corrected import correction_applied
 from pipeline.elements.engine import Fold
 from pipeline.elements.formulas.calculations import compute_results
 from pipeline.elements.registry_shapes import Environment
 from pipeline.elements.shapes import TaskBind, TaskStart
+from pipeline.records.frame import decode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from pipeline.elements.state import TaskState
     from pipeline.records.envelope import Record
 
-KINDS = frozenset({"config", "registry", "task", "data", "flags", "gap", "tick"})
+KINDS = frozenset({"config", "registry", "task", "entry", "data", "flags", "gap", "tick"})
 """Kinds of records that a result can depend on."""
 _BY_INSTRUMENT = frozenset({"data", "flags", "gap"})
 
@@ -84,7 +88,7 @@ def recompute(records: Iterable[Record], result: Record, settings: ElementsSetti
     missing = (*run.holes, *run.unseen(result.body.get("seqs") or ()))
     if again is None:
         return Recomputed(result.body, None, Difference(quantity, "a value", None), missing, run.count)
-    difference = first_difference(result.body, again)
+    difference = run.uncorrectable or first_difference(result.body, again)
     return Recomputed(result.body, again, difference, missing, run.count)
 
 
@@ -100,6 +104,8 @@ class _Run:
         self.fold = Fold(settings)
         self.count = 0
         self.holes: list[str] = []
+        self.uncorrectable: Difference | None = None
+        """The first corrected values that the readings and the registry do not give."""
         self._task_id = task_id
         self._instruments: set[str] = set()
         self._next_n: dict[str, int] = {}
@@ -113,11 +119,14 @@ class _Run:
             self._note_instruments(record)
         if record.kind == "data":
             self._note_rows(record)
+            self._correct_again(record)
+        elif record.kind == "entry":
+            self._seqs.add(record.seq)
         self.count += 1
         self.fold.consume(record)
 
     def _concerns(self, record: Record) -> bool:
-        if record.kind == "task":
+        if record.kind in {"task", "entry"}:
             return record.body.get("task") == self._task_id
         if record.kind in _BY_INSTRUMENT:
             return record.body.get("instrument") in self._instruments
@@ -145,6 +154,14 @@ class _Run:
             self.holes.append(f"rows {expected} to {first - 1} of {name} are not among the records")
         self._next_n[name] = first + rows
         self._seqs.add(record.seq)
+
+    def _correct_again(self, record: Record) -> None:
+        """Compute the corrected values of a record again from its readings and the registry."""
+        if not record.body.get("corrected") or self.uncorrectable is not None:
+            return
+        registry = self.fold.registry
+        for told in redo_frame(decode_frame(record.body), lambda name: correction_applied(registry, name)):
+            self.uncorrectable = Difference("corrected", f"record {record.seq}", told)
 
     def unseen(self, seqs: Iterable[int]) -> list[str]:
         """Name the records that the result cites and that were not at hand."""

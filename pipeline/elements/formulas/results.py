@@ -3,6 +3,7 @@
 The value is the formula's, of readings as the instrument showed them (corrected ones where the frames carry a
 correction). The uncertainty is propagated by JCGM 100:2008, 5.1.2 and 5.2.2, from
 - the certificate of each instrument, u = U/k, correlated between readings of one channel by the spec's `r`;
+  of corrected readings it is the U that the certificate states of the correction there, where it states one;
 - the scatter of readings that a mean was taken of, s²/n (4.2.3);
 - the certificate of the reference, and the u of declared constants.
 A budget with a hole is none: where one of them states no U, the result has no U, and its verdict says so.
@@ -15,21 +16,24 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.corrections import expanded_over
 from pipeline.elements.formulas.declared import unit_of
 from pipeline.elements.formulas.evaluate import Term, evaluate, leaf, square_root
 from pipeline.elements.formulas.language import leaves, parse
 from pipeline.elements.formulas.named import ANY_CERTIFIED
-from pipeline.elements.formulas.series import scatter_of, value_of
+from pipeline.elements.formulas.series import count_of, scatter_of, shown_span, value_of
 from pipeline.elements.formulas.units import Unit, UnitError, unit
 from pipeline.elements.shapes import Conformity
+from pipeline.qc.control.coverage import effective_degrees
 from pipeline.qc.control.decimals import exact, nearest
 from pipeline.qc.control.uncertainty import Budget, Quantity, decide, propagate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pipeline.corrections import Correction
     from pipeline.elements.formulas.named import Formula
     from pipeline.elements.formulas.progress import SeriesProgress
     from pipeline.elements.registry_shapes import CertifiedValue, DecisionRule, ResultSpec
@@ -50,6 +54,33 @@ class Source:
     expanded: float | None = None
     k: float | None = None
     unit: str = ""
+    corrections: tuple[Correction, ...] = ()
+    """Those that the readings carried."""
+
+    def stated(self, low: float, high: float) -> tuple[Stated | None, bool]:
+        """Give what the certificate states of readings of a span, and whether it is of the correction.
+
+        Both U are statements of one calibration: the correction's takes the place of the channel's.
+        """
+        found = list[Stated]()
+        for one in self.corrections:
+            expanded = expanded_over(one, low, high)
+            if expanded is not None:
+                found.append(Stated(expanded, one.k, one.unit, one.degrees_of_freedom or math.inf))
+        if found and len(found) == len(self.corrections):
+            return max(found, key=lambda stated: exact(stated.expanded) / exact(stated.k)), True
+        if self.expanded is None or not self.k:
+            return None, False
+        return Stated(self.expanded, self.k, self.unit, math.inf), False
+
+
+class Stated(NamedTuple):
+    """U of a certificate with its k, unit and degrees of freedom."""
+
+    expanded: float
+    k: float
+    unit: str
+    degrees: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +101,8 @@ class Computed:
     unit: str
     u: float | None
     """Combined standard uncertainty in `unit`; None: not known."""
+    degrees: float = math.inf
+    """Effective degrees of freedom of u."""
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -84,6 +117,8 @@ class _Uncertain:
     u: Fraction
     factor: Fraction
     """Value and u are in the unit of the input; times this they are in SI units."""
+    degrees: float = math.inf
+    """Degrees of freedom of u."""
 
 
 @dataclass(slots=True)
@@ -129,7 +164,24 @@ def compute(formula: Formula, spec: ResultSpec, inputs: Inputs) -> Computed:
             {"input": part.name, "sensitivity": part.sensitivity, "u": part.u}
             for part in budget.contributions
         ]
-    return Computed(value, text, None if budget is None else budget.u, facts)
+    if budget is None:
+        return Computed(value, text, None, facts=facts)
+    return Computed(value, text, budget.u, _degrees(budget, found, spec.correlation), facts)
+
+
+def _degrees(budget: Budget, found: _Leaves, correlation: float) -> float:
+    """Effective degrees of freedom; readings correlated with one another count as one input."""
+    groups: dict[str, list[str]] = {}
+    us = {part.name: part.u for part in budget.contributions}
+    for label, source in found.sources.items():
+        groups.setdefault(source.owner if correlation and source.owner else label, []).append(label)
+    parts = list[tuple[float, float]]()
+    for labels in groups.values():
+        variance = math.fsum(us[label] ** 2 for label in labels)
+        variance += 2 * correlation * math.fsum(us[a] * us[b] for a, b in combinations(labels, 2))
+        degrees = min(found.sources[label].degrees for label in labels)
+        parts.append((math.sqrt(max(variance, 0.0)), degrees))
+    return effective_degrees(budget.u, parts)
 
 
 def _unit(text: str, result: str) -> Unit:
@@ -168,17 +220,18 @@ def _reading(found: _Leaves, function: str, series: SeriesProgress, inputs: Inpu
     term = leaf(name, value, own)
     if function in {"count", "sd"} or (function == "tare" and "tare" not in series.readings):
         return term  # a number of readings, a scatter and an empty pan that was not weighed carry no u
-    source = inputs.sources.get(series.target, Source())
-    if source.expanded is None or not source.k:
+    stated, corrected = inputs.sources.get(series.target, Source()).stated(*shown_span(series, function))
+    if stated is None:
         found.complete = False
         return term
-    scale = _unit(source.unit or series.unit, series.unit)
-    u = exact(source.expanded) / exact(source.k) * scale.factor / own.factor
-    found.sources[name] = _Uncertain(name, series.target, value, u, own.factor)
+    scale = _unit(stated.unit or series.unit, series.unit)
+    u = exact(stated.expanded) / exact(stated.k) * scale.factor / own.factor
+    label = f"{name}: correction" if corrected else name
+    found.sources[label] = _Uncertain(name, series.target, value, u, own.factor, stated.degrees)
     scatter = scatter_of(series, function)
     if scatter:
-        label = f"{name}: scatter"
-        found.sources[label] = _Uncertain(name, "", value, square_root(scatter), own.factor)
+        label, degrees = f"{name}: scatter", float(count_of(series, function) - 1)
+        found.sources[label] = _Uncertain(name, "", value, square_root(scatter), own.factor, degrees)
     return term
 
 

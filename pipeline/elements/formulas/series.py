@@ -44,13 +44,15 @@ class Rows:
     values: NDArray[np.float64]
     flag: NDArray[np.uint8]
     seq: NDArray[np.int64]
+    shown: NDArray[np.float64] | None = None
+    """What the instrument showed, where `values` are corrected ones."""
 
     def reading(self, position: int) -> UsedReading:
         """Give one row as a reading."""
         seq = int(self.seq[position])
         return UsedReading(
             int(self.n[position]), seq, float(self.values[position]), int(self.flag[position]),
-            int(self.t_run_ns[position]), seq,
+            int(self.t_run_ns[position]), seq, None if self.shown is None else float(self.shown[position]),
         )  # fmt: skip
 
 
@@ -194,6 +196,23 @@ def scatter_of(series: SeriesProgress, function: str) -> Fraction:
     mean = sum(numbers, Fraction(0)) / len(numbers)
     squares = sum(((number - mean) ** 2 for number in numbers), Fraction(0))
     return squares / (len(numbers) - 1) / len(numbers)
+
+
+def count_of(series: SeriesProgress, function: str) -> int:
+    """Tell how many readings a mean was taken of; 1 for anything else."""
+    return {"mean": series.moments.count, "loaded": len(series.loaded)}.get(function, 1)
+
+
+def shown_span(series: SeriesProgress, function: str) -> tuple[float, float]:
+    """Give the least and greatest reading that a function rests on, as the instrument showed them."""
+    if function == "loaded":
+        readings = series.loaded
+    else:
+        readings = [series.readings[function]] if function in series.readings else []
+    shown = [reading.value if reading.shown is None else reading.shown for reading in readings]
+    if not shown:
+        shown = [limit for one in series.corrections for limit in (one.low, one.high)]
+    return (min(shown), max(shown)) if shown else (0.0, 0.0)
 
 
 def used_readings(series: SeriesProgress) -> list[UsedReading]:

@@ -130,6 +130,7 @@ def part_of(frame: StoredFrame, channel: str, t_from_ns: int, t_to_ns: int) -> P
         value=_numbers(frame, position),
         flag=frame.flags(position),
         reason=frame.reasons(position),
+        corrected=_corrected(frame).get(channel),
     )
     if frame.t_min >= t_from_ns and frame.t_max < t_to_ns:
         return part
@@ -141,7 +142,14 @@ def part_of(frame: StoredFrame, channel: str, t_from_ns: int, t_to_ns: int) -> P
         part.value[inside],
         part.flag[inside],
         part.reason[inside],
+        None if part.corrected is None else part.corrected[inside],
     )
+
+
+def _corrected(frame: StoredFrame) -> dict[str, NDArray[np.float64]]:
+    if frame.corrected is None:
+        return {}
+    return {name: np.frombuffer(data, dtype="<f8") for name, data in msgpack.unpackb(frame.corrected).items()}
 
 
 def rows_of(instrument: str, frame: StoredFrame, first: int, last: int) -> list[Row]:
@@ -150,10 +158,7 @@ def rows_of(instrument: str, frame: StoredFrame, first: int, last: int) -> list[
     columns = [_values(frame, position)[first:last] for position in range(len(names))]
     flags = [frame.flags(position)[first:last].tolist() for position in range(len(names))]
     reasons = [frame.reasons(position)[first:last].tolist() for position in range(len(names))]
-    corrected = {
-        name: np.frombuffer(data, dtype="<f8")[first:last].tolist()
-        for name, data in msgpack.unpackb(frame.corrected or b"\x80").items()
-    }
+    corrected = {name: values[first:last].tolist() for name, values in _corrected(frame).items()}
     times = frame.t_ns[first:last].tolist()
     return [
         Row(

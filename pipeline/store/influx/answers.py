@@ -167,6 +167,7 @@ def make_parts(tables: Iterable[Table]) -> tuple[list[Part], Verdicts]:
                 value=_numbers(cells, by_part),
                 flag=_column(cells[by_part["q"]], np.uint8, 1),
                 reason=_column(cells[by_part["r"]], np.int64, 0),
+                corrected=np.array(cells[by_part["c"]], dtype=np.float64),  # None becomes NaN
             )
         )
     return parts, verdicts

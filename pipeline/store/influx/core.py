@@ -151,7 +151,7 @@ class InfluxCore:
         if not schema.is_channel(channel):
             return make_series([], channel, {}, points_max)
         names = [schema.field_name(channel, kind) for kind in ("f8", "i8", "text")]
-        fields = ", ".join(f'"{name}"' for name in ["n", *names, f"{channel}.q", f"{channel}.r"])
+        fields = ", ".join(f'"{name}"' for name in ["n", *names, *(f"{channel}.{part}" for part in "qrc")])
         tables = self._http.query(
             select(
                 rf"{fields}, /^{channel}\.f\./",

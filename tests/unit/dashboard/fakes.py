@@ -47,6 +47,7 @@ class FakeStore:
         flags: Sequence[int],
         reasons: Sequence[int] | None = None,
         unit: str = "",
+        corrected: Sequence[float] | None = None,
     ) -> None:
         reason = np.array(reasons if reasons is not None else [0] * len(t_ns), dtype=np.int64)
         self.series[instrument, channel] = Series(
@@ -55,6 +56,7 @@ class FakeStore:
             np.array(flags, dtype=np.uint8),
             reason,
             decimated=False,
+            corrected=None if corrected is None else np.array(corrected, dtype=np.float64),
         )
         self.units.setdefault(instrument, {})[channel] = unit
 
@@ -130,6 +132,7 @@ class FakeStore:
             series.flag[inside],
             series.reason[inside],
             decimated=False,
+            corrected=None if series.corrected is None else series.corrected[inside],
         )
 
     async def rows(

@@ -20,6 +20,11 @@ TABLE = ROOT / "config" / "examples" / "spot-check" / "illustrative.toml"
 ITEM = QcItem("qc-sample", interval_s=1e6)
 WHERE = {"method": "weighing", "instrument": "bal-1", "quantity": "net_mass", "material": "QC-1"}
 
+PROPOSAL: dict[str, Any] = {**WHERE, "basis": "assigned", "centre": 50.0, "sd": 0.01, "reason": "insert"}
+
+REAL = ("alarm.", "chart.", "batch.", "lookback.")
+"""Beginnings of the commands that the elements themselves answer."""
+
 
 class BenchClock:
     """The clock of a bench."""
@@ -35,7 +40,7 @@ class BenchClock:
 
 
 class LaboratoryDoor(FakeDoor):
-    """A door whose views and alarm commands are those of a bench's elements."""
+    """A door whose views, and commands that are signed on pages, are those of a bench's elements."""
 
     def __init__(self, bench: Bench, store: FakeStore) -> None:
         super().__init__()
@@ -62,7 +67,7 @@ class LaboratoryDoor(FakeDoor):
         self, name: str, args: dict[str, Any], actor: dict[str, Any], *,
         token: str | None = None, key: str | None = None,
     ) -> Any:  # fmt: skip
-        if not name.startswith("alarm."):
+        if not name.startswith(REAL):
             return await super().command(name, args, actor, token=token, key=key)
         self._check()
         self.commands.append({"name": name, "args": args, "actor": actor, "token": token, "key": key})
@@ -88,6 +93,12 @@ def fill(store: FakeStore, bench: Bench) -> None:
             store.record(record.kind, dict(record.body), key=key, t_utc_ns=record.t_utc_ns, seq=record.seq)
 
 
+def proposed(bench: Bench, person: str = SECOND_ANALYST) -> int:
+    """Have another version of the chart proposed; its number."""
+    shown = bench.do("chart.propose", bench.someone(person), **PROPOSAL, unit="g")
+    return int(shown["version"])
+
+
 def quality_bench() -> Bench:
     """A week's work: a chart with warning and rejection, a batch, a look-back, alarms, an official class."""
     net = ResultSpec(
@@ -98,10 +109,7 @@ def quality_bench() -> Bench:
     blank = QcItem("blank", per_batch=1, high=5.0)
     bench = laboratory(entries={("method", "weighing"): planned(ITEM, blank, results=(net,), steps=steps)})
     qc_sample(bench, 50.001)
-    proposal: dict[str, Any] = {
-        **WHERE, "basis": "assigned", "centre": 50.0, "sd": 0.01, "reason": "insert", "unit": "g",
-    }  # fmt: skip
-    bench.do("chart.propose", bench.someone(SECOND_ANALYST), **proposal)
+    proposed(bench)
     shown = views.chart(bench.elements.fold, "C-1")
     assert shown is not None
     bench.do(

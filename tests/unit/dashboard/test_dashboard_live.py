@@ -13,7 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 import dashboard.live
-from dashboard.trend import gap_bands
+from dashboard.trend import gap_bands, live_points
 from tests.unit.dashboard.client import MakeApplication
 from tests.unit.dashboard.fakes import NOW_NS, SECOND, FakeDoor, FakeStore
 from tests.unit.dashboard.site import HELD, RUNNING, add_verdict
@@ -211,6 +211,17 @@ async def test_a_gap_is_one_band_with_its_cause(lab: httpx.AsyncClient) -> None:
     assert (band["polls"], band["ended"], band["cause_text"]) == (60, True, "disconnected")
     assert band["to_ms"] - band["from_ms"] == 59_000
     assert (await lab.get(f"/api/channels/balance/weight/gaps?{SPAN}")).json() == []
+
+
+async def test_corrected_values_come_beside_the_readings(lab: httpx.AsyncClient, store: FakeStore) -> None:
+    times, true = [NOW_NS - 2, NOW_NS - 1], [21.25, np.nan]
+    store.put("room-t", "temperature", times, [21.0, 99.0], [1, 1], corrected=true)
+    content = (await lab.get(f"/api/channels/room-t/temperature/data?{SPAN}")).content
+    assert struct.unpack_from("<8sII", content) == (b"YAOSU-S1", 2, 2)
+    assert content[64:80] == np.array(true).tobytes()
+    assert list(content[80:]) == [1, 1]
+    points = live_points(store.series["room-t", "temperature"])
+    assert (points["value"], points["corrected"]) == ([21.0, 99.0], [21.25, None])
 
 
 def test_an_open_gap_is_drawn_on_and_a_past_one_left_out(store: FakeStore) -> None:

@@ -202,7 +202,10 @@ class Bench:
         step_s: float = 0.1,
         correction: str | None = None, lag_s: float = 0.0,
     ) -> int:  # fmt: skip
-        """Append rows that end now, or `lag_s` ago; columns of kind i8 come after those of kind f8."""
+        """Append rows that end now, or `lag_s` ago; columns of kind i8 come after those of kind f8.
+
+        They carry the correction in force; with `correction` the first channel carries that one: "" for none.
+        """
         table = list(rows)
         n, channels = len(table), len(layout.channels)
         first = self.ordinals.get(instrument, 0)
@@ -220,8 +223,11 @@ class Bench:
         flags = np.full((channels, n), flag, np.uint8)
         none = np.zeros((channels, n), np.int64)
         name = layout.channels[0].name
-        corrected = {} if correction is None else {name: (correction, block.f8[0] + 0.001)}
-        frame = Frame(block, first, flags, none, none, corrected=corrected)
+        plan = self.elements.corrections(instrument, int(block.t_utc_ns[0])) if n else None
+        corrected, uncorrected = ({}, {}) if plan is None or correction is not None else plan.apply(block)
+        if correction:
+            corrected = {name: (correction, block.f8[0] + 0.001)}
+        frame = Frame(block, first, flags, none, none, corrected=corrected, uncorrected=uncorrected)
         return self.append("data", encode_frame(frame))[0].seq
 
     def temperature(self, value: float = 21.0, instrument: str = "th-1", **facts: Any) -> int:

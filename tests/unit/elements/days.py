@@ -102,6 +102,13 @@ def step_clock(bench: Day) -> None:
     bench.epoch += 1
 
 
+def correct_entry(bench: Day) -> None:
+    shown = bench.elements.task(newest(bench)) or {"entries": ()}
+    open_ = [each["seq"] for each in shown["entries"] if each["replaced_by"] is None]
+    args = {"entry": open_[-1] if open_ else 0, "value": f"{50 + len(shown['entries'])}", "unit": "g"}
+    attempt(bench, "task.correct", task=newest(bench), **args, reason="misread")
+
+
 def correct(kind: str, entry_id: str, data: object) -> Callable[[Day], object]:
     return lambda bench: bench.enrol({(kind, entry_id): data}, from_ns=UTC0 - DAY)
 
@@ -139,7 +146,10 @@ STEPS: dict[str, Callable[[Day], object]] = {
     "lose": lose,
     "find again": find_again,
     "clock": step_clock,
-    "entry": lambda b: b.append("entry", {"task": newest(b), "value": 1.0, "actor": {}}),
+    "entry": lambda b: at_once(
+        b, "task.enter", task=newest(b), channel="bal-1.weight", value="50.1", unit="g", reason="line lost"
+    ),
+    "correct entry": correct_entry,
     "slow disk": lambda b: b.append("event", event_body("storage-trouble", since="x", error="full")),
     "nonsense": lambda b: b.append("task", {"action": "start"}),
 }

@@ -124,10 +124,6 @@ def needs(**asked: Any) -> Entries:
     return dict(meth(metrology=(MetrologyRequirement("weight", "g", **asked),)))
 
 
-def corrected(*ids: str | None) -> Script:
-    return during(lambda bench, _task: [bench.weight(50.0, correction=one) for one in ids])
-
-
 NEVER_ON = {("equipment", "EQ-1"): balance(warm_up_s=60.0, identifies=False, serial="SN-1")}
 
 
@@ -232,10 +228,6 @@ EQUIPMENT: dict[str, Row] = {
         Story(loaded(0.0, 60.1), eq(condition="limited", metrology=certified_for(limited_high=60.0))),
         Story(loaded(0.0, 60.0), eq(condition="limited", metrology=certified_for(limited_high=60.0))),
         Story(tested, eq(condition="limited"), instead="limited-range-missing"),
-    ),
-    "correction-not-applied": Row(
-        CLEAN, Story(corrected("C-7", "C-8"), qualified(correction="C-7")), NO_LIMIT,
-        Story(corrected(None), qualified(correction="C-7"), instead="correction-not-applied"),
     ),
     "status-kind-unsuitable": Row(
         Story(tested, needs(kinds=("calibration",))), Story(tested, needs(kinds=("verification",))), NO_LIMIT,

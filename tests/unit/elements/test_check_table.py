@@ -5,14 +5,18 @@ from functools import cache
 import pytest
 
 from pipeline.elements.batches.texts import REASONS as OF_BATCHES
+from pipeline.elements.hand.texts import REASONS as OF_HAND
 from pipeline.elements.lookback.texts import REASONS as OF_LOOKBACK
 from pipeline.elements.reason_texts import REASONS
 from tests.unit.elements.stories import Row, Story
+from tests.unit.elements.table_corrections import CORRECTIONS
 from tests.unit.elements.table_environment_measurement import ENVIRONMENT, MEASUREMENT
 from tests.unit.elements.table_material_method import MATERIAL, METHOD
 from tests.unit.elements.table_people_equipment import EQUIPMENT, PEOPLE
 
-TABLE: dict[str, Row] = {**PEOPLE, **EQUIPMENT, **MATERIAL, **METHOD, **ENVIRONMENT, **MEASUREMENT}
+TABLE: dict[str, Row] = {
+    **PEOPLE, **EQUIPMENT, **CORRECTIONS, **MATERIAL, **METHOD, **ENVIRONMENT, **MEASUREMENT,
+}  # fmt: skip
 NOT_GIVEN_ANY_MORE = {"steps-not-judged", "replicates-not-judged"}
 """Records of fold version 1 carry them; they are judged now."""
 
@@ -36,8 +40,8 @@ def cases(name: str) -> list[str]:
 
 
 def test_every_reason_has_its_row_and_no_row_is_idle() -> None:
-    # Those of batches and look-backs have suites of their own.
-    expected = set(REASONS) - set(OF_BATCHES) - set(OF_LOOKBACK) - NOT_GIVEN_ANY_MORE
+    # Those of batches, look-backs and hand-entered readings have suites of their own.
+    expected = set(REASONS) - set(OF_BATCHES) - set(OF_LOOKBACK) - set(OF_HAND) - NOT_GIVEN_ANY_MORE
     assert expected - set(TABLE) == set(), "give these a row"
     assert set(TABLE) - expected == set()
 

@@ -125,7 +125,8 @@ def entered(count: int, readings: int) -> Bench:
     bench.air(1)
     bench.weight(*([50.0] * readings))
     for _ in range(count):
-        bench.append("entry", {"task": task, "value": 1.0, "actor": {}})
+        reading = {"channel": "bal-1.weight", "value": "50.0", "unit": "g", "reason": "line lost"}
+        bench.do("task.enter", task=task, **reading)
     bench.finish(task)
     return bench
 

@@ -21,6 +21,10 @@ ROWS = {
     "material": {"id": "S-1", "kind": "sample", "hold_limit_h": "48.0"},
     "method": {"id": "m", "code": "C", "edition": "1", "required_elements": "people;material"},
     "environment": {"id": "r", "kind": "room"},
+    "correction": {
+        "id": "COR-1", "equipment": "E-1", "channel": "weight", "certificate": "C-1", "kind": "offset",
+        "low": "0", "high": "200", "offset": "0.1",
+    },
 }  # fmt: skip
 
 

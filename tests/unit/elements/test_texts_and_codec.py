@@ -61,6 +61,8 @@ def test_every_code_that_a_check_can_give_has_its_texts() -> None:
     dynamic |= {"steps-not-judged", "replicates-not-judged"}
     dynamic |= {"range-left", "limited-range-left", "step-not-reached", "step-cycles-missing"}
     dynamic |= {"qc-failed", "qc-warned", "qc-not-evaluated"}
+    dynamic |= {f"correction-{why}" for why in ("unknown", "of-other", "withdrawn", "unit", "not-numeric")}
+    dynamic |= {"correction-not-applied"}
     assert set(REASONS) - given <= dynamic | {"check-weight-pending", "result-pending"}
 
 

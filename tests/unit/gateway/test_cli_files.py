@@ -282,3 +282,27 @@ class TestColour:
 
     def test_not_where_no_color_is_set(self, tmp_path: Path) -> None:
         assert "31m" not in self.shown(tmp_path, NO_COLOR="1")
+
+
+def test_the_days_of_the_detectors_are_listed_with_how_to_play_them() -> None:
+    outcome = yaosu("sim", "list")
+    assert outcome.code == 0
+    assert "yaosu demo detectors --day" in outcome.out
+    assert "identical-windows" in outcome.out
+    assert "tests only" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("detectors",), "choose one with --day: sample-handling, "),
+        (("detectors", "--day", "nonsense"), "there is no day 'nonsense'"),
+        (("detectors", "--day", "clock-step"), "leaves the clock and the files of its machine alone"),
+        (("two_benches", "--clean"), "leave out --day and --clean"),
+        (("single_tcp",), "no laboratory goes with the scenario 'single_tcp'"),
+    ],
+)
+def test_a_demonstration_that_nobody_can_play_is_a_usage_error(arguments: tuple[str, ...], told: str) -> None:
+    outcome = yaosu("demo", *arguments, "--port", "0", "--no-open")
+    assert outcome.code == 2
+    assert told in " ".join(outcome.err.split())

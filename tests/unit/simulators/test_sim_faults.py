@@ -167,3 +167,8 @@ def test_a_fault_by_name_says_what_is_wrong_with_it() -> None:
     assert faults.parse_fault("late", "x", {"delay_s": 1.0}) == faults.LateAnswer(instrument="x", delay_s=1.0)
     with pytest.raises(ScenarioError, match="fault 'late' on 'x' is not possible"):
         faults.parse_fault("late", "x", {"delay": 1.0})
+
+
+def test_a_repeat_measures_again_what_was_measured_then() -> None:
+    board = board_of(faults.Repeat(instrument="x", from_s=30.0, to_s=40.0, ago_s=20.0))
+    assert [value(board, t) for t in (29.0, 30.0, 35.5, 40.0)] == [29.0, 10.0, 15.5, 40.0]

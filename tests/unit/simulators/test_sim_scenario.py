@@ -41,7 +41,7 @@ def codes_of(tmp_path: Path, text: str) -> list[str]:
 
 
 def test_all_shipped_scenarios_load_and_bear_their_file_name() -> None:
-    assert list_scenarios() == ["clean", "single_tcp", "two_benches"]
+    assert list_scenarios() == ["clean", "detectors", "single_tcp", "two_benches"]
     for name in list_scenarios():
         assert load_scenario(name).scenario.name == name
 
@@ -53,7 +53,7 @@ def test_a_scenario_loads_by_path(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ScenarioError, match="choose one of clean, single_tcp, two_benches"):
+    with pytest.raises(ScenarioError, match="choose one of clean, detectors, single_tcp, two_benches"):
         load_scenario("nothing")
 
 

@@ -28,7 +28,7 @@ def test_decimation_keeps_ends_extremes_and_all_that_did_not_pass(
         dtype=np.uint8,
     )
     t_ns = np.cumsum(np.array(gaps, dtype=np.int64))
-    keep = decimate(t_ns, value, flag, points_max)
+    keep = decimate(t_ns, [value], flag, points_max)
     assert set(np.flatnonzero(flag != 1)) <= set(keep.tolist())
     assert {0, rows - 1} <= set(keep.tolist())
     assert len(keep) <= max(4, points_max) + int((flag != 1).sum())

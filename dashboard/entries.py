@@ -1,0 +1,83 @@
+"""Readings entered by hand on the page of a task: what was entered, and the forms to enter and correct."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import RedirectResponse
+
+from dashboard import language as lang
+from dashboard.context import read_form, refusal_page
+from dashboard.task_page import load_task, refusal_of, send, show
+from pipeline.store.door import StoreError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from dashboard.context import Context
+    from dashboard.language import Messages
+    from dashboard.sessions import Viewer
+
+FIELDS = ("deed", "channel", "entry", "value", "unit", "reason", "at_utc", "serial")
+_NEEDED = ("value", "reason", "secret")
+
+
+async def act(context: Context, request: Request, viewer: Viewer) -> Response:
+    """Send a signed entry or correction to the daemon; a refusal is shown with what to do next."""
+    if not viewer.may_act or context.door is None:
+        return refusal_page(context, request, viewer, "refused.login", HTTPStatus.UNAUTHORIZED)
+    view = await context.watcher.view()
+    try:
+        form = await read_form(request)
+        found = await load_task(context, request.path_params["task"])
+    except ValueError:
+        return refusal_page(context, request, viewer, "refused.bad_form", HTTPStatus.BAD_REQUEST)
+    except StoreError:
+        return refusal_page(context, request, viewer, "trust.store_away", HTTPStatus.SERVICE_UNAVAILABLE)
+    if found is None:
+        return refusal_page(context, request, viewer, "refused.no_task", HTTPStatus.NOT_FOUND)
+    text = lang.messages(lang.language_of(request))
+    problem = _missing(form, text)
+    if problem is None:
+        command, args = _command(found.id, form)
+        answer = await _send(context, viewer, command, args, form)
+        if answer.get("ok"):
+            seq = next(iter(answer.get("seq") or ()), "")
+            return RedirectResponse(f"/tasks/{found.id}?recorded={seq}#entries-title", HTTPStatus.SEE_OTHER)
+        if answer.get("code") == "session-ended":
+            context.sessions.close(viewer)
+        problem = refusal_of(answer, text)
+    entered = {f"entry_{name}": form.get(name, "") for name in FIELDS}
+    return await show(context, request, viewer, found, view, entered=entered, refusal=problem)
+
+
+def _missing(form: dict[str, str], text: Messages) -> dict[str, str] | None:
+    for name in _NEEDED:
+        if not form.get(name, "").strip():
+            return {"text": text(f"entry.missing_{name}"), "hint": text("sign.missing_hint")}
+    return None
+
+
+def _command(task: str, form: dict[str, str]) -> tuple[str, dict[str, Any]]:
+    """Make the command of a filled-in form: an entry, or the correction of the one that it names."""
+    args: dict[str, Any] = {"task": task, "value": form["value"].strip(), "reason": form["reason"].strip()}
+    given = {name: form.get(name, "").strip() for name in ("unit", "at_utc", "serial")}
+    entry = form.get("entry", "")
+    if form.get("deed") == "correct" and entry.isdecimal() and len(entry) <= 18:
+        return "task.correct", {**args, "entry": int(entry), "unit": given["unit"]}
+    return "task.enter", {
+        **args, "channel": form.get("channel", ""),
+        **{name: value for name, value in given.items() if value},
+    }  # fmt: skip
+
+
+async def _send(
+    context: Context, viewer: Viewer, command: str, args: dict[str, Any], form: dict[str, str]
+) -> dict[str, Any]:
+    secret = {"password" if form.get("how") == "password" else "pin": form["secret"]}
+    actor = {
+        "person": viewer.person, **secret, "station": "web", "meaning": command, "reason": args["reason"],
+    }  # fmt: skip
+    return await send(context, command, args, actor, token=viewer.token, key=form.get("key") or None)

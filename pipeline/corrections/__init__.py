@@ -1,0 +1,25 @@
+"""Corrections of readings, as calibration certificates state them: shapes, curves and their application.
+
+A correction never touches the reading: it gives a second value beside it, and says which record of the
+registry it came from, so that anybody can compute it again from the record, to the last bit.
+"""
+
+from pipeline.corrections.curve import Curve, expanded_over
+from pipeline.corrections.plan import ChannelPlan, Plan, applied_id, entry_of, seq_of
+from pipeline.corrections.redo import redo_frame
+from pipeline.corrections.shapes import UNCORRECTED, Correction, CorrectionPoint, Uncorrected
+
+__all__ = [
+    "UNCORRECTED",
+    "ChannelPlan",
+    "Correction",
+    "CorrectionPoint",
+    "Curve",
+    "Plan",
+    "Uncorrected",
+    "applied_id",
+    "entry_of",
+    "expanded_over",
+    "redo_frame",
+    "seq_of",
+]
