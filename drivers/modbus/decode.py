@@ -52,10 +52,17 @@ class _Text:
     """intp[bytes]: where its characters lie in the joined answers, in reading order."""
 
 
-def build_layout(channels: Sequence[ModbusChannel]) -> Layout:
-    """Return the layout that the settings describe; instruments with equal channels share theirs."""
+def build_layout(channels: Sequence[ModbusChannel], every: Sequence[int] | None = None) -> Layout:
+    """Return the layout that the settings describe; instruments with equal channels share theirs.
+
+    Args:
+        channels: those of a row.
+        every: at every which poll each of them is asked for; None for every one.
+    """
+    cycles = [1] * len(channels) if every is None else every
     return _layout(tuple(
-        Channel(c.name, _kind(c), c.unit, c.decimals, c.low, c.high, c.labels) for c in channels
+        Channel(c.name, _kind(c), c.unit, c.decimals, c.low, c.high, c.labels, cycle)
+        for c, cycle in zip(channels, cycles, strict=True)
     ))  # fmt: skip
 
 

@@ -117,7 +117,7 @@ class ModbusInstrument:
         raw = b"".join(answer for answer in answers.data if isinstance(answer, bytes))
         return Block(
             instrument=self._settings.id,
-            layout=self._reader.layout,
+            layout=answers.decoder.layout,
             t_utc_ns=np.array([utc_ns], dtype=np.int64),
             t_run_ns=np.array([middle_ns], dtype=np.int64),
             t_request_ns=np.array([asked.run_ns], dtype=np.int64),

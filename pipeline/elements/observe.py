@@ -99,7 +99,7 @@ def _note_layout(facts: ChannelFacts, batch: Batch, position: int, seq: int, row
         facts.unit_before, facts.unit_seq = facts.unit, seq
     if facts.rows and channel.decimals != facts.decimals and facts.decimals_seq < 0:
         facts.decimals_before, facts.decimals_seq = facts.decimals, seq
-    facts.unit, facts.decimals = channel.unit, channel.decimals
+    facts.unit, facts.decimals, facts.every = channel.unit, channel.decimals, channel.every
     corrected = batch.frame.corrected.get(facts.channel)
     if corrected is None:
         facts.uncorrected += rows

@@ -107,6 +107,8 @@ class ChannelFacts:
     uncorrected: int = 0
     """Readings without any correction."""
     watch: Watch | None = None
+    every: int = 1
+    """It is asked for in each `every`-th poll of its instrument."""
 
     @property
     def target(self) -> str:
