@@ -137,7 +137,10 @@ class EdgeDaemon:
         )  # fmt: skip
         self.alarm_board = AlarmBoard(self.elements)
         self.engine = QcEngine(self._site.qc(), self._site.intervals_s())
-        self.intake = Intake(self.engine, self.recorder, journal.clock, self.elements.service_state)
+        self.intake = Intake(
+            self.engine, self.recorder, journal.clock, self.elements.service_state,
+            settings.intake.frame_delay_ms * 1_000_000,
+        )  # fmt: skip
         self.history = ConfigHistory()
         supervisor.start("warm kernels", lambda: asyncio.to_thread(self._warm))
         await supervisor.wait(["warm kernels"], WARM_S)
@@ -228,12 +231,12 @@ class EdgeDaemon:
     def _retained(self, journal: Journal) -> Mapping[str, bytes]:
         """Birth, checkpoint and open alarms, each only once its records are durable."""
         topics = Topics(self._settings.site.lab, self._settings.site.gateway)
-        latest = {topics.birth: self.history.latest, topics.checkpoint: self.rhythm.latest_checkpoint}
-        retained = {
-            topic: record.data if topic == topics.birth else record.body["note"].encode()
-            for topic, found in latest.items()
-            if (record := self._durable(journal, found)) is not None
-        }
+        retained = {}
+        birth, checkpoint = self.history.birth, self._durable(journal, self.rhythm.latest_checkpoint)
+        if birth is not None and birth.seq <= journal.durable_seq:
+            retained[topics.birth] = birth.data
+        if checkpoint is not None:
+            retained[topics.checkpoint] = checkpoint.body["note"].encode()
         alarms = self.alarm_board.payload(journal.durable_seq)
         return retained if alarms is None else {**retained, topics.alarm: alarms}
 

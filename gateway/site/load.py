@@ -142,7 +142,8 @@ def _check_record(loaded: Loaded[SiteSettings]) -> None:
     site = LoadedSite(loaded.value, loaded.sha256, loaded.path, loaded.warnings)
     size = len(msgpack.packb(site.summary()))
     if size + ENVELOPE_BYTES > RECORD_BYTES_MAX:
-        message = f"the record of a start takes {size / 2**20:.1f} MiB, the journal takes {RECORD_BYTES_MAX // 2**20}"
+        limit = f"a record holds at most {RECORD_BYTES_MAX / 2**20:g}"
+        message = f"what is recorded of it at a start takes {size / 2**20:.1f} MiB, {limit}"
         hint = "divide the instruments among several gateways"
         raise ConfigInvalid([Finding("E013", "error", str(loaded.path), None, None, message, hint)])
 

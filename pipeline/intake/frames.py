@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.records import Block
 
 FRAME_DELAY_NS = 100_000_000
-"""A frame is closed at the latest this long after its oldest row was taken."""
+"""Unless the settings say otherwise, a frame is closed at the latest this long after its oldest row."""
 FRAME_ROWS_MAX = 1000
 FRAME_CELLS_MAX = 200_000
 """Rows times channels of a frame: keeps its record far below the journal's limit, however wide it is."""
@@ -36,6 +36,14 @@ STORED_FRAMES_MAX = 4096
 def rows_max(channels: int) -> int:
     """Rows that a frame of so many channels may hold."""
     return max(1, min(FRAME_ROWS_MAX, FRAME_CELLS_MAX // max(1, channels)))
+
+
+def pieces(block: Block) -> list[Block]:
+    """Cut a block so that each piece has room in a frame."""
+    rows = rows_max(len(block.layout.channels))
+    if len(block) <= rows:
+        return [block]
+    return [block.rows(at, min(at + rows, len(block))) for at in range(0, len(block), rows)]
 
 
 class OpenFrame:

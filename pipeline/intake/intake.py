@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from pipeline.intake.frames import FRAME_DELAY_NS, LateFlags, OpenFrame, rows_max
+from pipeline.intake.frames import FRAME_DELAY_NS, LateFlags, OpenFrame, pieces
 from pipeline.intake.state import InstrumentState, ended_at_stop, polls_between
 from pipeline.intake.unjudged import unjudged
 from pipeline.journal import JournalFullError
@@ -46,13 +46,16 @@ class Intake:
         sink: where records go.
         clock: gateway time.
         service_state: the service state of an instrument now.
+        frame_delay_ns: a frame is closed at the latest this long after its oldest row was taken; 0: at once.
     """
 
     def __init__(
-        self, engine: QcEngine, sink: Sink, clock: Clock, service_state: Callable[[str], str]
+        self, engine: QcEngine, sink: Sink, clock: Clock, service_state: Callable[[str], str],
+        frame_delay_ns: int = FRAME_DELAY_NS,
     ) -> None:  # fmt: skip
         self._engine, self._sink, self._clock = engine, sink, clock
         self._service_state = service_state
+        self._frame_delay_ns = frame_delay_ns
         self._instruments: dict[str, InstrumentState] = {}
         self._periods_ns: dict[str, int] = {}
         self._vouched = True
@@ -66,14 +69,7 @@ class Intake:
 
     async def take(self, item: Item) -> None:
         """Take one item of a driver's stream; waits while the journal has no room."""
-        if isinstance(item, Block):
-            rows = rows_max(len(item.layout.channels))
-            pieces: list[Item] = [item]
-            if len(item) > rows:
-                pieces = [item.rows(at, min(at + rows, len(item))) for at in range(0, len(item), rows)]
-        else:
-            pieces = [item]
-        for piece in pieces:
+        for piece in pieces(item) if isinstance(item, Block) else [item]:
             while True:
                 await self._sink.room()
                 try:
@@ -116,7 +112,7 @@ class Intake:
         state.see_rows(block)
         self.rows += len(block)
         self.readings += len(block) * len(block.layout.channels)
-        if state.frame.full:
+        if state.frame.full or not self._frame_delay_ns:
             try:
                 self._close(block.instrument, state)
             except JournalFullError:
@@ -163,7 +159,7 @@ class Intake:
             try:
                 if state.frame is None:
                     self._say(state, None, force=False)
-                elif state.frame.opened_ns <= now_ns - FRAME_DELAY_NS:
+                elif state.frame.opened_ns <= now_ns - self._frame_delay_ns:
                     self._close(instrument, state)
             except JournalFullError:
                 return  # they stay open until there is room
