@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from drivers.errors import Fatal
+from drivers.modbus.instrument import ModbusInstrument
+from drivers.poller import Poller
 from drivers.registry import DRIVERS
 from drivers.settings import PolledSettings
 from drivers.transport.line import direct
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from drivers.door import Driver
+    from drivers.modbus.writer import PointWriter
     from drivers.settings import InstrumentSettings, PlannedRequest
     from drivers.transport.line import Wires
     from pipeline.records import Clock
@@ -116,6 +119,15 @@ def line_loads(instruments: Sequence[InstrumentSettings]) -> list[LineLoad]:
         timed = all(one.timed_line for one in polled)
         loads.append(LineLoad(endpoint, tuple(positions), polls, timed))
     return loads
+
+
+def writers_of(drivers: Iterable[Driver]) -> dict[str, PointWriter]:
+    """Return what sets the points of each instrument that can be written to at all."""
+    return {
+        driver.describe().instrument: driver.polled.writer
+        for driver in drivers
+        if isinstance(driver, Poller) and isinstance(driver.polled, ModbusInstrument)
+    }
 
 
 def open_drivers(

@@ -11,6 +11,7 @@ from config.errors import SettingError
 from drivers.modbus.cadence import EVERY_MAX, every_of, make_timetable
 from drivers.modbus.channel import REGISTERS_MAX, ModbusChannel
 from drivers.modbus.plan import Limits
+from drivers.modbus.write_point import WritePoint
 from drivers.settings import PlannedRequest, PolledSettings
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class ModbusSettings(PolledSettings):
     gap_registers_max: Annotated[int, Field(ge=0, le=121)] | None = None
     """Unused registers between two values that may be read along to save a request: as many as pay on this
     line when left out, none with 0. A device that refuses some is found out and read around them."""
+
+    writes: Annotated[tuple[WritePoint, ...], Field(max_length=64)] = ()
+    """Points that people may set by a confirmed command; none unless they are named here."""
 
     keep_raw: bool = True
     """Record the register bytes beside the values."""
@@ -110,6 +114,13 @@ class ModbusSettings(PolledSettings):
                 raise SettingError(
                     "E020", f"'{channel.name}' lies in a hole that the device forbids to read", key="holes"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _points_have_names_of_their_own(self) -> Self:
+        names = [point.name for point in self.writes]
+        if len(set(names)) < len(names):
+            raise SettingError("E021", "two points of `writes` have one name", key="writes")
         return self
 
     @model_validator(mode="after")

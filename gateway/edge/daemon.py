@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from drivers.compose import writers_of
 from gateway import notify
 from gateway.door.actors import Actors
 from gateway.door.app import build_door
@@ -31,6 +32,7 @@ from gateway.edge.state import TrustedKeys
 from gateway.edge.trusted_witnesses import TrustedWitnesses
 from gateway.edge.witnessing import Witnessing
 from gateway.edge.world import World
+from gateway.edge.writes import Writes
 from gateway.persons import Directory
 from gateway.remote import ServiceTokens
 from gateway.remote.doors import RemoteDoors
@@ -193,6 +195,7 @@ class EdgeDaemon:
         )  # fmt: skip
         self.ledger = Ledger(state.ledger_index, journal, self.elements)
         commands = Commands(self.recorder, directory, self.history, self.ledger)
+        commands.offer(Writes(self.recorder, directory, writers_of(self._drivers)).handlers)
         self.services = DaemonServices(
             self._site, elements=self.elements, intake=self.intake, counters=self.health,
             supervisor=supervisor, actors=actors, commands=commands, directory=directory, journal=journal,
