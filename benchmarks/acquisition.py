@@ -115,7 +115,7 @@ def _rows(got: dict[str, Any], load: str) -> list[tuple[str, str, str]]:
         *_path_rows("whole path", got["full"]),
         ("highest rate that held", f"{got['climb']['held_tags_per_s']:,} tags/s", load),
         _latency_row("default delays", got["latency"]),
-        _latency_row("frames closed at once, commits after 1 ms", got["latency_at_once"]),
+        _latency_row("frame and commit delays 0", got["latency_at_once"]),
         (
             "request of 124 registers and its decode, CPU",
             (

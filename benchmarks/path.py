@@ -52,7 +52,7 @@ class Load:
     listen: bool = False
     """Let a subscriber measure how long readings take to it."""
     at_once: bool = False
-    """Close frames at once and begin commits after 1 ms, in place of 100 ms each."""
+    """Close frames and begin commits at once, in place of after 100 ms each."""
 
     @property
     def tags(self) -> int:
@@ -63,8 +63,8 @@ class Load:
 def gateway_site(load: Load, broker_port: int) -> str:
     """Write the gateway's site file, but for the instruments: `benchmarks.stages` adds them."""
     head = '[site]\nlab = "bench"\ngateway = "g"\npurpose = "rehearsal"\nstate_dir = "gateway"\n'
-    journal = "\n[journal]\ncommit_delay_ms = 1\n" if load.at_once else ""
-    return f"{head}\n[mqtt]\nport = {broker_port}\n{journal}"
+    at_once = "\n[intake]\nframe_delay_ms = 0\n\n[journal]\ncommit_delay_ms = 0\n"
+    return f"{head}\n[mqtt]\nport = {broker_port}\n{at_once if load.at_once else ''}"
 
 
 def collector_site(broker_port: int, influx_port: int) -> str:
@@ -120,7 +120,7 @@ class WholePath:
             gateway = servers.enter_context(
                 self._role(
                     "gateway", sys.executable, "-m", "benchmarks.stages", "gateway.toml", "ports.json",
-                    "stages.jsonl", *(("--at-once",) if self._load.at_once else ()),
+                    "stages.jsonl",
                 )
             )  # fmt: skip
             self._pids["gateway"] = gateway

@@ -1,4 +1,4 @@
-"""Run the gateway, its CPU time told by stage: `python -m benchmarks.stages SITE PORTS REPORT [--at-once]`.
+"""Run the gateway, its CPU time told by stage: `python -m benchmarks.stages SITE PORTS REPORT`.
 
 The real `yaosu run`, with a meter around the steps of its tasks and around the doors between the stages. Each
 stage is charged for what it does itself, not for the stages that it calls. On SIGUSR1 a line of JSON is added
@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.load_site import load_instruments
 from drivers.transport.wire import Inbox
-from gateway.edge import acquisition as acquisition_module
 from gateway.edge.daemon import EdgeDaemon
 from gateway.edge.recorder import Recorder
 from gateway.site import load_site
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
     from gateway.site import LoadedSite
 
-AT_ONCE_S = 0.002
 STAGES = {
     "driver": "driver", "frames": "intake", "publisher": "publish", "journal commits": "journal",
 }  # fmt: skip
@@ -192,12 +190,8 @@ def report(meter: Meter, path: Path) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-async def run(site: LoadedSite, path: Path, *, at_once: bool) -> None:
-    """Run the gateway until SIGTERM; `at_once`: close each frame as soon as it has a row."""
-    if at_once:
-        # No setting says so yet: how long a frame waits is fixed in the intake.
-        intake_module.FRAME_DELAY_NS = 0  # type: ignore[attr-defined]
-        acquisition_module.CLOSE_PERIOD_S = AT_ONCE_S
+async def run(site: LoadedSite, path: Path) -> None:
+    """Run the gateway until SIGTERM."""
     meter, stop, loop = Meter(), asyncio.Event(), asyncio.get_running_loop()
     meter_doors(meter)
     meter_tasks(loop, meter)
@@ -218,7 +212,7 @@ def main() -> None:
     import uvloop  # noqa: PLC0415 - Linux only, as the gateway itself
 
     site, ports, path = map(Path, sys.argv[1:4])
-    uvloop.run(run(site_of(site, ports), path, at_once="--at-once" in sys.argv))
+    uvloop.run(run(site_of(site, ports), path))
 
 
 if __name__ == "__main__":

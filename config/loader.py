@@ -15,7 +15,9 @@ from config.model import Settings
 from config.toml_positions import Positions, index_positions
 from config.validation import report_validation_errors
 
-FILE_BYTES_MAX = 4 * 1024 * 1024
+FILE_BYTES_MAX = 32 * 1024 * 1024
+"""A hundred thousand channels written out take some 20 MB; reading them takes seconds and some 500 MB, most
+of it only until they are read (docs/configuration.md)."""
 
 S = TypeVar("S", bound=Settings)
 
@@ -52,10 +54,10 @@ def parse_toml(raw: bytes, path: Path, model: type[S], checks: Sequence[Check[S]
         positions = index_positions(text)
         report = Report(str(path), positions)
         value = _validate(data, model, report)
+        for check in checks:
+            check(value, report)
     except RecursionError:
         raise _too_deep(str(path)) from None
-    for check in checks:
-        check(value, report)
     if any(found.severity == "error" for found in report.findings):
         raise ConfigInvalid(report.findings)
     return Loaded(value, hashlib.sha256(raw).hexdigest(), path, positions, report.findings)
@@ -103,7 +105,9 @@ def _read(path: Path) -> bytes:
         reason = getattr(error, "strerror", None) or str(error)
         raise _invalid("E001", file, f"cannot be read: {reason}", "check the path and the disk") from None
     if len(raw) > FILE_BYTES_MAX:
-        raise _invalid("E001", file, "is larger than 4 MiB", "is it a configuration file? check the path")
+        limit = f"{FILE_BYTES_MAX // 2**20} MiB"
+        hint = "is it a configuration file? check the path"
+        raise _invalid("E001", file, f"is larger than {limit}", hint)
     return raw
 
 

@@ -7,6 +7,9 @@ Grammar: TOML 1.0.0, https://toml.io/en/v1.0.0.
 import re
 import tomllib
 from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 TomlPath: TypeAlias = tuple[str | int, ...]
@@ -20,28 +23,43 @@ class Position(NamedTuple):
     col: int
 
 
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Where everything stands, by path."""
+
+    keys: dict[TomlPath, Position]
+    values: dict[TomlPath, Position]
+
+
 class Positions:
     """Index of a document: path to position, of the key and of the value.
 
     The value of a table written as ``[table]`` or ``[[table]]`` stands where its header begins. A table that
     exists only by a longer header or a dotted key stands where that first names it.
+
+    Nothing is indexed before the first question: most files have no findings, and the index of a long one
+    takes longer to make, and more memory, than all the rest of reading it.
     """
 
-    def __init__(self, keys: dict[TomlPath, Position], values: dict[TomlPath, Position]) -> None:
-        self._keys = keys
-        self._values = values
+    def __init__(self, index: Callable[[], Index]) -> None:
+        """Take what makes the index; it is called once, or never."""
+        self._make = index
+
+    @cached_property
+    def _index(self) -> Index:
+        return self._make()
 
     def value(self, path: TomlPath) -> Position:
         """Give the position of the value, or of the nearest table or array around it that exists."""
-        return self._nearest(self._values, path)
+        return self._nearest(self._index.values, path)
 
     def key(self, path: TomlPath) -> Position:
         """Give the position of the key, or, where the last step is an index, of the array's element."""
-        return self._keys.get(path) or self._nearest(self._values, path)
+        return self._index.keys.get(path) or self._nearest(self._index.values, path)
 
     def paths(self) -> set[TomlPath]:
         """Give every path of the document except the root."""
-        return set(self._values) - {()}
+        return set(self._index.values) - {()}
 
     @staticmethod
     def _nearest(known: dict[TomlPath, Position], path: TomlPath) -> Position:
@@ -193,7 +211,11 @@ class _Scanner:
 
 
 def index_positions(text: str) -> Positions:
-    """Index a document that ``tomllib.loads`` has accepted."""
-    scanner = _Scanner(text)
-    scanner.scan()
-    return Positions(scanner.keys, scanner.values)
+    """Index a document that ``tomllib.loads`` has accepted, once somebody asks."""
+
+    def index() -> Index:
+        scanner = _Scanner(text)
+        scanner.scan()
+        return Index(scanner.keys, scanner.values)
+
+    return Positions(index)

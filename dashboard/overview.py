@@ -139,6 +139,11 @@ def _channel(instrument: str, channel: str, row: LatestRow | None, view: View, r
         "unit": unit,
         "flag": flag_name(row.flags.get(channel, Flag.NOT_EVALUATED)) if row else "none",
     }
+    read_ns = view.earlier.get(instrument, {}).get(channel)
+    if read_ns is not None:
+        # Not of the newest row: its own age is shown, and whether it is late by its own interval.
+        shown["t_ms"] = read_ns / 1e6
+        shown["stale_after_s"] = view.site.instrument(instrument).channel_stale_after_s(channel)
     if role == "lab" and row is not None:
         decimals = info.decimals if info else None
         shown["value"] = value_text(row.values.get(channel), decimals)

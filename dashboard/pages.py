@@ -94,11 +94,11 @@ async def channel(context: Context, request: Request, viewer: Viewer) -> Respons
         "settings": {
             "limits": configured.limits if configured else {},
             "decimals": configured.decimals if configured else None,
-            "interval_s": info.interval_s,
-            "stale_after_s": info.stale_after_s,
+            "interval_s": info.channel_interval_s(name),
+            "stale_after_s": info.channel_stale_after_s(name),
             "rules": rules,
             "future_rules": [rules[str(rule.bit)] for rule in RULES if rule.later],
-            "latest_ms": row.t_utc_ns / 1e6 if row else None,
+            "latest_ms": view.earlier.get(instrument, {}).get(name, row.t_utc_ns) / 1e6 if row else None,
         },
     })  # fmt: skip
 

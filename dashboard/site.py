@@ -28,6 +28,8 @@ class ChannelInfo:
     """Those of `LIMIT_KEYS` that the gross-range rule has, in `unit`."""
     rules: tuple[str, ...] = ()
     """Tables of the rules that are on."""
+    interval_s: float | None = None
+    """Time between two readings, of a channel that is read more rarely than its instrument."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,15 @@ class InstrumentInfo:
     def stale_after_s(self) -> float:
         """Age of the newest row above which it is stale."""
         return max(STALE_INTERVALS * (self.interval_s or 0.0), STALE_S_MIN)
+
+    def channel_interval_s(self, channel: str) -> float | None:
+        """Return the time between two readings of a channel; None where it is not known."""
+        known = self.channels.get(channel)
+        return self.interval_s if known is None or known.interval_s is None else known.interval_s
+
+    def channel_stale_after_s(self, channel: str) -> float:
+        """Age of a channel's newest reading above which it is stale."""
+        return max(STALE_INTERVALS * (self.channel_interval_s(channel) or 0.0), STALE_S_MIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,14 @@ def _channel(entry: dict[str, Any]) -> ChannelInfo:
     gross_range = tables.get("range") or {}
     limits = {key: float(gross_range[key]) for key in LIMIT_KEYS if gross_range.get(key) is not None}
     on = tuple(name for name, table in tables.items() if isinstance(table, dict))
-    return ChannelInfo(entry["name"], entry.get("unit") or "", entry.get("decimals"), limits, on)
+    return ChannelInfo(
+        entry["name"],
+        entry.get("unit") or "",
+        entry.get("decimals"),
+        limits,
+        on,
+        entry.get("poll_interval_s"),
+    )
 
 
 def _instrument(entry: dict[str, Any]) -> InstrumentInfo:

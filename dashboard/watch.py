@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from dashboard.rare import RareReadings
 from dashboard.site import SiteInfo, site_of
 from pipeline.store.door import StoreError
 
@@ -42,6 +43,9 @@ class View:
     read_utc_ns: int = 0
     """When the store last answered; 0 never."""
     latest: Mapping[str, LatestRow] = field(default_factory=dict)
+    """Newest row of each instrument, completed by older readings of its rare channels."""
+    earlier: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Instrument to channel to UTC (ns) of a reading that is older than the row that it completes."""
     ledger: Mapping[str, list[LedgerRow]] = field(default_factory=dict)
     """Kind to its newest records, newest first."""
     counts: Mapping[str, Counts] = field(default_factory=dict)
@@ -90,6 +94,7 @@ class Watcher:
         self.origin = origin
         self.utc_now_ns = utc_now_ns
         self._view = View()
+        self._rare = RareReadings()
         self._read_at_s = float("-inf")
         self._counted_at_s = float("-inf")
         self._lock = asyncio.Lock()
@@ -116,7 +121,9 @@ class Watcher:
             kind: await self.store.ledger(self.origin, kind, limit=limit)
             for kind, limit in LEDGER_LIMITS.items()
         }
-        view = replace(view, latest=latest, ledger=ledger, site=site_of(ledger["config"]))
+        site = site_of(ledger["config"])
+        latest, earlier = await self._rare.complete(self.store, self.origin, latest, site)
+        view = replace(view, latest=latest, earlier=earlier, ledger=ledger, site=site)
         if time.monotonic() - self._counted_at_s < COUNTS_PERIOD_S:
             return view
         until_ns = view.at_utc_ns

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from drivers.errors import Fatal
+from drivers.modbus.instrument import ModbusInstrument
+from drivers.poller import Poller
 from drivers.registry import DRIVERS
 from drivers.settings import PolledSettings
 from drivers.transport.line import direct
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from drivers.door import Driver
-    from drivers.settings import InstrumentSettings
+    from drivers.modbus.writer import PointWriter
+    from drivers.settings import InstrumentSettings, PlannedRequest
     from drivers.transport.line import Wires
     from pipeline.records import Clock
 
@@ -53,29 +56,52 @@ def find_conflicts(instruments: Sequence[InstrumentSettings]) -> list[Conflict]:
 
 
 @dataclass(frozen=True, slots=True)
+class LinePoll:
+    """What one instrument asks of its line."""
+
+    id: str
+    interval_s: float
+    requests: tuple[PlannedRequest, ...]
+    busiest_s: float
+    """Time of the poll with the most requests."""
+
+    @property
+    def share(self) -> float:
+        """Part of the time for which it uses the line."""
+        return sum(request.line_s / request.every for request in self.requests) / self.interval_s
+
+    def __str__(self) -> str:
+        """Write the arithmetic down, by interval."""
+        terms = []
+        for every in sorted({request.every for request in self.requests}):
+            times_s = [request.line_s for request in self.requests if request.every == every]
+            terms.append(
+                f"{len(times_s)} requests, {sum(times_s):.3g} s, every {every * self.interval_s:g} s"
+            )
+        return f"'{self.id}' " + " and ".join(terms)
+
+
+@dataclass(frozen=True, slots=True)
 class LineLoad:
     """What the polls of all instruments of one line ask of it."""
 
     endpoint: str
     positions: tuple[int, ...]
     """Of the instruments, in the order of the configuration."""
-    polls: tuple[tuple[str, float, tuple[tuple[str, float], ...]], ...]
-    """For each of them its id, its poll interval in s, and its requests with the time of each in s."""
+    polls: tuple[LinePoll, ...]
+    """Of each of them."""
     timed: bool
     """Whether the line's speed is known; if not, the times are a guess at round trips."""
 
     @property
     def share(self) -> float:
         """Part of the time for which the line is in use; above 1 the plan cannot be kept."""
-        return sum(sum(s for _, s in requests) / interval_s for _, interval_s, requests in self.polls)
+        return sum(poll.share for poll in self.polls)
 
     def __str__(self) -> str:
         """Write the arithmetic down."""
-        terms = (
-            f"'{name}' {len(requests)} requests, {sum(s for _, s in requests):.3g} s, every {interval_s:g} s"
-            for name, interval_s, requests in self.polls
-        )
-        return f"{self.endpoint}: " + " + ".join(terms) + f" = {self.share:.0%} of the time"
+        terms = " + ".join(str(poll) for poll in self.polls)
+        return f"{self.endpoint}: {terms} = {self.share:.0%} of the time"
 
 
 def line_loads(instruments: Sequence[InstrumentSettings]) -> list[LineLoad]:
@@ -87,10 +113,21 @@ def line_loads(instruments: Sequence[InstrumentSettings]) -> list[LineLoad]:
     loads = []
     for endpoint, positions in lines.items():
         polled = [one for at in positions if isinstance(one := instruments[at], PolledSettings)]
-        polls = tuple((one.id, one.poll_interval_s, tuple(one.requests())) for one in polled)
+        polls = tuple(
+            LinePoll(one.id, one.poll_interval_s, tuple(one.requests()), one.busiest_s) for one in polled
+        )
         timed = all(one.timed_line for one in polled)
         loads.append(LineLoad(endpoint, tuple(positions), polls, timed))
     return loads
+
+
+def writers_of(drivers: Iterable[Driver]) -> dict[str, PointWriter]:
+    """Return what sets the points of each instrument that can be written to at all."""
+    return {
+        driver.describe().instrument: driver.polled.writer
+        for driver in drivers
+        if isinstance(driver, Poller) and isinstance(driver.polled, ModbusInstrument)
+    }
 
 
 def open_drivers(

@@ -18,6 +18,7 @@ from drivers.compose import open_drivers
 from drivers.errors import Fatal, LinkDown
 from drivers.poller import Polled, Poller
 from drivers.registry import AnyInstrument
+from drivers.transport.line import NO_POLL
 from drivers.transport.recording import CAME, LEASED, LOST, NOTED, OPENED, SENT, Entry, read_recording
 from drivers.transport.wire import Inbox, Stamp
 from pipeline.records import ClockState, DeviceEvent, Gap
@@ -180,7 +181,10 @@ class _Track:
         sent = next((entry for entry in self.entries if entry.kind == SENT), None)
         if leased is not None:
             self.entries.remove(leased)
-        if leased is not None and sent is not None:
+        if leased is not None and leased.data == NO_POLL:
+            # Somebody set a point, or looked at one: no poll, and no part of what is played again.
+            self.entries.clear()
+        elif leased is not None and sent is not None:
             self._clock.set(_stamp(self.entries[0] if self.entries[0].kind == OPENED else leased))
             asked = next(one for one in self.instruments if one.owns(sent.data))
             items += (await asked.poll(leased.data)).items

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -84,6 +84,17 @@ class InstrumentSettings(Settings):
         return self
 
 
+class PlannedRequest(NamedTuple):
+    """One request of an instrument's plan."""
+
+    text: str
+    """What it asks for, in short."""
+    line_s: float
+    """Time that it takes the line."""
+    every: int = 1
+    """It is part of every poll, or of each `every`-th."""
+
+
 class PolledSettings(InstrumentSettings):
     """An instrument that is asked at a fixed interval."""
 
@@ -101,6 +112,16 @@ class PolledSettings(InstrumentSettings):
         """Whether the line's speed is known, so that requests can be too many for it."""
         return False
 
-    def requests(self) -> list[tuple[str, float]]:
-        """List the requests of one poll and the time that each takes the line, in s; none where not known."""
+    @property
+    def rarer_s(self) -> dict[str, float]:
+        """The channels that are asked for more rarely than the instrument is polled, and how often, in s."""
+        return {}
+
+    @property
+    def busiest_s(self) -> float:
+        """Time on the line of the poll with the most to ask for, in s."""
+        return sum(request.line_s for request in self.requests())
+
+    def requests(self) -> list[PlannedRequest]:
+        """List the requests of the polls; none where they are not known."""
         return []

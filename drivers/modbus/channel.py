@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from config.errors import SettingError
+from config.model import Seconds
 from drivers.settings import ChannelSettings
 
 Table = Literal["input", "holding", "coil", "discrete"]
@@ -38,6 +39,10 @@ class ModbusChannel(ChannelSettings):
 
     address: Address
     """Protocol address of its first register or bit, counted from 0."""
+
+    poll_interval_s: Seconds | None = None
+    """Time between two readings of this value, where it is asked for more rarely than the others: a whole
+    multiple of the instrument's `poll_interval_s`, up to 3600 times. Rows in between do not have it."""
 
     table: Table = "holding"
     """Input registers (function 4), holding registers (3), coils (1) or discrete inputs (2)."""

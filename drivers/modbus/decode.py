@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drivers.modbus.channel import ModbusChannel
+    from drivers.modbus.numeric import NumberGroup
     from drivers.modbus.plan import ReadBlock
     from pipeline.records.block import Kind
 
@@ -52,10 +53,17 @@ class _Text:
     """intp[bytes]: where its characters lie in the joined answers, in reading order."""
 
 
-def build_layout(channels: Sequence[ModbusChannel]) -> Layout:
-    """Return the layout that the settings describe; instruments with equal channels share theirs."""
+def build_layout(channels: Sequence[ModbusChannel], every: Sequence[int] | None = None) -> Layout:
+    """Return the layout that the settings describe; instruments with equal channels share theirs.
+
+    Args:
+        channels: those of a row.
+        every: at every which poll each of them is asked for; None for every one.
+    """
+    cycles = [1] * len(channels) if every is None else every
     return _layout(tuple(
-        Channel(c.name, _kind(c), c.unit, c.decimals, c.low, c.high, c.labels) for c in channels
+        Channel(c.name, _kind(c), c.unit, c.decimals, c.low, c.high, c.labels, cycle)
+        for c, cycle in zip(channels, cycles, strict=True)
     ))  # fmt: skip
 
 
@@ -85,6 +93,9 @@ class Decoder:
         self._picks_bytes = (
             self._bits is not None or bool(self._texts) or any(group.picks_bytes for group in self._groups)
         )
+        # Most hold floats side by side and nothing else: what else there might be costs them nothing.
+        alone = len(self._groups) == 1 and not self._picks_bytes and layout.counts["f8"] == len(channels)
+        self._plain = self._groups[0] if alone and self._groups[0].plain else None
         self._of_kind = {kind: np.array(layout.of_kind(kind), dtype=np.intp) for kind in ("f8", "i8", "u8")}
 
     def decode(self, answers: Sequence[bytes | int]) -> Columns:
@@ -94,6 +105,10 @@ class Decoder:
             answers: for each block its data bytes, of the length that the plan asks for, or the `Status` code
                 that says why there are none.
         """
+        if self._plain is not None:
+            row = self._decode_plain(self._plain, answers)
+            if row is not None:
+                return row
         whole = [isinstance(answer, bytes) for answer in answers]
         if all(whole):
             data = b"".join(answers)  # type: ignore[arg-type]
@@ -119,6 +134,16 @@ class Decoder:
         if np.count_nonzero(status):
             self._blank(status, columns)
         return columns
+
+    def _decode_plain(self, floats: NumberGroup, answers: Sequence[bytes | int]) -> Columns | None:
+        """Decode a row of floats alone that all blocks answered; None where one is missing or may be NaN."""
+        try:
+            values = floats.decode_plain(b"".join(answers))  # type: ignore[arg-type]
+        except TypeError:
+            return None  # a status in the place of bytes
+        if values is None:
+            return None
+        return Columns(np.zeros((len(values), 1), dtype=np.uint8), values, _NO_I8, _NO_U8, ())
 
     def _blank(self, status: NDArray[np.uint8], columns: Columns) -> None:
         """Leave no number where there is no value."""

@@ -17,6 +17,8 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInput
 from drivers.errors import DeviceException, WrongAnswer
 
 DEVICE_IDENTIFICATION = 0x2B
+WRITES = frozenset({5, 6, 15, 16})
+"""Functions whose answers have no byte count (Application Protocol V1.1b3, sections 6.5 to 6.12)."""
 _READS = {
     1: ReadCoilsRequest,
     2: ReadDiscreteInputsRequest,
@@ -105,7 +107,8 @@ def check_answer(request: Request, frame: Frame) -> bytes:
 def answer_signature(frame: Frame) -> Signature:
     """Return by what an answer is told from others."""
     function = frame.pdu[0]
-    variable = function == DEVICE_IDENTIFICATION or function & 0x80 or len(frame.pdu) < 2
+    uncounted = function == DEVICE_IDENTIFICATION or function in WRITES
+    variable = uncounted or function & 0x80 or len(frame.pdu) < 2
     return Signature(function, None if variable else frame.pdu[1])
 
 

@@ -11,6 +11,7 @@ from drivers.errors import DeviceException, DriverError, LineBusy, LinkDown, NoA
 from drivers.modbus.bus import ModbusBus
 from drivers.modbus.frames import decode_identification, identification_request
 from drivers.modbus.reader import BlockReader
+from drivers.modbus.writer import PointWriter
 from drivers.news import News
 from drivers.poller import Outcome
 from pipeline.records import Block
@@ -44,6 +45,8 @@ class ModbusInstrument:
         self._bus = bus
         self._news = News(settings.id, bus.line.clock)
         self._reader = BlockReader(settings, bus, self._news)
+        self.writer = PointWriter(settings, bus)
+        """Sets the points that the settings name."""
         self._identity: Identity | None = None
         self._identified_connection = 0
         self._identity_silences = 0
@@ -117,7 +120,7 @@ class ModbusInstrument:
         raw = b"".join(answer for answer in answers.data if isinstance(answer, bytes))
         return Block(
             instrument=self._settings.id,
-            layout=self._reader.layout,
+            layout=answers.decoder.layout,
             t_utc_ns=np.array([utc_ns], dtype=np.int64),
             t_run_ns=np.array([middle_ns], dtype=np.int64),
             t_request_ns=np.array([asked.run_ns], dtype=np.int64),

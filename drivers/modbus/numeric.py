@@ -30,6 +30,11 @@ _DTYPES: dict[ValueType, str] = {
 _SCALE_FACTOR_MAX = 10
 """SunSpec scale factors reach from -10 to 10; 0x8000 says that there is none (Information Model, 4.3.4)."""
 
+_WIDE_FLOATS: frozenset[ValueType] = frozenset({"float32", "float64"})
+"""Their NaN begins with the byte 0x7F or 0xFF; so do infinities and numbers beyond 1e38."""
+_NO_BYTES = np.zeros(0, dtype=np.uint8)
+_NO_GATHER = np.zeros((0, 0), dtype=np.intp)
+
 Matrix = Any
 """NDArray of the group's kind, [channels of the kind, 1]: float64, int64 or uint64."""
 
@@ -42,10 +47,13 @@ class NumberGroup:
     kind: Kind
     dtype: np.dtype[Any]
     gather: NDArray[np.intp]
-    """intp[m, bytes]: where the bytes of each value lie in the joined answers, least significant first."""
+    """intp[m, bytes]: where the bytes of each value lie in the joined answers, least significant first; empty
+    where `run` says it."""
     run: tuple[int, np.dtype[Any]] | None
     """First byte and wire dtype where the values lie side by side and NumPy reads their order itself; a dtype
     of registers where the less significant one comes first."""
+    tops: slice | None
+    """Where the most significant bytes of a run of float32 or float64 lie: they tell if one may be NaN."""
     channels: NDArray[np.intp]
     """intp[m]: positions of the channels."""
     slots: NDArray[np.intp] | slice
@@ -68,6 +76,23 @@ class NumberGroup:
         """Whether it takes bytes out of the answers one by one."""
         return self.run is None or self.factors is not None
 
+    @property
+    def plain(self) -> bool:
+        """Whether the values are a run of floats as they stand on the wire, and nothing is to be done."""
+        treated = self.scale is not None or self.factors is not None or len(self.sentinels) > 0
+        return self.tops is not None and not treated
+
+    def decode_plain(self, data: bytes) -> NDArray[np.float64] | None:
+        """float64[m, 1]: the values of a `plain` group; None where one may be NaN: ask `decode`."""
+        if self._may_hold_nan(data):
+            return None
+        return self._values(data, _NO_BYTES).astype(np.float64).reshape(-1, 1)
+
+    def _may_hold_nan(self, data: bytes) -> bool:
+        """Tell whether any sign and exponent begins as those of NaN do (IEEE 754: all ones)."""
+        tops = data if self.tops is None else data[self.tops]
+        return 0x7F in tops or 0xFF in tops
+
     def decode(self, data: bytes, raw: NDArray[np.uint8], status: NDArray[np.uint8], matrix: Matrix) -> None:
         """Write the values into `matrix`, and into `status` why one is none.
 
@@ -83,7 +108,7 @@ class NumberGroup:
             self._mark(status, self.sentinel_of[codes[self.sentinel_of] == self.sentinels])
         if self.dtype.kind == "f":
             # One pass tells whether any is NaN: squares are not negative, so that infinities cannot make one.
-            if self.type == "float16" or _holds_nan(values):
+            if self.type == "float16" or (self._may_hold_nan(data) and _holds_nan(values)):
                 self._mark(status, np.flatnonzero(np.isnan(values)))
             elif self.kind == "f8" and self.scale is None and self.factors is None:
                 matrix[self.slots, 0] = values
@@ -198,15 +223,16 @@ def _group(
     one = channels[0]
     offsets = _offsets(one)
     size = len(offsets)
-    starts = [first_byte[at] for at in positions]
+    run = _run(one, starts := [first_byte[at] for at in positions], size)
     codes = [(index, code) for index, channel in enumerate(channels) for code in channel.sentinels]
     linear = one.scale is not None or one.offset is not None
     return NumberGroup(
         type=one.type,
         kind=layout.channels[positions[0]].kind,
         dtype=np.dtype(_DTYPES[one.type]),
-        gather=np.array(starts, dtype=np.intp)[:, None] + np.array(offsets, dtype=np.intp),
-        run=_run(one, starts, size),
+        gather=_NO_GATHER if run else np.array(starts, dtype=np.intp)[:, None] + np.array(offsets, np.intp),
+        run=run,
+        tops=_tops(starts, offsets) if run and one.type in _WIDE_FLOATS else None,
         channels=np.array(positions, dtype=np.intp),
         slots=_slots([layout.slots[position] for position in positions]),
         scale=np.array([_factors(c.scale)[0] for c in channels]) if linear else None,
@@ -243,6 +269,10 @@ def _run(channel: ModbusChannel, starts: Sequence[int], size: int) -> tuple[int,
     if channel.order == "DCBA" or (size == 2 and channel.order == "BADC"):
         return starts[0], np.dtype(f"<{wire}")
     return (starts[0], np.dtype(">u2")) if channel.order == "CDAB" and size == 4 else None
+
+
+def _tops(starts: Sequence[int], offsets: Sequence[int]) -> slice:
+    return slice(starts[0] + offsets[-1], starts[-1] + len(offsets), len(offsets))
 
 
 def _slots(slots: Sequence[int]) -> NDArray[np.intp] | slice:

@@ -4,20 +4,22 @@ A refusal of an address (exceptions 2 and 3) concerns some registers of a block,
 beside them. The block is halved, and its halves again, until what is refused stands alone: a value that the
 device does not have, or nothing at all where only a hole that was read along is forbidden. The plan found so
 is kept; a refused value is told once, asked again rarely, and the plan is made anew when it is granted.
+
+A poll asks for what is due in it (`cadence`), and its row holds the values that were asked for, no others.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from drivers.errors import DeviceException, DriverError, LineBusy, LinkDown, NoAnswer
 from drivers.modbus.decode import Decoder, build_layout
 from drivers.modbus.frames import read_request
-from drivers.modbus.plan import halves, plan_blocks
+from drivers.modbus.plan import halves
 from drivers.schedule import NS_PER_S
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ REFUSED_RETRY_S = 600.0
 """A refused value is asked again so often: firmware and configuration of a device change rarely."""
 SPLITS_MAX = 16
 """Blocks halved in one poll; the rest in the following ones."""
+DECODERS_MAX = 64
+"""Sets of due values whose decode is kept; of more, all are made anew when they come again."""
 
 
 @dataclass(slots=True)
@@ -51,6 +55,8 @@ class Part:
 
     block: ReadBlock
     request: Request
+    slots: frozenset[int]
+    """Numbers of the slots of its values: it is asked when one of them is due."""
     refused: int = 0
     """Status of the refusal that its single value met last; 0: it is asked in every poll."""
     retry_run_ns: int = 0
@@ -79,10 +85,14 @@ class _Round:
 
     wire: Wire
     until_run_ns: int
+    due: tuple[int, ...]
+    """Numbers of the slots that it reads."""
     waiting: deque[Part]
     done: list[tuple[Part, bytes | int]]
     errors: list[DriverError | None]
     items: list[Item]
+    kept: list[Part]
+    """Parts of which nothing is due."""
     splits: int = 0
     changed: bool = False
     granted: bool = False
@@ -104,34 +114,53 @@ class BlockReader:
         self._settings = settings
         self._bus = bus
         self._news = news
-        self.layout = build_layout(settings.channels)
-        """The channels; no plan changes them."""
+        self.layout = build_layout(settings.channels, settings.every)
+        """All channels; no plan changes them."""
         self._delays_s: list[float] = []
         self._answer_s: float | None = None
         """Delay of the device's answers, once it has been measured."""
+        self._timetable = settings.timetable()
+        self._period_ns = max(1, round(settings.poll_interval_s * NS_PER_S))
+        self._first_until_ns: int | None = None
         self._parts = self._planned(range(len(settings.channels)))
-        self._decoder = self._decoder_of(self._parts)
+        self._decoders: dict[tuple[int, ...], Decoder] = {}
 
     async def read(self, wire: Wire, until_run_ns: int) -> Answers:
         """Ask block by block; after silence or a loss the rest is not asked for.
 
         Raises LineBusy and LinkDown when nothing could be sent.
         """
-        now = _Round(wire, until_run_ns, deque(self._parts), [], [], [])
-        asks_none = all(self._rests(part) for part in self._parts)
+        index, due = self._due(until_run_ns)
+        now = _Round(wire, until_run_ns, due, deque(self._parts), [], [], [], [])
+        asks_none = all(self._rests(part) for part in self._parts if self._is_due(now, part))
         while now.waiting:
             part = now.waiting.popleft()
+            if not self._is_due(now, part):
+                now.kept.append(part)
             # A poll of which nothing is sent would be no poll: then the first one is asked after all.
-            if self._rests(part) and not (asks_none and not now.done):
+            elif self._rests(part) and not (asks_none and not now.done):
                 now.done.append((part, part.refused))
             elif await self._ask(now, part):
                 break
-        decoder = self._adopt(now) if now.changed else self._decoder
+        for number in due:
+            self._timetable.slots[number].serve(index)
+        decoder = self._adopt(now) if now.changed else self._decoder_for(due)
         if self._answer_s is None and len(self._delays_s) >= MEASURED_ANSWERS:
             self._learn()
         data = [answer for _, answer in now.done]
         assert now.request is not None  # noqa: S101 - a poll of which nothing was sent has raised
         return Answers(decoder, data, now.request, now.response_ns, now.errors, now.items)
+
+    def _due(self, until_run_ns: int) -> tuple[int, tuple[int, ...]]:
+        """Return the number of this poll on the grid, by its end, and the slots that it has to read."""
+        slots = self._timetable.slots
+        if self._first_until_ns is None:
+            self._first_until_ns = until_run_ns
+        index = round((until_run_ns - self._first_until_ns) / self._period_ns)
+        return index, tuple(number for number, slot in enumerate(slots) if slot.next_index <= index)
+
+    def _is_due(self, now: _Round, part: Part) -> bool:
+        return len(now.due) == len(self._timetable.slots) or not part.slots.isdisjoint(now.due)
 
     def _rests(self, part: Part) -> bool:
         return part.refused != 0 and self._bus.line.clock.run_ns() < part.retry_run_ns
@@ -161,7 +190,11 @@ class BlockReader:
         now.done.append((part, exchange.data if error is None else error.status))
         if not isinstance(error, NoAnswer | LinkDown | LineBusy):
             return False
-        now.done += [(rest, rest.refused or error.status) for rest in now.waiting]
+        for rest in now.waiting:
+            if self._is_due(now, rest):
+                now.done.append((rest, rest.refused or error.status))
+            else:
+                now.kept.append(rest)
         return True
 
     async def _patiently(self, now: _Round, request: Request) -> Exchange:
@@ -209,31 +242,56 @@ class BlockReader:
         """Plan anew, once, with the delay that was measured: what pays depends on it."""
         self._answer_s = max(0.0, median(self._delays_s))
         if not any(part.refused for part in self._parts):
-            self._parts = self._planned(range(len(self._settings.channels)))
-            self._decoder = self._decoder_of(self._parts)
+            self._follow(self._planned(range(len(self._settings.channels))))
 
     def _adopt(self, now: _Round) -> Decoder:
         """Keep the plan of this poll for the next ones; return what decodes this poll's answers."""
-        self._parts = [part for part, _ in now.done]
-        decoder = self._decoder = self._decoder_of(self._parts)
+        self._follow([part for part, _ in now.done] + now.kept)
+        decoder = self._decoder_for(now.due)
         if now.granted:
             # What was split around a refusal is joined again; should that be refused, it is split again.
             refused = [part for part in self._parts if part.refused]
             granted = [at for part in self._parts if not part.refused for at in part.block.channels]
-            self._parts = [*self._planned(sorted(granted)), *refused]
-            self._decoder = self._decoder_of(self._parts)
+            self._follow([*self._planned(sorted(granted)), *refused])
         return decoder
+
+    def _follow(self, parts: list[Part]) -> None:
+        """Put another plan in force."""
+        self._parts = parts
+        self._decoders.clear()
 
     def _planned(self, positions: Iterable[int]) -> list[Part]:
         settings = self._settings
-        blocks = plan_blocks(
-            settings.channels, positions, limits=settings.limits, cost=settings.cost(self._answer_s)
+        blocks = self._timetable.blocks(
+            settings.channels, positions, settings.limits, settings.cost(self._answer_s)
         )
         return [self._part(block) for block in blocks]
 
     def _part(self, block: ReadBlock) -> Part:
         unit = self._settings.unit
-        return Part(block, read_request(unit, block.function, block.address, block.count, block.byte_count))
+        request = read_request(unit, block.function, block.address, block.count, block.byte_count)
+        return Part(block, request, frozenset(self._timetable.slot_of(at) for at in block.channels))
 
-    def _decoder_of(self, parts: list[Part]) -> Decoder:
-        return Decoder(self._settings.channels, self.layout, [part.block for part in parts])
+    def _decoder_for(self, due: tuple[int, ...]) -> Decoder:
+        """Return what decodes the answers of the plan in force when some slots are due."""
+        found = self._decoders.get(due)
+        if found is None:
+            if len(self._decoders) >= DECODERS_MAX:
+                self._decoders.clear()
+            found = self._decoders[due] = self._decoder_of(due)
+        return found
+
+    def _decoder_of(self, due: tuple[int, ...]) -> Decoder:
+        channels, slot_of = self._settings.channels, self._timetable.slot_of
+        blocks = [part.block for part in self._parts]
+        if len(due) == len(self._timetable.slots):
+            return Decoder(channels, self.layout, blocks)
+        asked = [at for at in range(len(channels)) if slot_of(at) in due]
+        place = {at: position for position, at in enumerate(asked)}
+        members = [channels[at] for at in asked]
+        own = [
+            replace(block, channels=tuple(place[at] for at in block.channels if at in place))
+            for block in blocks
+        ]
+        layout = build_layout(members, [self.layout.channels[at].every for at in asked])
+        return Decoder(members, layout, [block for block in own if block.channels])

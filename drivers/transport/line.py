@@ -20,6 +20,8 @@ QUARANTINE_S = 0.15
 """Quiet time after a failed exchange before the line is used again."""
 SETTLE_MAX_S = 2.0
 """A line that is not quiet for so long counts as busy."""
+NO_POLL = -1
+"""In place of the end of a poll: the line was taken for something else."""
 
 
 Connect: TypeAlias = "Callable[[], Awaitable[Wire]]"
@@ -96,8 +98,8 @@ class Line:
         return None if self._wire is None else self._wire.inbox
 
     @asynccontextmanager
-    async def lease(self, until_run_ns: int) -> AsyncIterator[Wire]:
-        """Have the line for one poll.
+    async def lease(self, until_run_ns: int, *, poll: bool = True) -> AsyncIterator[Wire]:
+        """Have the line for one poll, or for something else that a recording passes over.
 
         Raises:
             LineBusy: it was not free before `until_run_ns`.
@@ -110,7 +112,7 @@ class Line:
         try:
             wire = await self._connected()
             if wire.inbox.tap is not None:
-                wire.inbox.tap.leased(wire.inbox.now(), until_run_ns)
+                wire.inbox.tap.leased(wire.inbox.now(), until_run_ns if poll else NO_POLL)
             yield wire
         finally:
             self._lock.release()

@@ -39,6 +39,7 @@ from pipeline.elements.registry_settings import RegistrySettings
 
 if TYPE_CHECKING:
     from config import Finding
+    from drivers.compose import LinePoll
     from gateway.site import LoadedSite
 
 REQUESTS_SHOWN = 8
@@ -76,13 +77,26 @@ def _show_site(site: LoadedSite) -> None:
     for load in line_loads(site.settings.instrument):
         share = f"{load.share:.0%} of the time" if load.timed else "a network: its speed is not known"
         OUT.print(f"  {load.endpoint}: {share}", markup=False)
-        for name, interval_s, requests in load.polls:
-            times = f", {sum(s for _, s in requests) * 1000:.1f} ms" if load.timed else ""
-            asked = "; ".join(request for request, _ in requests[:REQUESTS_SHOWN])
-            more = f"; {len(requests) - REQUESTS_SHOWN} more" if len(requests) > REQUESTS_SHOWN else ""
-            OUT.print(
-                f"    {name} every {interval_s:g} s{times}: {asked}{more}", markup=False, soft_wrap=True
-            )
+        for poll in load.polls:
+            for every in sorted({request.every for request in poll.requests}):
+                _show_requests(poll, every, timed=load.timed)
+            if load.timed and any(request.every > 1 for request in poll.requests):
+                OUT.print(
+                    f"    {poll.id}: the busiest poll takes {poll.busiest_s * 1000:.1f} ms", markup=False
+                )
+
+
+def _show_requests(poll: LinePoll, every: int, *, timed: bool) -> None:
+    """Print the requests of one instrument that have one interval."""
+    requests = [request for request in poll.requests if request.every == every]
+    times = f", {sum(request.line_s for request in requests) * 1000:.1f} ms" if timed else ""
+    asked = "; ".join(request.text for request in requests[:REQUESTS_SHOWN])
+    more = f"; {len(requests) - REQUESTS_SHOWN} more" if len(requests) > REQUESTS_SHOWN else ""
+    OUT.print(
+        f"    {poll.id} every {every * poll.interval_s:g} s{times}: {asked}{more}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def check(

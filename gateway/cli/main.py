@@ -33,6 +33,7 @@ from gateway.cli import (
     sim,
     status,
     tasks,
+    write,
 )
 from gateway.cli.common import OUT, tell_error
 
@@ -66,7 +67,7 @@ def _root(
 
 for _room in (
     demo, roles, people, keys, files, scan, profile, status, read, replay, tasks, entries, registry, results,
-    batches, alarms, risk, journal, record, archive, qc, sim, bench,
+    batches, write, alarms, risk, journal, record, archive, qc, sim, bench,
 ):  # fmt: skip
     _room.register(app)
 

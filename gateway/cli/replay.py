@@ -14,7 +14,7 @@ from config import Exit
 from drivers.errors import Fatal
 from drivers.replay import Replay
 from gateway.cli.common import ERR, LOOK, OUT, JsonOption, example, fail, run
-from gateway.site.checks import channel_qc
+from gateway.site.checks import channel_qc, intervals_s
 from pipeline.qc import QcEngine
 from pipeline.records import Block, DeviceEvent, Flag, Gap
 from pipeline.records.events import render_event, told
@@ -46,7 +46,7 @@ async def _replay(file: Path, *, as_json: bool) -> dict[str, int]:
     played = Replay(file)
     engine = QcEngine(
         {one.id: {c.name: channel_qc(c.qc) for c in one.channels} for one in played.instruments},
-        {one.id: one.poll_interval_s for one in played.instruments},
+        intervals_s(played.instruments),
     )
     engine.warm()
     counts: dict[str, int] = {}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.intake import Intake
 
 CLOSE_PERIOD_S = 0.025
+"""Between two looks for frames whose time has come."""
 FLUSH_S = 5.0
 """What was read is handed on for so long when the journal has no room at a stop."""
 STOP_S = 2.0

@@ -18,7 +18,7 @@ from pipeline.journal import CommitFailedError, JournalFullError
 from pipeline.records.events import event_body
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from gateway.edge.config_history import ConfigHistory
     from gateway.edge.ledger import Ledger
@@ -60,6 +60,10 @@ class Commands:
             "person.passwd": self._person_passwd,
             "person.disable": self._person_disable,
         }
+
+    def offer(self, handlers: Mapping[str, Callable[[Json, Json], Awaitable[Json]]]) -> None:
+        """Take up commands that another part carries out, by name."""
+        self._own.update(handlers)
 
     async def execute(self, command: str, args: Json, actor: Json, key: str) -> Json:
         """Do a command once.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from drivers.compose import writers_of
 from gateway import notify
 from gateway.door.actors import Actors
 from gateway.door.app import build_door
@@ -31,6 +32,7 @@ from gateway.edge.state import TrustedKeys
 from gateway.edge.trusted_witnesses import TrustedWitnesses
 from gateway.edge.witnessing import Witnessing
 from gateway.edge.world import World
+from gateway.edge.writes import Writes
 from gateway.persons import Directory
 from gateway.remote import ServiceTokens
 from gateway.remote.doors import RemoteDoors
@@ -140,7 +142,8 @@ class EdgeDaemon:
         self.alarm_board = AlarmBoard(self.elements)
         self.engine = QcEngine(self._site.qc(), self._site.intervals_s())
         self.intake = Intake(
-            self.engine, self.recorder, journal.clock, self.elements.service_state, self.elements.corrections
+            self.engine, self.recorder, journal.clock, self.elements.service_state, self.elements.corrections,
+            settings.intake.frame_delay_ms * 1_000_000,
         )  # fmt: skip
         self.history = ConfigHistory()
         supervisor.start("warm kernels", lambda: asyncio.to_thread(self._warm))
@@ -194,6 +197,7 @@ class EdgeDaemon:
         )  # fmt: skip
         self.ledger = Ledger(state.ledger_index, journal, self.elements)
         commands = Commands(self.recorder, directory, self.history, self.ledger)
+        commands.offer(Writes(self.recorder, directory, writers_of(self._drivers)).handlers)
         self.services = DaemonServices(
             self._site, elements=self.elements, intake=self.intake, counters=self.health,
             supervisor=supervisor, actors=actors, commands=commands, directory=directory, journal=journal,
@@ -232,14 +236,14 @@ class EdgeDaemon:
     def _retained(self, journal: Journal) -> Mapping[str, bytes]:
         """Birth, checkpoint and open alarms, each only once its records are durable."""
         topics = Topics(self._settings.site.lab, self._settings.site.gateway)
-        latest = {topics.birth: self.history.latest, topics.checkpoint: self.rhythm.latest_checkpoint}
-        retained = {
-            topic: record.data if topic == topics.birth else record.body["note"].encode()
-            for topic, found in latest.items()
-            if (record := self._durable(journal, found)) is not None
-        }
+        retained = {}
+        birth, checkpoint = self.history.birth, self._durable(journal, self.rhythm.latest_checkpoint)
         if told := [pair for pair in journal.keys.successions if pair[0] <= journal.durable_seq]:
-            retained = {topics.keys: orjson.dumps(told), **retained}  # before what the new key has signed
+            retained[topics.keys] = orjson.dumps(told)  # before what the new key has signed
+        if birth is not None and birth.seq <= journal.durable_seq:
+            retained[topics.birth] = birth.data
+        if checkpoint is not None:
+            retained[topics.checkpoint] = checkpoint.body["note"].encode()
         alarms = self.alarm_board.payload(journal.durable_seq)
         return retained if alarms is None else {**retained, topics.alarm: alarms}
 

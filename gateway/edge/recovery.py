@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from gateway.edge import config_history
+from gateway.edge.config_history import Birth
 from gateway.edge.recorder import CONSUMER
 from pipeline.elements import VERSION as ELEMENTS_VERSION
 from pipeline.elements import MalformedBody
@@ -125,7 +126,7 @@ class Recovery:
             "site": site.summary(),
             "actor": self._history.applied_by if attributed else None,
         }
-        self._history.latest = self._recorder.append("config", body)
+        self._history.birth = Birth.of(self._recorder.append("config", body))
         if not attributed:
             self._recorder.append("event", event_body("unattributed-change", sha256=site.sha256))
 

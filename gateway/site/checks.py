@@ -6,6 +6,7 @@ Each check takes only the parts that it needs, so that a mistake in one table do
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ from pipeline.qc.crossing import problems
 from pipeline.qc.table import check_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from config.toml_positions import TomlPath
     from dashboard.settings import WebSettings
@@ -70,6 +71,21 @@ def check_loads(instruments: Sequence[Placed], report: Report) -> None:
             report.warning("E040", place, f"the line is nearly full: {load}", hint)
 
 
+def check_busiest(instruments: Sequence[Placed], report: Report) -> None:
+    """Every poll ends before the next one is due, the one with the most rare values too."""
+    for index, instrument in instruments:
+        if not (instrument.timed_line and instrument.rarer_s):
+            continue
+        busiest_s, interval_s = instrument.busiest_s, instrument.poll_interval_s
+        if busiest_s > interval_s:
+            report.error(
+                "E040", ("instrument", index, "poll_interval_s"),
+                f"the busiest poll of '{instrument.id}' takes {busiest_s:.3g} s of {interval_s:g} s, with "
+                "the values that are read more rarely",
+                "poll less often, or give the values more different intervals",
+            )  # fmt: skip
+
+
 def check_purpose(purpose: str, instruments: Sequence[Placed], report: Report) -> None:
     """A production journal takes no simulated or replayed source, a rehearsal no live one."""
     for index, instrument in instruments:
@@ -92,6 +108,28 @@ def check_ports(web: WebSettings, mqtt: MqttSettings, report: Report) -> None:
 def channel_qc(table: Mapping[str, Any]) -> ChannelQc:
     """Read one channel's `qc` table. Raises pydantic.ValidationError; `check_qc` reports it by place."""
     return ChannelQc.model_validate(table)
+
+
+def rules_of(instruments: Iterable[InstrumentSettings]) -> dict[str, dict[str, ChannelQc]]:
+    """Read the rules of channels, by instrument and channel: equal tables once, shared channels once.
+
+    Raises:
+        pydantic.ValidationError: a table is none; `check_qc` reports it by place.
+    """
+    read: dict[str, ChannelQc] = {}
+    kinds: dict[int, dict[str, ChannelQc]] = {}
+    found: dict[str, dict[str, ChannelQc]] = {}
+    for instrument in instruments:
+        kind = id(instrument.channels)
+        if kind not in kinds:
+            mine = kinds[kind] = {}
+            for channel in instrument.channels:
+                written = repr(channel.qc)
+                if written not in read:
+                    read[written] = channel_qc(channel.qc)
+                mine[channel.name] = read[written]
+        found[instrument.id] = kinds[kind]
+    return found
 
 
 def check_qc(table: dict[str, Any], interval_s: float | None, place: TomlPath, report: Report) -> None:
@@ -159,10 +197,26 @@ def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def check_channels(instrument: InstrumentSettings, index: int, interval_s: float, report: Report) -> None:
+def intervals_s(instruments: Iterable[PolledSettings]) -> dict[str, float]:
+    """Poll interval of each instrument, and of each channel (`instrument.channel`) that has its own."""
+    found: dict[str, float] = {}
+    for instrument in instruments:
+        found[instrument.id] = instrument.poll_interval_s
+        found |= {f"{instrument.id}.{name}": own_s for name, own_s in instrument.rarer_s.items()}
+    return found
+
+
+def interval_of(intervals: Mapping[str, float], instrument: str, channel: str) -> float:
+    """Look up the interval between two readings of a channel in what `intervals_s` gave."""
+    return intervals.get(f"{instrument}.{channel}", intervals[instrument])
+
+
+def check_channels(instrument: PolledSettings, index: int, report: Report) -> None:
     """Check the rules of every channel of an instrument."""
+    rarer_s = instrument.rarer_s
     for position, channel in enumerate(instrument.channels):
         place = ("instrument", index, "channels", position)
+        interval_s = rarer_s.get(channel.name, instrument.poll_interval_s)
         check_qc(channel.qc, interval_s, (*place, "qc"), report)
         check_reach(place, channel.low, channel.high, channel.qc, report)
 
@@ -170,19 +224,28 @@ def check_channels(instrument: InstrumentSettings, index: int, interval_s: float
 def check_comparisons(instruments: Sequence[Placed], report: Report) -> None:
     """Channels that are compared with others name channels that are there, with durations that suit both."""
     try:
-        config = {
-            instrument.id: {channel.name: channel_qc(channel.qc) for channel in instrument.channels}
-            for _, instrument in instruments
-        }
+        config = rules_of(instrument for _, instrument in instruments)
     except ValidationError:
         return  # told by `check_qc`, at its place
-    intervals_s = {instrument.id: instrument.poll_interval_s for _, instrument in instruments}
+    intervals = intervals_s(instrument for _, instrument in instruments)
     indices = {instrument.id: index for index, instrument in instruments}
     positions = {one: list(channels) for one, channels in config.items()}
-    for link, key, what, advice in problems(config, intervals_s.__getitem__):
+    for link, key, what, advice in problems(config, partial(interval_of, intervals)):
         channel = positions[link.instrument].index(link.channel)
         place = ("instrument", indices[link.instrument], "channels", channel, "qc", link.rule, key)
         report.error("E023", place, f"'{link.rule}' of channel '{link.channel}': {what}", advice)
+
+
+def _check_all_channels(instruments: Sequence[Placed], report: Report) -> None:
+    """Check the rules of every channel; of instruments that share sound channels, those of the first."""
+    sound: set[tuple[int, float]] = set()
+    for index, instrument in instruments:
+        kind = id(instrument.channels), instrument.poll_interval_s
+        if kind not in sound:
+            told = len(report.findings)
+            check_channels(instrument, index, report)
+            if len(report.findings) == told:
+                sound.add(kind)
 
 
 def check_site(site: SiteSettings, report: Report) -> None:
@@ -190,8 +253,8 @@ def check_site(site: SiteSettings, report: Report) -> None:
     placed: list[Placed] = list(enumerate(site.instrument))
     check_instruments(placed, report)
     check_loads(placed, report)
+    check_busiest(placed, report)
     check_purpose(site.site.purpose, placed, report)
     check_ports(site.web, site.mqtt, report)
-    for index, instrument in placed:
-        check_channels(instrument, index, instrument.poll_interval_s, report)
+    _check_all_channels(placed, report)
     check_comparisons(placed, report)

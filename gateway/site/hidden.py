@@ -49,6 +49,7 @@ def hidden_findings(path: Path) -> tuple[Finding, ...]:
     placed = [found for index, table in entries for found in _sound(index, table, report)]
     checks.check_instruments(placed, report)
     checks.check_loads(placed, report)
+    checks.check_busiest(placed, report)
     site = data.get("site")
     purpose = site.get("purpose", "production") if isinstance(site, dict) else None
     if isinstance(purpose, str) and purpose in get_args(Purpose):
@@ -137,5 +138,7 @@ def _check_channels(index: int, table: dict[str, Any], report: Report) -> None:
         qc = channel.get("qc")
         if isinstance(qc, dict):
             place = ("instrument", index, "channels", position)
-            checks.check_qc(qc, interval_s, (*place, "qc"), report)
+            own = channel.get("poll_interval_s")
+            seldom_s = float(own) if checks.is_number(own) and own > 0 else interval_s
+            checks.check_qc(qc, seldom_s, (*place, "qc"), report)
             checks.check_reach(place, channel.get("low"), channel.get("high"), qc, report)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from config import ConfigInvalid, load_toml
+import msgpack
+
+from config import ConfigInvalid, Finding, load_toml
 from gateway.edge.state import StateFolder
-from gateway.site.checks import channel_qc, check_site
+from gateway.site.checks import check_site, interval_of, intervals_s, rules_of
 from gateway.site.hidden import hidden_findings
 from gateway.site.model import SiteSettings
+from pipeline.journal.framing import RECORD_BYTES_MAX
 from pipeline.qc.crossing import Crossings
 from pipeline.qc.table import window_bytes
 from pipeline.store import EmbeddedStoreSettings
@@ -18,11 +23,16 @@ from pipeline.store import EmbeddedStoreSettings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from config import Finding
+    from config import Loaded
+    from drivers.settings import PolledSettings
     from pipeline.qc import ChannelQc
     from pipeline.records.envelope import Body
     from pipeline.store import StoreSettings
 
+SMALL_BYTES = 4 * 2**20
+"""What a file below this size says fits into one record of the journal."""
+ENVELOPE_BYTES = 1024
+"""Room for what the record of a start says beside the site."""
 UNREADABLE = frozenset({"E001", "E002", "E003"})
 """Findings of a file that is no TOML: there is nothing more to find."""
 
@@ -59,39 +69,35 @@ class LoadedSite:
         return store
 
     def qc(self) -> dict[str, dict[str, ChannelQc]]:
-        """Rules by instrument and channel; what is equal is shared: of many devices most are alike."""
-        read: dict[str, ChannelQc] = {}
-
-        def rules(table: dict[str, Any]) -> ChannelQc:
-            written = repr(table)
-            if written not in read:
-                read[written] = channel_qc(table)
-            return read[written]
-
-        found: dict[str, dict[str, ChannelQc]] = {}
-        before: dict[str, ChannelQc] = {}
-        for instrument in self.settings.instrument:
-            mine = {channel.name: rules(channel.qc) for channel in instrument.channels}
-            found[instrument.id] = before = before if mine == before else mine
-        return found
+        """Rules by instrument and channel; instruments that share their channels share these too."""
+        return rules_of(self.settings.instrument)
 
     def intervals_s(self) -> dict[str, float]:
-        """Poll interval of each instrument."""
-        return {i.id: i.poll_interval_s for i in self.settings.instrument}
+        """Poll interval of each instrument, and of each channel (`instrument.channel`) that has its own."""
+        return intervals_s(self.settings.instrument)
 
     def windows_bytes(self) -> int:
         """Most memory that windows of rules and readings held for comparisons may take."""
         rules, intervals_s = self.qc(), self.intervals_s()
         windows = sum(
-            window_bytes(qc, intervals_s[instrument])
+            window_bytes(qc, interval_of(intervals_s, instrument, name))
             for instrument, channels in rules.items()
-            for qc in channels.values()
+            for name, qc in channels.items()
         )
-        return windows + Crossings(rules, intervals_s.__getitem__).memory_bytes()
+        return windows + Crossings(rules, partial(interval_of, intervals_s)).memory_bytes()
 
     def summary(self) -> Body:
         """What the `config` record says of the site: instruments, channels, units, limits; never a secret."""
         intervals_s = self.intervals_s()
+        kinds: dict[tuple[int, float], list[Body]] = {}
+
+        def channels(instrument: PolledSettings) -> list[Body]:
+            """Describe an instrument's channels; instruments that share them share what is said of them."""
+            kind = id(instrument.channels), instrument.poll_interval_s
+            if kind not in kinds:
+                kinds[kind] = _channels(instrument)
+            return kinds[kind]
+
         return {
             "lab": self.settings.site.lab,
             "gateway": self.settings.site.gateway,
@@ -105,21 +111,41 @@ class LoadedSite:
                     "asset": instrument.asset,
                     "serial_number": instrument.serial_number,
                     "poll_interval_s": intervals_s[instrument.id],
-                    "channels": [
-                        {
-                            "name": c.name,
-                            "unit": c.unit,
-                            "decimals": c.decimals,
-                            "low": c.low,
-                            "high": c.high,
-                            "qc": recorded_rules(c.qc),
-                        }
-                        for c in instrument.channels
-                    ],
+                    "channels": channels(instrument),
                 }
                 for instrument in self.settings.instrument
             ],
         }
+
+
+def _channels(instrument: PolledSettings) -> list[Body]:
+    """What the `config` record says of the channels; an interval only of those that are read more rarely."""
+    rarer_s = instrument.rarer_s
+    return [
+        {
+            "name": c.name,
+            "unit": c.unit,
+            "decimals": c.decimals,
+            "low": c.low,
+            "high": c.high,
+            "qc": recorded_rules(c.qc),
+            **({"poll_interval_s": rarer_s[c.name]} if c.name in rarer_s else {}),
+        }
+        for c in instrument.channels
+    ]
+
+
+def _check_record(loaded: Loaded[SiteSettings]) -> None:
+    """Find a site that is too large for the `config` record of its start. Raises config.ConfigInvalid."""
+    if loaded.path.stat().st_size < SMALL_BYTES:
+        return
+    site = LoadedSite(loaded.value, loaded.sha256, loaded.path, loaded.warnings)
+    size = len(msgpack.packb(site.summary()))
+    if size + ENVELOPE_BYTES > RECORD_BYTES_MAX:
+        limit = f"a record holds at most {RECORD_BYTES_MAX / 2**20:g}"
+        message = f"what is recorded of it at a start takes {size / 2**20:.1f} MiB, {limit}"
+        hint = "divide the instruments among several gateways"
+        raise ConfigInvalid([Finding("E013", "error", str(loaded.path), None, None, message, hint)])
 
 
 def load_site(path: Path) -> LoadedSite:
@@ -133,4 +159,10 @@ def load_site(path: Path) -> LoadedSite:
         told = {(found.code, found.line, found.col) for found in invalid.findings}
         more = [f for f in hidden_findings(path) if (f.code, f.line, f.col) not in told]
         raise ConfigInvalid([*invalid.findings, *dict.fromkeys(more)]) from None
-    return LoadedSite(loaded.value, loaded.sha256, loaded.path, loaded.warnings)
+    _check_record(loaded)
+    packed, sha256, warnings = pickle.dumps(loaded.value), loaded.sha256, loaded.warnings
+    # What stays was allocated among what reading a long file left behind, and would keep most of its memory
+    # from the system: it is let go of whole, and made again in one place.
+    del loaded
+    settings: SiteSettings = pickle.loads(packed)  # noqa: S301 - made five lines above
+    return LoadedSite(settings, sha256, path, warnings)

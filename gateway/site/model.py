@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from config.model import FilePath, Identifier, Settings
 from dashboard.settings import WebSettings
 from drivers.registry import AnyInstrument
 from gateway.collector.settings import CollectorSettings
 from gateway.remote.settings import CommandsSettings
+from gateway.site.sharing import share_equal
 from gateway.witness.settings import WitnessSettings
 from pipeline.elements import ElementsSettings
+from pipeline.intake.settings import IntakeSettings
 from pipeline.journal import JournalSettings
 from pipeline.mqtt import MqttSettings
 from pipeline.records.envelope import Purpose
@@ -38,6 +40,7 @@ class SiteSettings(Settings):
     """The whole file. Each role reads its own tables; the others may be there or not."""
 
     site: Site
+    intake: IntakeSettings = IntakeSettings()
     journal: JournalSettings = JournalSettings()
     elements: ElementsSettings = ElementsSettings()
     mqtt: MqttSettings = MqttSettings()
@@ -53,3 +56,8 @@ class SiteSettings(Settings):
     web: WebSettings = WebSettings()
     witness: WitnessSettings | None = None
     """Who `yaosu witness` speaks for, and whose logs it cosigns."""
+
+    @field_validator("instrument", mode="after")
+    @classmethod
+    def _hold_equal_ones_once(cls, instruments: tuple[AnyInstrument, ...]) -> tuple[AnyInstrument, ...]:
+        return share_equal(instruments)

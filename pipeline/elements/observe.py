@@ -119,7 +119,7 @@ def _note_layout(facts: ChannelFacts, batch: Batch, position: int, seq: int) -> 
         facts.unit_before, facts.unit_seq = facts.unit, seq
     if facts.rows and channel.decimals != facts.decimals and facts.decimals_seq < 0:
         facts.decimals_before, facts.decimals_seq = facts.decimals, seq
-    facts.unit, facts.decimals = channel.unit, channel.decimals
+    facts.unit, facts.decimals, facts.every = channel.unit, channel.decimals, channel.every
 
 
 def _observe_valid(facts: ChannelFacts, valid: _Valid) -> None:

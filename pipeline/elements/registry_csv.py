@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from config.errors import ConfigInvalid, Finding, Report
 from config.loader import FILE_BYTES_MAX
-from config.toml_positions import Position, Positions, TomlPath
+from config.toml_positions import Index, Position, Positions, TomlPath
 from config.validation import report_validation_errors
 from pipeline.elements.correction_settings import ONE_A_ROW
 from pipeline.elements.registry_settings import RegistrySettings
@@ -74,7 +74,7 @@ def read_csv(path: Path) -> tuple[RegistrySettings, Report, Positions]:
         values[entry] = Position(line, 1)
         entries.append({})
         wrong += _join(entries[-1], row, entry, Place(str(path), line, keys, values))
-    positions = Positions(keys, values)
+    positions = Positions(lambda: Index(keys, values))
     report = Report(str(path), positions)
     try:
         settings = RegistrySettings.model_validate(data)
@@ -96,7 +96,8 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             hint = "split it: yaosu registry import takes several files"
-            raise ConfigInvalid([Finding("E001", "error", file, None, None, "is larger than 4 MiB", hint)])
+            message = f"is larger than {FILE_BYTES_MAX // 2**20} MiB"
+            raise ConfigInvalid([Finding("E001", "error", file, None, None, message, hint)])
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         hint = "save the file as UTF-8 (was it GBK?)"

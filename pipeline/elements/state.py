@@ -109,6 +109,8 @@ class ChannelFacts:
     watch: Watch | None = None
     entered: int = 0
     """Of the good readings, those that a person entered by hand; counted by `hand.values` only."""
+    every: int = 1
+    """It is asked for in each `every`-th poll of its instrument."""
 
     @property
     def target(self) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.records import Item
 
 FRAME_DELAY_NS = 100_000_000
-"""A frame is closed at the latest this long after its oldest row was taken."""
+"""Unless the settings say otherwise, a frame is closed at the latest this long after its oldest row."""
 FRAME_ROWS_MAX = 1000
 FRAME_CELLS_MAX = 200_000
 """Rows times channels of a frame: keeps its record far below the journal's limit, however wide it is."""

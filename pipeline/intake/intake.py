@@ -48,14 +48,17 @@ class Intake:
         clock: gateway time.
         service_state: the service state of an instrument now.
         corrections: in force for an instrument at an instant of UTC; while they stay, one object.
+        frame_delay_ns: a frame is closed at the latest this long after its oldest row was taken; 0: at once.
     """
 
     def __init__(
         self, engine: QcEngine, sink: Sink, clock: Clock, service_state: Callable[[str], str],
         corrections: Callable[[str, int], Plan | None] = lambda _instrument, _t_utc_ns: None,
+        frame_delay_ns: int = FRAME_DELAY_NS,
     ) -> None:  # fmt: skip
         self._engine, self._sink, self._clock = engine, sink, clock
         self._service_state, self._corrections = service_state, corrections
+        self._frame_delay_ns = frame_delay_ns
         self._instruments: dict[str, InstrumentState] = {}
         self._periods_ns: dict[str, int] = {}
         self._vouched = True
@@ -113,7 +116,7 @@ class Intake:
         state.see_rows(block)
         self.rows += len(block)
         self.readings += len(block) * len(block.layout.channels)
-        if state.frame.full:
+        if state.frame.full or not self._frame_delay_ns:
             try:
                 self._close(block.instrument, state)
             except JournalFullError:
@@ -160,7 +163,7 @@ class Intake:
             try:
                 if state.frame is None:
                     self._say(state, None, force=False)
-                elif state.frame.opened_ns <= now_ns - FRAME_DELAY_NS:
+                elif state.frame.opened_ns <= now_ns - self._frame_delay_ns:
                     self._close(instrument, state)
             except JournalFullError:
                 return  # they stay open until there is room

@@ -14,8 +14,9 @@ MIB = 2**20
 class JournalSettings(Settings):
     """Where the journal's limits lie; the defaults suit a reference site."""
 
-    commit_delay_ms: Annotated[int, Field(ge=1, le=1000)] = 100
-    """A commit starts at most this long after the oldest record that is not yet on disk."""
+    commit_delay_ms: Annotated[int, Field(ge=0, le=1000)] = 100
+    """A commit starts at most this long after the oldest record that is not yet on disk; 0: as soon as the
+    commit before it has ended. Each commit costs a sync."""
 
     segment_bytes: Annotated[int, Field(ge=64 * 1024, le=64 * MIB)] = 64 * MIB
     """A segment file that has grown past this size is sealed and the next one begun."""

@@ -20,6 +20,8 @@ from numba import types
 from pipeline.qc import kernels, table
 from pipeline.qc.jit import Slots, compiled, kernel, pointer_to
 from pipeline.qc.memory import (
+    ABSENT,
+    ABSENT_STATUS,
     INFINITE,
     MISSING,
     OUT_CHANNEL,
@@ -135,6 +137,8 @@ def _leaf(rule: Rule) -> Callable[..., Any]:
             if future:
                 out[OUT_CHANNEL] = c
             for row in range(start, stop):
+                if out[kinds + row] == ABSENT:
+                    continue
                 cell = c * count + row
                 beside = i[p] * count + row if partner and i[p] >= 0 else -1
                 x, kind = reading_of(values, status, cell, beside, out[kinds + row])
@@ -181,7 +185,7 @@ _FUTURE_STATES = np.array([rule.state for rule in table.FUTURE], dtype=np.int64)
 @kernel
 def _kind_of(value: float, status: int, text: int) -> int:
     if status != 0:
-        return MISSING
+        return ABSENT if status == ABSENT_STATUS else MISSING
     if text != 0:
         return TEXT
     if np.isnan(value):

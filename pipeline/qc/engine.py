@@ -10,9 +10,10 @@ import numpy as np
 from pipeline.qc.crossing import Crossings, problems
 from pipeline.qc.decision import Decision
 from pipeline.qc.explain import explain_row
-from pipeline.qc.memory import DECISION_FIELDS, OUT_DECISIONS, WARMING_BIT
+from pipeline.qc.memory import ABSENT_STATUS, DECISION_FIELDS, OUT_DECISIONS, WARMING_BIT
 from pipeline.qc.plan import Pending, Plan, Saved, SavedChannels, pending_of
 from pipeline.qc.table import BY_NAME, FUTURE, MISSING_MASK, check_windows
+from pipeline.records.block import Layout
 from pipeline.records.flags import Flag
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ class QcEngine:
 
     Args:
         config: instrument to channel to rules; without rules a channel is only looked at for missing values.
-        poll_interval_s: instrument to poll interval, seconds. Sizes the windows: they hold readings that come
-            up to 1.25 times as fast. `DEFAULT_INTERVAL_S` for an instrument that is not in it.
+        poll_interval_s: instrument to poll interval, seconds, and `instrument.channel` to that of a channel
+            that is read more rarely. Sizes the windows: they hold readings that come up to 1.25 times as
+            fast. `DEFAULT_INTERVAL_S` for an instrument that is not in it.
 
     Raises:
         ValueError: the windows of a channel would take too much memory.
@@ -69,7 +71,7 @@ class QcEngine:
         for instrument, channels in config.items():
             for name, qc in channels.items():
                 try:
-                    check_windows(qc, poll_interval_s.get(instrument, DEFAULT_INTERVAL_S))
+                    check_windows(qc, self._interval_s(instrument, name))
                 except ValueError as error:
                     raise ValueError(f"channel '{name}' of instrument '{instrument}': {error}") from error
         for link, _, what, advice in problems(config, self._interval_s):
@@ -83,8 +85,13 @@ class QcEngine:
         self._scratch = np.zeros(OUT_DECISIONS, dtype=np.int64)
         self._drive: Callable[..., int] | None = None
 
-    def _interval_s(self, instrument: str) -> float:
-        return self._intervals_s.get(instrument, DEFAULT_INTERVAL_S)
+    def _interval_s(self, instrument: str, channel: str = "") -> float:
+        own = self._intervals_s.get(f"{instrument}.{channel}") if channel else None
+        return self._intervals_s.get(instrument, DEFAULT_INTERVAL_S) if own is None else own
+
+    def _is_rare(self, instrument: str, channel: str) -> bool:
+        """Tell whether a channel is missing in some rows of its instrument."""
+        return f"{instrument}.{channel}" in self._intervals_s
 
     @property
     def ready(self) -> bool:
@@ -116,7 +123,11 @@ class QcEngine:
             plan, decisions = self._adopt(block)
         if self._drive is None:
             return self._warming(plan, block, n_first, decisions)
-        channels, rows = block.status.shape
+        places = plan.places(block.layout)
+        values, status = block.f8 if plan.plain and places is None else block.numeric(), block.status
+        if places is not None:
+            values, status = _widened(len(plan.names), places, values, status)
+        channels, rows = status.shape
         # Every future rule decides a row once: those of this block, and those that are still pending.
         decisions_max = len(plan.future) * channels * rows + plan.pending_max
         needed = OUT_DECISIONS + DECISION_FIELDS * decisions_max
@@ -125,9 +136,11 @@ class QcEngine:
         flag = np.empty((channels, rows), dtype=np.uint8)
         masks = np.empty((2, channels, rows), dtype=np.int64)
         count = self._drive(
-            block.f8 if plan.plain else block.numeric(), block.status, block.t_run_ns, block.t_utc_ns,
-            block.t_response_ns, n_first, plan.floats, plan.ints, flag, masks, self._scratch,
+            values, status, block.t_run_ns, block.t_utc_ns, block.t_response_ns, n_first, plan.floats,
+            plan.ints, flag, masks, self._scratch,
         )  # fmt: skip
+        if places is not None:
+            flag, masks = flag[places], masks[:, places]
         if rows:
             plan.n_last = n_first + rows - 1
         if plan.future:
@@ -150,10 +163,10 @@ class QcEngine:
     def _interrupt(self, instrument: str, *, duration_known: bool) -> list[Decision]:
         """Close what waits for neighbours, and forget what an interruption makes worthless."""
         plan = self._plans.get(instrument)
-        if plan is not None:
-            pending = plan.forget(future_only=duration_known)
-            return self._close(instrument, pending, {rule.name: plan.n_last for rule, _ in plan.future})
         n_last, saved = self._restored.get(instrument, (-1, {}))
+        forgotten: list[Pending] = []
+        if plan is not None:
+            forgotten, n_last = plan.forget(future_only=duration_known), plan.n_last
         pending = pending_of(saved)
         if saved:
             future = {rule.name for rule in FUTURE}
@@ -162,7 +175,9 @@ class QcEngine:
                 for channel, rules in saved.items()
             }
             self._restored[instrument] = n_last, kept
-        return self._close(instrument, pending, {row.rule: n_last for row in pending})
+        rules = {rule.name for rule, _ in plan.future} if plan is not None else set[str]()
+        through = dict.fromkeys([*sorted(rules), *(row.rule for row in pending)], n_last)
+        return self._close(instrument, [*forgotten, *pending], through)
 
     def flush(self, instrument: str) -> list[Decision]:
         """Close what is pending with "not evaluated": the stream ends here."""
@@ -171,7 +186,9 @@ class QcEngine:
     def snapshot(self) -> bytes:
         """Return the state of all rules: another engine that restores it goes on bit for bit."""
         states = dict(self._restored)
-        states.update({name: (plan.n_last, plan.save()) for name, plan in self._plans.items()})
+        for name, plan in self._plans.items():
+            rest = states[name][1] if name in states else {}
+            states[name] = plan.n_last, {**rest, **plan.save()}
         packed: bytes = msgpack.packb([SNAPSHOT_VERSION, states, self._crossings.save()])
         return packed
 
@@ -219,18 +236,31 @@ class QcEngine:
         return explain_row(frame, row, channel, qc, language, decided=decided)
 
     def _adopt(self, block: Block) -> tuple[Plan, list[Decision]]:
-        """Lay out memory for a new layout; carry over the state of channels that are the same in it."""
+        """Lay out memory for a new layout; carry over the state of channels that are the same in it.
+
+        A row without the channels that are read more rarely, or with those alone that are due, changes
+        nothing: the layout that counts is that of all of them together.
+        """
         instrument, old = block.instrument, self._plans.get(block.instrument)
         if old is not None and old.layout == block.layout:
             old.layout = block.layout
             return old, []
-        plan = Plan(block.layout, self._config.get(instrument, {}), self._interval_s(instrument))
+        if old is not None and _holds(old, block.layout):
+            return old, []
+        layout = block.layout if old is None else _united(old.layout, block.layout)
+        plan = Plan(layout, self._config.get(instrument, {}), self._interval_s(instrument))
+        plan.n_last, saved = self._restored.pop(instrument, (-1, {}))
         if old is not None:
-            plan.n_last, saved = old.n_last, old.save()
+            plan.n_last, saved = old.n_last, {**saved, **old.save()}
             plan.decided = old.decided
-        else:
-            plan.n_last, saved = self._restored.pop(instrument, (-1, {}))
-        lost = plan.load(saved)
+        later = {
+            name: rules
+            for name, rules in saved.items()
+            if name not in layout.index and self._is_rare(instrument, name)
+        }
+        if later:
+            self._restored[instrument] = plan.n_last, later
+        lost = plan.load({name: rules for name, rules in saved.items() if name not in later})
         self._plans[instrument] = plan
         through = {row.rule: plan.n_last for row in lost}
         for row in plan.pending():
@@ -263,9 +293,12 @@ class QcEngine:
     def _decisions(self, instrument: str, plan: Plan, count: int) -> list[Decision]:
         """Read the decisions of one call from the scratch."""
         decisions = []
+        # Rows of channels that are due later, from before the restart, are still pending.
+        later = pending_of(self._restored[instrument][1]) if instrument in self._restored else []
         for rule, slot in plan.future:
             oldest = int(self._scratch[slot])
             through_n = oldest - 2 if oldest else plan.n_last
+            through_n = min([through_n, *(row.n - 1 for row in later if row.rule == rule.name)])
             listed = self._listed(instrument, plan, rule, through_n, count) if count else None
             if listed is not None:
                 decisions.append(listed)
@@ -305,14 +338,52 @@ class QcEngine:
         decisions += self._close(block.instrument, pending, through)
         text = np.array([[channel.kind == "text"] for channel in block.layout.channels], dtype=np.bool_)
         missing = (block.status != 0) | (np.isnan(block.numeric()) & ~text.reshape(-1, 1))
-        blind: Any = (plan.required & ~MISSING_MASK) != 0
+        places = plan.places(block.layout)
+        enabled, required = plan.enabled, plan.required
+        if places is not None:
+            enabled, required = enabled[places], required[places]
+        blind: Any = (required & ~MISSING_MASK) != 0
         flag = np.where(blind[:, None], np.uint8(Flag.NOT_EVALUATED), np.uint8(Flag.PASS))
         flag = np.where(missing, np.uint8(Flag.MISSING), flag)
-        unevaluated = (plan.enabled & ~MISSING_MASK) | (1 << WARMING_BIT)
+        unevaluated = (enabled & ~MISSING_MASK) | (1 << WARMING_BIT)
         masks = np.repeat(unevaluated[:, None], len(block), axis=1)
         if self._crossings:
             decisions += self._crossings.take(block, n_first, flag, masks)
         return QcResult(flag, np.where(missing, MISSING_MASK, 0), masks, decisions)
+
+
+def _holds(plan: Plan, layout: Layout) -> bool:
+    """Tell whether a row's channels are some of a plan's, which are read more or less often."""
+    if not _is_uneven(plan.layout):
+        return False
+    try:
+        plan.places(layout)
+    except KeyError:
+        return False
+    return True
+
+
+def _is_uneven(layout: Layout) -> bool:
+    return any(channel.every > 1 for channel in layout.channels)
+
+
+def _united(old: Layout, new: Layout) -> Layout:
+    """Return the channels of two layouts of one instrument; the new one's where both have one."""
+    if not (_is_uneven(old) or _is_uneven(new)):
+        return new
+    kept = tuple(new.channels[new.index[c.name]] if c.name in new.index else c for c in old.channels)
+    united = (*kept, *(channel for channel in new.channels if channel.name not in old.index))
+    return new if united == new.channels else Layout(united)
+
+
+def _widened(
+    channels: int, places: NDArray[np.intp], values: NDArray[np.float64], status: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Give values and status to all channels of a plan; those that a row does not have are absent."""
+    wide = np.full((channels, values.shape[1]), np.nan)
+    wide_status = np.full(wide.shape, ABSENT_STATUS, dtype=np.uint8)
+    wide[places], wide_status[places] = values, status
+    return wide, wide_status
 
 
 _NO_N = np.zeros(0, dtype=np.int64)

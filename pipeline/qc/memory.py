@@ -21,6 +21,10 @@ TEXT = 2
 """A text with status good: there, but nothing to compute with."""
 MISSING = 3
 """NaN or a status other than good."""
+ABSENT = 4
+"""The row does not have the channel: it was not asked for. To every rule there is no such row."""
+ABSENT_STATUS = 255
+"""Status of such a cell, in the engine alone: records leave the channel out."""
 
 TILE_ROWS = 256
 """Rows of one channel that go through all rules before the next ones: what the rules share stays close by."""

@@ -68,6 +68,8 @@ def _key(name: str, version: int, kind: str, unit: str, parameters: tuple[Parame
 
 
 _SHAPE_SLOTS = SHAPE_PLACES + 3 * len(RULES)
+PLACES_MAX = 64
+"""Layouts of rows without all channels that a plan remembers; of more, all are looked up anew."""
 
 
 class _Run:
@@ -122,6 +124,7 @@ class Plan:
         self.plain = layout.counts["f8"] == len(layout.channels)
         self.n_last = -1
         self.decided: dict[str, int] = {}
+        self._places: dict[int, tuple[Layout, NDArray[np.intp]]] = {}
         self._rules = rules
         self._interval_s = interval_s
         self.enabled = np.zeros(len(layout.channels), dtype=np.int64)
@@ -174,7 +177,7 @@ class Plan:
         own: list[int] = []
         places, states, rings = [0] * (3 * len(RULES)), 0, 0
         for rule in RULES:
-            parameters = self._parameters(rule, channel.name)
+            parameters = self._parameters(rule, channel)
             if parameters is None:
                 continue
             settings = rule.settings_of(self._rules.get(channel.name))
@@ -192,15 +195,35 @@ class Plan:
         bits = int(self.enabled[position]), int(self.required[position]), int(channel.kind == "text")
         return (*bits, *places), tuple(own), states, rings
 
-    def _parameters(self, rule: Rule, channel: str) -> tuple[Parameter, ...] | None:
-        settings = rule.settings_of(self._rules.get(channel))
-        return None if settings is None and rule.table else rule.encode(settings, self._interval_s)
+    def _parameters(self, rule: Rule, channel: Channel) -> tuple[Parameter, ...] | None:
+        settings = rule.settings_of(self._rules.get(channel.name))
+        interval_s = self._interval_s * channel.every
+        return None if settings is None and rule.table else rule.encode(settings, interval_s)
+
+    def places(self, layout: Layout) -> NDArray[np.intp] | None:
+        """Say where the channels of a row lie among all of the instrument, intp[c]; None: it has them all.
+
+        Raises:
+            KeyError: the layout has a channel that the plan does not have so.
+        """
+        if layout is self.layout:
+            return None
+        known = self._places.get(id(layout))
+        if known is None or known[0] is not layout:
+            for channel in layout.channels:
+                if self.layout.channels[self.layout.index[channel.name]] != channel:
+                    raise KeyError(channel.name)
+            if len(self._places) >= PLACES_MAX:
+                self._places.clear()
+            found = np.array([self.layout.index[c.name] for c in layout.channels], dtype=np.intp)
+            known = self._places[id(layout)] = layout, found
+        return known[1]
 
     def _block(self, rule: Rule, position: int) -> _Block:
         """Say where a rule of a channel lies in the memory."""
         channel = self.layout.channels[position]
         run = self.ints[RUNS + RUN_SLOTS * self._run_of[position] :][:RUN_SLOTS]
-        parameters = self._parameters(rule, channel.name) or ()
+        parameters = self._parameters(rule, channel) or ()
         place, beyond = run[RUN_SHAPE] + SHAPE_PLACES + 3 * rule.bit, position - run[0]
         state = int(run[RUN_STATES] + (run[1] - run[0]) * self.ints[place + 1] + beyond * rule.state)
         ring = int(run[RUN_RINGS] + beyond * run[RUN_RINGS + 1] + self.ints[place + 2])

@@ -43,6 +43,8 @@ class Channel:
     """Range in force, in `unit`."""
     labels: tuple[tuple[int, str], ...] = ()
     """Names of the codes of an enumeration channel."""
+    every: int = 1
+    """It is asked for in every poll of its instrument, or in each `every`-th: other rows do not have it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,16 @@ class Layout:
     def packed(self) -> list[list[Any]]:
         """The channels as `data` records list them; made once, as every record of an instrument has them."""
         return [
-            [c.name, c.kind, c.unit, c.decimals, c.low, c.high, [list(label) for label in c.labels]]
+            [
+                c.name,
+                c.kind,
+                c.unit,
+                c.decimals,
+                c.low,
+                c.high,
+                [list(label) for label in c.labels],
+                *([] if c.every == 1 else [c.every]),
+            ]
             for c in self.channels
         ]
 

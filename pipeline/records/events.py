@@ -63,6 +63,31 @@ CATALOGUE: dict[str, EventKind] = {
         "{instrument} reports error {code} ({meaning})",
         "{instrument} 报告错误 {code}（{meaning}）",
     ),
+    "write-prepared": EventKind(
+        "info",
+        "{person} prepared to set {point} of {instrument} from {before} to {value} {unit}: {reason}",
+        "{person} 准备将 {instrument} 的 {point} 由 {before} 设为 {value} {unit}：{reason}",
+    ),
+    "write-confirmed": EventKind(
+        "warning",
+        "{person} confirmed that {point} of {instrument} is set from {before} to {value} {unit}: {reason}",
+        "{person} 确认将 {instrument} 的 {point} 由 {before} 设为 {value} {unit}：{reason}",
+    ),
+    "write-done": EventKind(
+        "info",
+        "{point} of {instrument} was set and reads {found} {unit}",
+        "{instrument} 的 {point} 已设置，回读为 {found} {unit}",
+    ),
+    "write-failed": EventKind(
+        "alarm",
+        "{point} of {instrument} was to become {value} {unit} and reads {found}: {error}",
+        "{instrument} 的 {point} 应设为 {value} {unit}，回读为 {found}：{error}",
+    ),
+    "write-unverified": EventKind(
+        "alarm",
+        "It is not certain that {point} of {instrument} is {value} {unit}: it reads {found}, {error}",
+        "无法确认 {instrument} 的 {point} 已为 {value} {unit}：回读为 {found}，{error}",
+    ),
     "device-message": EventKind("info", "{instrument} says: {text}", "{instrument} 报告：{text}"),
     # daemon
     "daemon-start": EventKind(

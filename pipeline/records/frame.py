@@ -134,9 +134,10 @@ def layout_of(body: Body) -> Layout:
 @lru_cache(maxsize=LAYOUTS_KEPT)
 def _known_layout(packed: bytes) -> Layout:
     # All frames of a layout share it, as the blocks did: unpacking 500 channels costs more than their values.
+    listed = msgpack.unpackb(packed, strict_map_key=False)
     return Layout(tuple(
-        Channel(name, kind, unit, decimals, low, high, tuple((code, text) for code, text in labels))
-        for name, kind, unit, decimals, low, high, labels in msgpack.unpackb(packed, strict_map_key=False)
+        Channel(name, kind, unit, decimals, low, high, tuple((code, text) for code, text in labels), *every)
+        for name, kind, unit, decimals, low, high, labels, *every in listed
     ))  # fmt: skip
 
 

@@ -62,6 +62,8 @@ function reading(instrument, channel) {
     h("span", { class: "reading-name" }, channel.name),
     value ? h("span", { class: "reading-value" }, value, channel.value ? ` ${channel.unit}` : "") : "",
     channel.corrected ? h("span", { class: "quiet" }, say("js", "corrected", { value: channel.corrected })) : "",
+    // A reading older than the instrument's newest row tells its own age.
+    channel.t_ms ? h("span", { class: "reading-age quiet", "data-t": channel.t_ms, "data-stale-after": channel.stale_after_s }) : "",
   );
 }
 
@@ -115,8 +117,16 @@ function grow() {
     const seconds = (nowMs() - Number(t)) / 1000;
     const stale = seconds > Number(row.dataset.staleAfter);
     row.classList.toggle("is-stale", stale);
-    fill(cell, say("js", "age", { age: durationText(seconds) }), stale ? h("span", { class: "stale-badge" }, say("js", "stale")) : "");
+    showAge(cell, seconds, stale);
   }
+  for (const age of at("instruments").querySelectorAll(".reading-age")) {
+    const seconds = (nowMs() - Number(age.dataset.t)) / 1000;
+    showAge(age, seconds, seconds > Number(age.dataset.staleAfter));
+  }
+}
+
+function showAge(place, seconds, stale) {
+  fill(place, say("js", "age", { age: durationText(seconds) }), stale ? h("span", { class: "stale-badge" }, say("js", "stale")) : "");
 }
 
 await loadTexts();

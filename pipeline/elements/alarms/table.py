@@ -34,6 +34,8 @@ RULES: dict[str, Rule] = {
     "device-exception": Rule(("instrument", "code"), _AWAY),
     "device-error": Rule(("instrument", "code"), _AWAY),
     "qc-failed": Rule(("instrument",)),
+    "write-failed": Rule(("instrument", "point")),
+    "write-unverified": Rule(("instrument", "point")),
     # the gateway itself
     "unattributed-change": Rule(("sha256",)),
     "clock-step": Rule(()),

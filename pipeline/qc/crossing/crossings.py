@@ -38,8 +38,9 @@ def links(config: Config) -> Iterator[tuple[Link, RedundancyQc | ScheduleQc]]:
                     yield link_of(instrument, channel, rule.name, settings), settings
 
 
-def problems(config: Config, interval_s: Callable[[str], float]) -> Iterator[tuple[Link, str, str, str]]:
+def problems(config: Config, interval_s: Callable[[str, str], float]) -> Iterator[tuple[Link, str, str, str]]:
     """Find comparisons that cannot work: the link, the key to blame, what is wrong, what to do."""
+    yield from _partners_missing(config, interval_s)
     for link, settings in links(config):
         partner = isinstance(settings, RedundancyQc)
         key = "partner" if partner else "setpoint"
@@ -55,8 +56,29 @@ def problems(config: Config, interval_s: Callable[[str], float]) -> Iterator[tup
             yield link, key, "the channel would be compared with itself", "name another channel"
         else:
             yield from _too_slow(
-                link, settings, interval_s(link.instrument), interval_s(link.other_instrument)
+                link,
+                settings,
+                interval_s(link.instrument, link.channel),
+                interval_s(link.other_instrument, link.other_channel),
             )
+
+
+def _partners_missing(
+    config: Config, interval_s: Callable[[str, str], float]
+) -> Iterator[tuple[Link, str, str, str]]:
+    """Find channels whose partner in the same rows is not in all of these."""
+    for instrument, channels in config.items():
+        for channel, qc in channels.items():
+            settings = qc.redundancy
+            if settings is None or settings.crosses or settings.partner not in channels:
+                continue
+            often_s, own_s = interval_s(instrument, settings.partner), interval_s(instrument, channel)
+            if often_s > interval_s(instrument, ""):
+                link = Link(instrument, channel, "redundancy", instrument, settings.partner)
+                yield link, "partner", (
+                    f"'{settings.partner}' is read every {often_s:g} s, so that it is not in every row of "
+                    f"'{channel}', read every {own_s:g} s"
+                ), f'compare by time: instrument = "{instrument}", with align_tol_s and late_s'  # fmt: skip
 
 
 def _too_slow(
@@ -87,13 +109,18 @@ class Crossings:
 
     Args:
         config: instrument to channel to rules.
-        interval_s: poll interval of an instrument, seconds.
+        interval_s: interval between readings of an instrument's channel, seconds.
     """
 
-    def __init__(self, config: Config, interval_s: Callable[[str], float]) -> None:
+    def __init__(self, config: Config, interval_s: Callable[[str, str], float]) -> None:
         """Make a watch for each comparison."""
         self._watches = [
-            Watch(link, settings, interval_s(link.instrument), interval_s(link.other_instrument))
+            Watch(
+                link,
+                settings,
+                interval_s(link.instrument, link.channel),
+                interval_s(link.other_instrument, link.other_channel),
+            )
             for link, settings in links(config)
         ]
         self._lost: list[tuple[Link, NDArray[np.int64]]] = []
@@ -136,7 +163,11 @@ class Crossings:
     ) -> list[Decision]:  # fmt: skip
         self._n_last[block.instrument] = n_first + len(block) - 1
         for watch in concerned:
-            if watch.link.other_instrument == block.instrument:
+            # A row that was not asked for the other channel says nothing of it.
+            if (
+                watch.link.other_instrument == block.instrument
+                and watch.link.other_channel in block.layout.index
+            ):
                 watch.take_other(block)
             if watch.link.instrument == block.instrument and watch.link.channel in block.layout.index:
                 position = block.layout.index[watch.link.channel]

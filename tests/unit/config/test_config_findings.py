@@ -175,7 +175,7 @@ class TestFileThatCannotBeRead:
     def test_too_large(self, tmp_path: Path) -> None:
         file = tmp_path / "g.toml"
         file.write_bytes(b"#" * (FILE_BYTES_MAX + 1))
-        assert "error[E001]: is larger than 4 MiB" in self.told(file)
+        assert "error[E001]: is larger than 32 MiB" in self.told(file)
 
     def test_gbk(self, tmp_path: Path) -> None:
         file = tmp_path / "g.toml"

@@ -139,6 +139,46 @@ def test_every_value_equals_what_struct_reads(case: tuple[list[ModbusChannel], b
             assert int(got) == expected
 
 
+# Quiet and signalling NaN of both signs, infinities, the largest numbers, zeros, the smallest numbers.
+SINGLES = ("7FC00000", "FFC00001", "7FA00000", "7F800001", "7F800000", "FF800000", "7F7FFFFF", "FF7FFFFF",
+           "00000000", "80000000", "00000001", "42C80000")  # fmt: skip
+DOUBLES = ("7FF8000000000000", "FFF0000000000001", "7FF0000000000000", "FFEFFFFFFFFFFFFF", "8000000000000000",
+           "0000000000000001", "4059000000000000")  # fmt: skip
+
+
+@given(st.data(), st.sampled_from(ORDERS), st.sampled_from(["float32", "float64"]))
+def test_a_run_of_floats_means_what_struct_reads_of_each_whatever_their_bits(
+    data: st.DataObject, order: str, kind: Any
+) -> None:
+    codes = [bytes.fromhex(code) for code in (SINGLES if kind == "float32" else DOUBLES)]
+    size = len(codes[0])
+    common = st.just(codes[-1])
+    one = st.one_of(common, common, st.sampled_from(codes), st.binary(min_size=size, max_size=size))
+    values = data.draw(st.lists(one, min_size=1, max_size=12))
+    memory = b"".join(logical(value, order) for value in values)  # the four orders undo themselves
+    channels = [
+        ModbusChannel.model_validate(
+            {"name": f"c{at}", "address": at * size // 2, "type": kind, "order": order}
+        )
+        for at in range(len(values))
+    ]
+    blocks = plan_blocks(channels, limits=Limits(8, 0))
+    answers: list[bytes | int] = [memory[2 * block.address :][: block.byte_count] for block in blocks]
+    failed = data.draw(st.sets(st.integers(0, len(blocks) - 1), max_size=1))
+    for number in failed:
+        answers[number] = int(Status.NO_ANSWER)
+    decoder = Decoder(channels, build_layout(channels), blocks)
+    columns = decoder.decode(answers)
+    silent = {position for number in failed for position in blocks[number].channels}
+    for position, channel in enumerate(channels):
+        status, expected = twin(channel, memory)
+        assert columns.status[position, 0] == (Status.NO_ANSWER if position in silent else status)
+        if expected is None or position in silent:
+            assert np.isnan(columns.f8[position, 0])
+        else:
+            assert columns.f8[position].tobytes() == np.float64(expected).tobytes()
+
+
 def text_channel(**other: Any) -> tuple[ModbusChannel, Decoder]:
     channel = ModbusChannel.model_validate(
         {"name": "v", "address": 0, "type": "string", "length": 4, **other}

@@ -272,7 +272,7 @@ async def test_a_snapshot_that_cannot_be_taken_up_costs_a_replay_and_an_event(tm
 async def test_an_unapplied_configuration_is_told_and_an_applied_one_is_not(tmp_path: Path) -> None:
     clock = ManualClock()
     async with running(tmp_path, clock) as run:
-        sha256 = run.history.latest.body["sha256"] if run.history.latest else ""
+        sha256 = run.history.birth.sha256 if run.history.birth else ""
         body = {"action": "apply", "sha256": sha256, "path_name": "site.toml", "actor": {"person": "p-1"}}
         run.history.see(run.recorder.append("config", body))
     clock.advance(PERIOD_NS)

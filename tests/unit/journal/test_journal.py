@@ -13,9 +13,12 @@ from pipeline.journal import (
     WrongPurposeError,
     verify,
 )
+from pipeline.journal.committer import Committer
 from pipeline.journal.note import read_checkpoint
 from pipeline.journal.note import verify as verify_note
 from pipeline.journal.readonly import JournalReader
+from pipeline.journal.writer import Writer, Written
+from pipeline.records import Record
 from pipeline.records.envelope import LEDGER_KINDS
 from tests.crash.models import ManualClock
 from tests.unit.journal.journals import SMALL, Opener, fill, read_all
@@ -59,6 +62,35 @@ async def test_a_waiter_wakes_when_a_later_record_is_durable(open_journal: Opene
     await waiter
     with pytest.raises(ValueError, match="not given"):
         await journal.wait_durable(5)
+
+
+async def test_without_a_delay_a_commit_begins_at_once_and_gathers_what_comes_meanwhile(
+    open_journal: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_committer: Committer, _delay_s: float) -> None:
+        assert _delay_s <= 0, "a commit waited"
+
+    monkeypatch.setattr(Committer, "_pause", never)
+    batches: list[int] = []
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    commit = Writer.commit
+
+    def counted(writer: Writer, batch: list[Record]) -> Written:
+        batches.append(len(batch))
+        loop.call_soon_threadsafe(begun.set)
+        return commit(writer, batch)
+
+    monkeypatch.setattr(Writer, "commit", counted)
+    journal = await open_journal(JournalSettings(commit_delay_ms=0))
+    first = journal.append("tick", {}, source="live")
+    await begun.wait()
+    journal.append("tick", {}, source="live")
+    last = journal.append("tick", {}, source="live")
+    await journal.wait_durable(last.seq)
+    assert batches[0] == first.seq + 1 == 1
+    assert sum(batches) == 3
+    assert len(batches) <= 3
 
 
 async def test_too_much_waiting_for_the_disk_is_refused_and_takes_nothing(open_journal: Opener) -> None:
