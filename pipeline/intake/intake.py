@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline.qc import Decision, QcEngine, QcResult
     from pipeline.records import Clock, Item, Record
     from pipeline.records.envelope import Body
+    from pipeline.records.pieces import Pieces
 
 LOG = logging.getLogger(__name__)
 FULL_PAUSE_S = 0.1
@@ -177,6 +178,17 @@ class Intake:
         for instrument, state in self._instruments.items():
             self._close(instrument, state)
 
+    async def close_in_turn(self) -> None:
+        """Close every open frame, other work between them: little is open then for `snapshot` to close.
+
+        Raises:
+            JournalFullError: a frame cannot be closed now.
+        """
+        for instrument, state in list(self._instruments.items()):
+            if state.frame is not None:
+                self._close(instrument, state)
+                await asyncio.sleep(0)
+
     async def end(self) -> None:
         """Flush, waiting for room in the journal; may be cancelled, and then what waits is lost."""
         while True:
@@ -253,8 +265,10 @@ class Intake:
         }
 
     # ------------------------------------------------------------------------------------------ restart
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> Pieces:
         """State after every row taken so far; open frames are closed first: the journal then holds them.
+
+        The rules' part of it is copied when its turn comes, instrument by instrument.
 
         Raises:
             JournalFullError: a frame cannot be closed now.
@@ -271,8 +285,8 @@ class Intake:
             ]
             for name, known in self._instruments.items()
         }
-        packed: bytes = msgpack.packb([instruments, self._engine.snapshot()])
-        return packed
+        head = msgpack.Packer().pack_array_header(2)
+        return self._engine.snapshot().inside(head, msgpack.packb(instruments))
 
     def restore(self, state: bytes) -> None:
         """Take up a snapshot.

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pipeline.journal.merkle import Nodes
     from pipeline.journal.recovery import Recovery
     from pipeline.journal.settings import JournalSettings
+    from pipeline.records.pieces import Pieces
 
 LOG = logging.getLogger(__name__)
 _NOTICES_KEPT = 256
@@ -277,10 +278,11 @@ class Journal:
         recent = self._tail.run(kept[0][0], through, bytes_max)
         return recent or await self._shelf.read(kept[0][0], bytes_max)
 
-    def save_snapshot(self, name: str, seq: int, state: bytes, version: int) -> None:
+    def save_snapshot(self, name: str, seq: int, state: bytes | Pieces, version: int) -> None:
         """Take a consumer's state after it had taken every record up to `seq`.
 
-        It is written behind, once `seq` is durable; of several that wait under one name the latest is.
+        It is written behind, and counts once `seq` is durable; of several that wait under one name the latest
+        is written.
         """
         if seq >= self.head_seq:
             raise ValueError(f"seq {seq} was not given yet")
@@ -289,7 +291,7 @@ class Journal:
     def load_snapshot(self, name: str, version: int) -> tuple[int, bytes] | None:
         """Return (seq, state) of the latest undamaged snapshot of this version; None when there is none."""
         found = load_snapshot(self._disk, self._directory, name, version, self.durable_seq)
-        return None if found is None else (found.seq, found.state)
+        return None if found is None else (found.seq, bytes(found.state))
 
     def checkpoint(self, *, stop: bool = False) -> Record | None:
         """Append a signed checkpoint; None when only the last one came since.

@@ -10,10 +10,12 @@ import numpy as np
 from pipeline.qc.crossing import Crossings, problems
 from pipeline.qc.decision import Decision
 from pipeline.qc.explain import explain_row
+from pipeline.qc.kept import Kept, Pending
 from pipeline.qc.memory import DECISION_FIELDS, OUT_DECISIONS, WARMING_BIT
-from pipeline.qc.plan import Pending, Plan, Saved, SavedChannels, pending_of
-from pipeline.qc.table import BY_NAME, FUTURE, MISSING_MASK, check_windows
+from pipeline.qc.plan import Plan
+from pipeline.qc.table import BY_NAME, MISSING_MASK, check_windows
 from pipeline.records.flags import Flag
+from pipeline.records.pieces import Pieces, binary_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from pipeline.records.events import Language
     from pipeline.records.frame import Frame
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 """Of the bytes that `snapshot` returns."""
 DEFAULT_INTERVAL_S = 0.1
 """Interval of readings assumed for an instrument that is not polled: it sizes the windows."""
@@ -78,9 +80,13 @@ class QcEngine:
                 f"{what}; {advice}"
             )
         self._crossings = Crossings(config, self._interval_s)
+        self._compares = bool(self._crossings)
         self._plans: dict[str, Plan] = {}
-        self._restored: dict[str, tuple[int, SavedChannels]] = {}
+        self._restored: dict[str, tuple[int, Kept]] = {}
+        """Instrument to its last ordinal and state, until its first block."""
         self._scratch = np.zeros(OUT_DECISIONS, dtype=np.int64)
+        self._told = self._scratch.data
+        """The scratch, read slot by slot: three times as fast as from the array."""
         self._drive: Callable[..., int] | None = None
 
     def _interval_s(self, instrument: str) -> float:
@@ -116,25 +122,39 @@ class QcEngine:
             plan, decisions = self._adopt(block)
         if self._drive is None:
             return self._warming(plan, block, n_first, decisions)
-        channels, rows = block.status.shape
+        if plan.kept.held:
+            plan.kept.keep()
+        status = block.status
+        shape = status.shape
+        if shape != plan.shape:
+            self._make_room(plan, shape)
+        flag = _empty(plan.shape, _FLAGS)
+        masks = _empty(plan.masks_shape, _MASKS)
+        count = self._drive(
+            block.f8 if plan.plain else block.numeric(), status, block.t_run_ns, block.t_utc_ns,
+            block.t_response_ns, n_first, plan.memory, flag, masks, self._scratch,
+        )  # fmt: skip
+        if count < 0:
+            raise ValueError(f"a block of '{block.instrument}' has arrays that are not C-contiguous")
+        if shape[1]:
+            plan.n_last = n_first + shape[1] - 1
+        if plan.future:
+            self._decide(block.instrument, plan, count, decisions)
+        reason, unevaluated = masks[0], masks[1]  # iterating takes three times as long
+        if self._compares:
+            decisions += self._crossings.take(block, n_first, flag, unevaluated)
+        return QcResult(flag, reason, unevaluated, decisions)
+
+    def _make_room(self, plan: Plan, shape: tuple[int, ...]) -> None:
+        """Prepare for blocks of a number of channels and rows."""
+        channels, rows = shape
+        plan.shape, plan.masks_shape = shape, (2, channels, rows)
         # Every future rule decides a row once: those of this block, and those that are still pending.
         decisions_max = len(plan.future) * channels * rows + plan.pending_max
         needed = OUT_DECISIONS + DECISION_FIELDS * decisions_max
         if self._scratch.size < needed:
             self._scratch = np.zeros(2 * needed, dtype=np.int64)
-        flag = np.empty((channels, rows), dtype=np.uint8)
-        masks = np.empty((2, channels, rows), dtype=np.int64)
-        count = self._drive(
-            block.f8 if plan.plain else block.numeric(), block.status, block.t_run_ns, block.t_utc_ns,
-            block.t_response_ns, n_first, plan.floats, plan.ints, flag, masks, self._scratch,
-        )  # fmt: skip
-        if rows:
-            plan.n_last = n_first + rows - 1
-        if plan.future:
-            decisions += self._decisions(block.instrument, plan, count)
-        if self._crossings:
-            decisions += self._crossings.take(block, n_first, flag, masks[1])
-        return QcResult(flag, masks[0], masks[1], decisions)
+            self._told = self._scratch.data
 
     def gap(self, instrument: str, *, duration_known: bool = True) -> list[Decision]:
         """Close what is pending with "not evaluated": polls were left out, neighbours are no neighbours.
@@ -151,29 +171,33 @@ class QcEngine:
         """Close what waits for neighbours, and forget what an interruption makes worthless."""
         plan = self._plans.get(instrument)
         if plan is not None:
-            pending = plan.forget(future_only=duration_known)
+            pending = plan.kept.forget(future_only=duration_known)
             return self._close(instrument, pending, {rule.name: plan.n_last for rule, _ in plan.future})
-        n_last, saved = self._restored.get(instrument, (-1, {}))
-        pending = pending_of(saved)
-        if saved:
-            future = {rule.name for rule in FUTURE}
-            kept = {
-                channel: {name: one for name, one in rules.items() if duration_known and name not in future}
-                for channel, rules in saved.items()
-            }
-            self._restored[instrument] = n_last, kept
+        if instrument not in self._restored:
+            return []
+        n_last, kept = self._restored[instrument]
+        pending = kept.forget(future_only=duration_known)
         return self._close(instrument, pending, {row.rule: n_last for row in pending})
 
     def flush(self, instrument: str) -> list[Decision]:
         """Close what is pending with "not evaluated": the stream ends here."""
         return self._crossings.give_up(instrument, time_known=True) + self.gap(instrument)
 
-    def snapshot(self) -> bytes:
-        """Return the state of all rules: another engine that restores it goes on bit for bit."""
-        states = dict(self._restored)
-        states.update({name: (plan.n_last, plan.save()) for name, plan in self._plans.items()})
-        packed: bytes = msgpack.packb([SNAPSHOT_VERSION, states, self._crossings.save()])
-        return packed
+    def snapshot(self) -> Pieces:
+        """Return the state of all rules: another engine that restores it goes on bit for bit.
+
+        The state of this moment; that of an instrument is copied when its piece is taken, or when its next
+        block comes first. Nothing else is copied, so that the largest piece is that of one instrument.
+        """
+        states = self._restored | {name: (plan.n_last, plan.kept) for name, plan in self._plans.items()}
+        head = msgpack.Packer()
+        parts = [head.pack_array_header(3) + msgpack.packb(SNAPSHOT_VERSION)]
+        parts.append(head.pack_map_header(len(states)))
+        for instrument, (n_last, kept) in states.items():
+            about = msgpack.packb(instrument) + head.pack_array_header(3) + msgpack.packb(n_last)
+            held = kept.hold()
+            parts += [about, msgpack.packb(kept.index), binary_head(held.nbytes), held]
+        return Pieces([*parts, msgpack.packb(self._crossings.save())])
 
     def restore(self, state: bytes) -> bool:
         """Take up a snapshot before the first block; a rule that has changed since starts anew by itself.
@@ -187,21 +211,20 @@ class QcEngine:
                 return False
             states, crossings = content
             restored = {
-                name: (int(n_last), {
-                    channel: {rule: Saved(str(key), bytes(data)) for rule, (key, data) in rules.items()}
-                    for channel, rules in channels.items()
-                })
-                for name, (n_last, channels) in states.items()
-            }  # fmt: skip
+                name: (int(n_last), Kept(bytes(index), np.frombuffer(slots, dtype="<i8").copy()))
+                for name, (n_last, index, slots) in states.items()
+            }
+            for _, kept in restored.values():
+                kept.pending()  # reads all of the index: what does not fit is found here, not at a block
             self._crossings.load(crossings)
-        except (ValueError, TypeError, AttributeError, msgpack.UnpackException):
+        except (ValueError, TypeError, AttributeError, LookupError, msgpack.UnpackException):
             return False
-        self._restored = restored
+        self._restored, self._compares = restored, bool(self._crossings)
         return True
 
     def memory_bytes(self) -> int:
         """Return the memory of all parameters, states and windows, in bytes."""
-        return sum(plan.ints.nbytes for plan in self._plans.values()) + self._crossings.memory_bytes()
+        return sum(plan.memory.nbytes for plan in self._plans.values()) + self._crossings.memory_bytes()
 
     def explain(
         self, frame: Frame, row: int, channel: str, language: Language, *, decided: Collection[str] = ()
@@ -226,14 +249,15 @@ class QcEngine:
             return old, []
         plan = Plan(block.layout, self._config.get(instrument, {}), self._interval_s(instrument))
         if old is not None:
-            plan.n_last, saved = old.n_last, old.save()
-            plan.decided = old.decided
+            plan.n_last, plan.decided, saved = old.n_last, old.decided, old.kept
+        elif instrument in self._restored:
+            plan.n_last, saved = self._restored.pop(instrument)
         else:
-            plan.n_last, saved = self._restored.pop(instrument, (-1, {}))
-        lost = plan.load(saved)
+            saved = None
+        lost = [] if saved is None else plan.kept.load(saved)
         self._plans[instrument] = plan
         through = {row.rule: plan.n_last for row in lost}
-        for row in plan.pending():
+        for row in plan.kept.pending() if lost else ():
             if row.rule in through:
                 through[row.rule] = min(through[row.rule], row.n - 1)
         return plan, self._close(instrument, lost, through)
@@ -260,11 +284,10 @@ class QcEngine:
             ))  # fmt: skip
         return decisions
 
-    def _decisions(self, instrument: str, plan: Plan, count: int) -> list[Decision]:
-        """Read the decisions of one call from the scratch."""
-        decisions = []
+    def _decide(self, instrument: str, plan: Plan, count: int, decisions: list[Decision]) -> None:
+        """Add the decisions of one call, from the scratch."""
         for rule, slot in plan.future:
-            oldest = int(self._scratch[slot])
+            oldest = self._told[slot]
             through_n = oldest - 2 if oldest else plan.n_last
             listed = self._listed(instrument, plan, rule, through_n, count) if count else None
             if listed is not None:
@@ -274,7 +297,6 @@ class QcEngine:
                     Decision(instrument, rule.name, through_n, _NO_N, (), _NO_FLAG, _NO_REQUIRED)
                 )
             plan.decided[rule.name] = through_n
-        return decisions
 
     def _listed(self, instrument: str, plan: Plan, rule: Rule, through_n: int, count: int) -> Decision | None:
         """Gather the rows that did not pass one rule; None when all did."""
@@ -289,7 +311,7 @@ class QcEngine:
             rule.name,
             through_n,
             n[mine],
-            tuple(plan.names[position] for position in positions[mine]),
+            tuple(plan.layout.channels[position].name for position in positions[mine]),
             flags[mine].astype(np.uint8),
             (plan.required[positions[mine]] >> rule.bit & 1).astype(np.bool_),
         )
@@ -299,7 +321,7 @@ class QcEngine:
 
         The rules will not have seen these rows, so that what they knew of the rows before is forgotten.
         """
-        pending = plan.forget(future_only=False)
+        pending = plan.kept.forget(future_only=False)
         plan.n_last = n_first + len(block) - 1 if len(block) else plan.n_last
         through = {rule.name: plan.n_last for rule, _ in plan.future}
         decisions += self._close(block.instrument, pending, through)
@@ -315,6 +337,8 @@ class QcEngine:
         return QcResult(flag, np.where(missing, MISSING_MASK, 0), masks, decisions)
 
 
+_empty = np.empty
+_FLAGS, _MASKS = np.dtype(np.uint8), np.dtype(np.int64)
 _NO_N = np.zeros(0, dtype=np.int64)
 _NO_FLAG = np.zeros(0, dtype=np.uint8)
 _NO_REQUIRED = np.zeros(0, dtype=np.bool_)
