@@ -182,10 +182,24 @@ def measure(repeats: int) -> dict[str, Any]:
     }
 
 
+def _memory_rows(state: dict[str, int]) -> list[tuple[str, str]]:
+    about = {
+        "without_windows": "core set without windows",
+        "with_60_s_windows": "two windows of 60 s at 10 Hz",
+    }
+    return [
+        (
+            f"memory of a channel, {what}",
+            f"{state[name]} B alone on its instrument, {state[f'{name}_further']} B each further one",
+        )
+        for name, what in about.items()
+    ]
+
+
 def results_section(found: dict[str, Any]) -> str:
     """Write the figures as a section of RESULTS.md."""
     core, wide, stalled = found["core"], found["wide"], found["stalls"]
-    state, start = found["state_bytes_per_channel"], found["start_s"]
+    start = found["start_s"]
     rows = [
         (
             "core set, 10 channels × 10,000 rows a call",
@@ -198,16 +212,7 @@ def results_section(found: dict[str, Any]) -> str:
         ),
         ("core set, 1,000 channels × 1 row a call", f"{core['wide_call']['us_per_call']:.0f} µs a call"),
         *((f"{name} alone", f"{ns:.1f} ns a reading") for name, ns in found["rule_ns"].items()),
-        *(
-            (
-                f"memory of a channel, {what}",
-                f"{state[name]} B alone on its instrument, {state[f'{name}_further']} B each further one",
-            )
-            for name, what in (
-                ("without_windows", "core set without windows"),
-                ("with_60_s_windows", "two windows of 60 s at 10 Hz"),
-            )
-        ),
+        *_memory_rows(found["state_bytes_per_channel"]),
         ("import and kernels, cold cache", f"{start['cold']:.1f} s"),
         ("import and kernels, warm cache", f"{start['warm']:.2f} s"),
     ]

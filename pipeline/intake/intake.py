@@ -274,17 +274,7 @@ class Intake:
             JournalFullError: a frame cannot be closed now.
         """
         self.close_all()
-        instruments = {
-            name: [
-                known.n_next,
-                known.last_run_ns,
-                known.last_utc_ns,
-                None if known.gap is None else asdict(known.gap),
-                known.accounted,
-                known.late.save(),
-            ]
-            for name, known in self._instruments.items()
-        }
+        instruments = {name: known.save() for name, known in self._instruments.items()}
         head = msgpack.Packer().pack_array_header(2)
         return self._engine.snapshot().inside(head, msgpack.packb(instruments))
 
@@ -295,14 +285,9 @@ class Intake:
             ValueError, TypeError: it is none; nothing was taken up.
         """
         instruments, engine = msgpack.unpackb(state)
-        restored = {}
-        for name, (n_next, last_run_ns, last_utc_ns, gap, accounted, late) in instruments.items():
-            known = restored[name] = InstrumentState(LateFlags(name))
-            known.n_next, known.last_run_ns, known.last_utc_ns = n_next, last_run_ns, last_utc_ns
-            known.recorded = n_next, last_utc_ns
-            known.gap = None if gap is None else Gap(**gap)
-            known.accounted = None if accounted is None else (accounted[0], accounted[1])
-            known.late.load(late)
+        restored = {name: InstrumentState(LateFlags(name)) for name in instruments}
+        for name, known in restored.items():
+            known.load(instruments[name])
         self._instruments = restored
         self._engine.restore(engine)
 

@@ -19,7 +19,7 @@ from pipeline.journal.opening import LOCK_NAME, Opened, open_directory
 from pipeline.journal.receipts import RECEIPTS_NAME, Receipts
 from pipeline.journal.segments import Segment
 from pipeline.journal.shelf import Shelf, Tail
-from pipeline.journal.snapshots import Snapshot, SnapshotWriter, load_snapshot
+from pipeline.journal.snapshots import Snapshot, SnapshotWriter, State, load_snapshot
 from pipeline.journal.space import Space
 from pipeline.journal.stamps import StampClock
 from pipeline.journal.start import Downtime, last_difference_ns
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from pipeline.journal.merkle import Nodes
     from pipeline.journal.recovery import Recovery
     from pipeline.journal.settings import JournalSettings
-    from pipeline.records.pieces import Pieces
 
 LOG = logging.getLogger(__name__)
 _NOTICES_KEPT = 256
@@ -278,11 +277,10 @@ class Journal:
         recent = self._tail.run(kept[0][0], through, bytes_max)
         return recent or await self._shelf.read(kept[0][0], bytes_max)
 
-    def save_snapshot(self, name: str, seq: int, state: bytes | Pieces, version: int) -> None:
+    def save_snapshot(self, name: str, seq: int, state: State, version: int) -> None:
         """Take a consumer's state after it had taken every record up to `seq`.
 
-        It is written behind, and counts once `seq` is durable; of several that wait under one name the latest
-        is written.
+        It is written behind, and counts once `seq` is durable; of several that wait the latest is written.
         """
         if seq >= self.head_seq:
             raise ValueError(f"seq {seq} was not given yet")

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgpack
 
@@ -26,12 +26,16 @@ STEP_BYTES = 2**19
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
 
 
+State: TypeAlias = bytes | Pieces
+"""Of a consumer: whole, or to be copied piece by piece while it is written."""
+
+
 class Snapshot(NamedTuple):
     """A consumer's state after it had taken every record up to `seq`."""
 
     version: int
     seq: int
-    state: bytes | Pieces
+    state: State
     """Bytes when it is read."""
 
 
@@ -117,7 +121,7 @@ def write_snapshot(disk: Disk, directory: Path, name: str, snapshot: Snapshot) -
     file.finish()
 
 
-def steps(state: bytes | Pieces) -> Iterator[list[bytes]]:
+def steps(state: State) -> Iterator[list[bytes]]:
     """Take the pieces of a state, as many at a time as make up a step."""
     if isinstance(state, bytes):
         yield [state]

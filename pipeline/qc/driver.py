@@ -224,6 +224,18 @@ def _lies_dense(strides: tuple[int, int], channels: int, count: int, itemsize: i
 
 
 @kernel
+def _lie_dense(values: Slots, status: Slots, times: tuple[Slots, Slots, Slots]) -> bool:
+    """Tell whether the arrays of a block are C-contiguous."""
+    channels, count = values.shape
+    dense = _lies_dense(values.strides, channels, count, 8) and _lies_dense(
+        status.strides, channels, count, 1
+    )
+    for stamps in times:
+        dense = dense and _lies_dense((0, stamps.strides[0]), 1, count, 8)
+    return dense
+
+
+@kernel
 def _clear(out: Slots) -> None:
     """Begin a call: no decision yet, no row pending."""
     out[OUT_COUNT] = 0
@@ -298,12 +310,7 @@ def compile_driver() -> Callable[..., int]:
         if digest == 0:
             return -1
         channels, count = values.shape
-        dense = _lies_dense(values.strides, channels, count, 8) and _lies_dense(
-            status.strides, channels, count, 1
-        )
-        for times in (t_run_ns, t_utc_ns, t_in_ns):
-            dense = dense and _lies_dense((0, times.strides[0]), 1, count, 8)
-        if not dense:
+        if not _lie_dense(values, status, (t_run_ns, t_utc_ns, t_in_ns)):
             return NOT_CONTIGUOUS
         _clear(out)
         rows = (

@@ -124,12 +124,10 @@ class QcEngine:
             return self._warming(plan, block, n_first, decisions)
         if plan.kept.held:
             plan.kept.keep()
-        status = block.status
-        shape = status.shape
+        status, shape = block.status, block.status.shape
         if shape != plan.shape:
             self._make_room(plan, shape)
-        flag = _empty(plan.shape, _FLAGS)
-        masks = _empty(plan.masks_shape, _MASKS)
+        flag, masks = _empty(plan.shape, _FLAGS), _empty(plan.masks_shape, _MASKS)
         count = self._drive(
             block.f8 if plan.plain else block.numeric(), status, block.t_run_ns, block.t_utc_ns,
             block.t_response_ns, n_first, plan.memory, flag, masks, self._scratch,
