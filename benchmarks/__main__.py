@@ -54,6 +54,7 @@ BENCHMARKS = (
     Benchmark("demo", "the demonstration for 30 s", quick=("--seconds", "8")),
     Benchmark("cold_start", "start to first durable row", quick=("--repeats", "1")),
     Benchmark("qc", "rules on the stream", quick=("--repeats", "1")),
+    Benchmark("qc_snapshot", "state of the rules at 100,000 channels", quick=("--repeats", "1")),
     Benchmark("qc_peers", "rules beside their peers", quick=("--repeats", "1")),
     Benchmark("detection", "faults found by the rules", quick=("--series", "2")),
     Benchmark("control", "rules on control samples", quick=("--repeats", "1")),

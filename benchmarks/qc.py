@@ -78,14 +78,13 @@ def engine(channels: int, rules: ChannelQc, interval_ns: int = INTERVAL_NS) -> Q
 
 def pass_s(pieces: Sequence[Block], rules: ChannelQc) -> float:
     """Time one pass of all blocks through a new engine, in seconds; the first block is not counted."""
-    made, n = engine(len(pieces[0].layout.channels), rules), 0
-    made.process(pieces[0], n)
+    made, rows = engine(len(pieces[0].layout.channels), rules), len(pieces[0])
+    made.process(pieces[0], 0)
     gc.collect()
     gc.disable()
     start_s = time.process_time()
-    for piece in pieces[1:]:
-        n += len(piece)
-        made.process(piece, n)
+    for k, piece in enumerate(pieces[1:], 1):
+        made.process(piece, k * rows)
     elapsed_s = time.process_time() - start_s
     gc.enable()
     return elapsed_s
@@ -132,14 +131,20 @@ def stalls() -> dict[str, dict[str, float]]:
     return found
 
 
+def memory_bytes(channels: int, rules: ChannelQc) -> int:
+    """Tell the memory that an engine carries for an instrument."""
+    made = engine(channels, rules)
+    made.process(blocks(channels, 1, 1)[0], 0)
+    return made.memory_bytes()
+
+
 def state_bytes() -> dict[str, int]:
-    """Tell the memory that the engine carries for one channel."""
+    """Tell the memory of a lone channel, and of each further one with the same rules."""
     without = CORE.model_copy(update={"flat_line": None, "noise": None})
     found = {}
     for name, qc in (("with_60_s_windows", CORE), ("without_windows", without)):
-        made = engine(1, qc)
-        made.process(blocks(1, 1, 1)[0], 0)
-        found[name] = made.memory_bytes()
+        found[name] = lone = memory_bytes(1, qc)
+        found[f"{name}_further"] = (memory_bytes(101, qc) - lone) // 100
     return found
 
 
@@ -177,10 +182,24 @@ def measure(repeats: int) -> dict[str, Any]:
     }
 
 
+def _memory_rows(state: dict[str, int]) -> list[tuple[str, str]]:
+    about = {
+        "without_windows": "core set without windows",
+        "with_60_s_windows": "two windows of 60 s at 10 Hz",
+    }
+    return [
+        (
+            f"memory of a channel, {what}",
+            f"{state[name]} B alone on its instrument, {state[f'{name}_further']} B each further one",
+        )
+        for name, what in about.items()
+    ]
+
+
 def results_section(found: dict[str, Any]) -> str:
     """Write the figures as a section of RESULTS.md."""
     core, wide, stalled = found["core"], found["wide"], found["stalls"]
-    state, start = found["state_bytes_per_channel"], found["start_s"]
+    start = found["start_s"]
     rows = [
         (
             "core set, 10 channels × 10,000 rows a call",
@@ -193,8 +212,7 @@ def results_section(found: dict[str, Any]) -> str:
         ),
         ("core set, 1,000 channels × 1 row a call", f"{core['wide_call']['us_per_call']:.0f} µs a call"),
         *((f"{name} alone", f"{ns:.1f} ns a reading") for name, ns in found["rule_ns"].items()),
-        ("memory of a channel, core set without windows", f"{state['without_windows']} B"),
-        ("memory of a channel, two windows of 60 s at 10 Hz", f"{state['with_60_s_windows']} B"),
+        *_memory_rows(found["state_bytes_per_channel"]),
         ("import and kernels, cold cache", f"{start['cold']:.1f} s"),
         ("import and kernels, warm cache", f"{start['warm']:.2f} s"),
     ]

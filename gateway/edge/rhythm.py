@@ -101,6 +101,7 @@ class Rhythm:
         while True:
             await asyncio.sleep(SNAPSHOT_S)
             await self._recorder.room()
+            await self._intake.close_in_turn()
             self.snapshot()
 
     def snapshot(self) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pipeline.qc import Decision, QcEngine, QcResult
     from pipeline.records import Clock, Item, Record
     from pipeline.records.envelope import Body
+    from pipeline.records.pieces import Pieces
 
 LOG = logging.getLogger(__name__)
 FULL_PAUSE_S = 0.1
@@ -177,6 +178,17 @@ class Intake:
         for instrument, state in self._instruments.items():
             self._close(instrument, state)
 
+    async def close_in_turn(self) -> None:
+        """Close every open frame, other work between them: little is open then for `snapshot` to close.
+
+        Raises:
+            JournalFullError: a frame cannot be closed now.
+        """
+        for instrument, state in list(self._instruments.items()):
+            if state.frame is not None:
+                self._close(instrument, state)
+                await asyncio.sleep(0)
+
     async def end(self) -> None:
         """Flush, waiting for room in the journal; may be cancelled, and then what waits is lost."""
         while True:
@@ -253,26 +265,18 @@ class Intake:
         }
 
     # ------------------------------------------------------------------------------------------ restart
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> Pieces:
         """State after every row taken so far; open frames are closed first: the journal then holds them.
+
+        The rules' part of it is copied when its turn comes, instrument by instrument.
 
         Raises:
             JournalFullError: a frame cannot be closed now.
         """
         self.close_all()
-        instruments = {
-            name: [
-                known.n_next,
-                known.last_run_ns,
-                known.last_utc_ns,
-                None if known.gap is None else asdict(known.gap),
-                known.accounted,
-                known.late.save(),
-            ]
-            for name, known in self._instruments.items()
-        }
-        packed: bytes = msgpack.packb([instruments, self._engine.snapshot()])
-        return packed
+        instruments = {name: known.save() for name, known in self._instruments.items()}
+        head = msgpack.Packer().pack_array_header(2)
+        return self._engine.snapshot().inside(head, msgpack.packb(instruments))
 
     def restore(self, state: bytes) -> None:
         """Take up a snapshot.
@@ -281,13 +285,9 @@ class Intake:
             ValueError, TypeError: it is none; nothing was taken up.
         """
         instruments, engine = msgpack.unpackb(state)
-        restored = {}
-        for name, (n_next, last_run_ns, last_utc_ns, gap, accounted, late) in instruments.items():
-            known = restored[name] = InstrumentState(LateFlags(name))
-            known.n_next, known.last_run_ns, known.last_utc_ns = n_next, last_run_ns, last_utc_ns
-            known.recorded, known.gap = (n_next, last_utc_ns), None if gap is None else Gap(**gap)
-            known.accounted = None if accounted is None else (accounted[0], accounted[1])
-            known.late.load(late)
+        restored = {name: InstrumentState(LateFlags(name)) for name in instruments}
+        for name, known in restored.items():
+            known.load(instruments[name])
         self._instruments = restored
         self._engine.restore(engine)
 

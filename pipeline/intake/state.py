@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.intake.onsets import Onsets
+from pipeline.records import Gap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.intake.frames import LateFlags, OpenFrame
-    from pipeline.records import Block, Gap, Record
+    from pipeline.records import Block, Record
     from pipeline.records.envelope import Body, By
 
 
@@ -80,6 +81,19 @@ class InstrumentState:
         self.gap = None if gap.ended else gap
         if gap.ended:
             self.account(gap.to_run_ns, gap.to_utc_ns)
+
+    def save(self) -> list[Any]:
+        """State for a snapshot; no frame is open then."""
+        gap = None if self.gap is None else asdict(self.gap)
+        return [self.n_next, self.last_run_ns, self.last_utc_ns, gap, self.accounted, self.late.save()]
+
+    def load(self, saved: list[Any]) -> None:
+        """Take up what `save` gave."""
+        self.n_next, self.last_run_ns, self.last_utc_ns, gap, accounted, late = saved
+        self.recorded = self.n_next, self.last_utc_ns
+        self.gap = None if gap is None else Gap(**gap)
+        self.accounted = None if accounted is None else (accounted[0], accounted[1])
+        self.late.load(late)
 
 
 def polls_between(from_ns: int, to_ns: int, period_ns: int) -> int:

@@ -25,6 +25,8 @@ CRC_SEED = 0x59616F73
 _FILE = struct.Struct("<8sH16sQ")
 _FRAME = struct.Struct("<4sIQq")
 _CRC = struct.Struct("<I")
+SEAL_BYTES = 8 + _CRC.size
+"""Of the head of a state file, behind its magic."""
 FRAME_HEADER_BYTES = _FRAME.size + _CRC.size
 
 
@@ -144,17 +146,45 @@ def _next_frame(data: bytes, view: memoryview, offset: int, expected: int) -> En
 
 def seal(magic: bytes, content: bytes) -> bytes:
     """Wrap a small state file: magic, length, checksum, content."""
-    length = struct.pack("<Q", len(content))
-    return b"".join((magic, length, _CRC.pack(checksum(magic, length, content)), content))
+    running = Seal(magic, len(content))
+    running.add(content)
+    return running.head() + content
+
+
+class Seal:
+    """What a state file begins with, found while its content goes by.
+
+    Args:
+        magic: of this kind of file.
+        length: bytes of the content.
+    """
+
+    def __init__(self, magic: bytes, length: int) -> None:
+        self._before = magic + struct.pack("<Q", length)
+        self._crc = checksum(self._before)
+
+    def add(self, part: bytes) -> None:
+        """Go on over the next part of the content."""
+        self._crc = zlib.crc32(part, self._crc)
+
+    def head(self) -> bytes:
+        """Return what stands before the content that went by."""
+        return self._before + _CRC.pack(self._crc)
+
+
+def sealed_length(magic: bytes, head: bytes) -> int | None:
+    """Return how long the content behind a head is; None when it is of another kind."""
+    if len(head) < len(magic) + SEAL_BYTES or not head.startswith(magic):
+        return None
+    length: int = struct.unpack_from("<Q", head, len(magic))[0]
+    return length
 
 
 def unseal(magic: bytes, data: bytes) -> bytes | None:
     """Return the content of a state file; None when it is damaged or of another kind."""
-    head = len(magic) + 8 + _CRC.size
-    if len(data) < head or not data.startswith(magic):
+    content = data[len(magic) + SEAL_BYTES :]
+    if sealed_length(magic, data) != len(content):
         return None
-    length, content = data[len(magic) : len(magic) + 8], data[head:]
-    (crc,) = _CRC.unpack_from(data, len(magic) + 8)
-    if struct.unpack("<Q", length)[0] != len(content) or crc != checksum(magic, length, content):
-        return None
-    return content
+    found = Seal(magic, len(content))
+    found.add(content)
+    return content if data.startswith(found.head()) else None

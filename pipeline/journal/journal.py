@@ -20,7 +20,7 @@ from pipeline.journal.opening import LOCK_NAME, Opened, open_directory
 from pipeline.journal.receipts import RECEIPTS_NAME, Receipts
 from pipeline.journal.segments import Segment
 from pipeline.journal.shelf import Shelf, Tail
-from pipeline.journal.snapshots import Snapshot, SnapshotWriter, load_snapshot
+from pipeline.journal.snapshots import Snapshot, SnapshotWriter, State, load_snapshot
 from pipeline.journal.space import Space
 from pipeline.journal.stamps import StampClock
 from pipeline.journal.start import Downtime, last_difference_ns
@@ -285,10 +285,10 @@ class Journal:
         recent = self._tail.run(kept[0][0], through, bytes_max)
         return recent or await self._shelf.read(kept[0][0], bytes_max)
 
-    def save_snapshot(self, name: str, seq: int, state: bytes, version: int) -> None:
+    def save_snapshot(self, name: str, seq: int, state: State, version: int) -> None:
         """Take a consumer's state after it had taken every record up to `seq`.
 
-        It is written behind, once `seq` is durable; of several that wait under one name the latest is.
+        It is written behind, and counts once `seq` is durable; of several that wait the latest is written.
         """
         if seq >= self.head_seq:
             raise ValueError(f"seq {seq} was not given yet")
@@ -297,7 +297,7 @@ class Journal:
     def load_snapshot(self, name: str, version: int) -> tuple[int, bytes] | None:
         """Return (seq, state) of the latest undamaged snapshot of this version; None when there is none."""
         found = load_snapshot(self._disk, self._directory, name, version, self.durable_seq)
-        return None if found is None else (found.seq, found.state)
+        return None if found is None else (found.seq, bytes(found.state))
 
     def checkpoint(self, *, stop: bool = False) -> Record | None:
         """Append a signed checkpoint; None when only the last one came since.

@@ -5,21 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgpack
 
-from pipeline.journal.disk import Disk, write_whole
-from pipeline.journal.framing import seal, unseal
+from pipeline.journal.disk import Disk
+from pipeline.journal.framing import SEAL_BYTES, Seal, sealed_length, unseal
+from pipeline.records.pieces import Pieces, binary_head
 
 LOG = logging.getLogger(__name__)
 SNAPSHOT_DIRECTORY = "snapshots"
 _MAGIC = b"YAOSUSNP"
+_HEAD_BYTES = len(_MAGIC) + SEAL_BYTES
+STEP_BYTES = 2**19
+"""Of a large state at least so much is copied between other work, and then written."""
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
+
+
+State: TypeAlias = bytes | Pieces
+"""Of a consumer: whole, or to be copied piece by piece while it is written."""
 
 
 class Snapshot(NamedTuple):
@@ -27,7 +35,8 @@ class Snapshot(NamedTuple):
 
     version: int
     seq: int
-    state: bytes
+    state: State
+    """Bytes when it is read."""
 
 
 def _paths(directory: Path, name: str) -> tuple[Path, Path]:
@@ -46,12 +55,84 @@ def read_snapshot(disk: Disk, path: Path) -> Snapshot | None:
     return None
 
 
+def _sound(disk: Disk, path: Path) -> bool:
+    """Tell whether a file is there and whole, a step at a time: it may be large."""
+    with suppress(OSError):
+        size = disk.size(path)
+        head = disk.read(path, 0, _HEAD_BYTES) if size >= 0 else b""
+        if sealed_length(_MAGIC, head) == size - _HEAD_BYTES:
+            found = Seal(_MAGIC, size - _HEAD_BYTES)
+            for offset in range(_HEAD_BYTES, size, STEP_BYTES):
+                found.add(disk.read(path, offset, min(STEP_BYTES, size - offset)))
+            return found.head() == head
+    return False
+
+
+class SnapshotFile:
+    """A generation that is being written: under a name of its own until `finish`. Every method blocks."""
+
+    def __init__(self, disk: Disk, directory: Path, name: str, snapshot: Snapshot) -> None:
+        self._disk = disk
+        self._newest, self._older = _paths(directory, name)
+        self._path = self._newest.with_name(self._newest.name + ".new")
+        state = snapshot.state
+        length = state.nbytes if isinstance(state, Pieces) else len(state)
+        self._before: bytes = b"".join((
+            msgpack.Packer().pack_array_header(len(snapshot)), msgpack.packb(snapshot.version),
+            msgpack.packb(snapshot.seq), binary_head(length),
+        ))  # fmt: skip
+        self._seal = Seal(_MAGIC, len(self._before) + length)
+        self._size = _HEAD_BYTES
+
+    def begin(self) -> None:
+        """Write what stands before the state; the head of the file stays empty until the end."""
+        self._disk.create(self._path)
+        self.add([self._before])
+
+    def add(self, pieces: Sequence[bytes]) -> None:
+        """Write the next pieces of the state."""
+        for piece in pieces:
+            self._seal.add(piece)
+        self._disk.write_pieces_at(self._path, self._size, pieces)
+        self._size += sum(map(len, pieces))
+
+    def finish(self) -> None:
+        """Make it durable, and the newest generation: the one before it is kept."""
+        self._disk.write_at(self._path, 0, self._seal.head())
+        self._disk.sync(self._path)
+        self._disk.close(self._path)
+        if _sound(self._disk, self._newest):
+            self._disk.replace(self._newest, self._older)
+        self._disk.replace(self._path, self._newest)
+        self._disk.sync_directory(self._newest.parent)
+
+    def drop(self) -> None:
+        """Give up: nothing of it is left."""
+        with suppress(OSError):
+            self._disk.remove(self._path)
+
+
 def write_snapshot(disk: Disk, directory: Path, name: str, snapshot: Snapshot) -> None:
     """Write a generation and keep the one before it."""
-    newest, older = _paths(directory, name)
-    if read_snapshot(disk, newest) is not None:
-        disk.replace(newest, older)
-    write_whole(disk, newest, seal(_MAGIC, msgpack.packb(list(snapshot))))
+    file = SnapshotFile(disk, directory, name, snapshot)
+    file.begin()
+    for pieces in steps(snapshot.state):
+        file.add(pieces)
+    file.finish()
+
+
+def steps(state: State) -> Iterator[list[bytes]]:
+    """Take the pieces of a state, as many at a time as make up a step."""
+    if isinstance(state, bytes):
+        yield [state]
+        return
+    taken: list[bytes] = []
+    for piece in state:
+        taken.append(piece)
+        if sum(map(len, taken)) >= STEP_BYTES:
+            yield taken
+            taken = []
+    yield taken
 
 
 def load_snapshot(disk: Disk, directory: Path, name: str, version: int, seq_max: int) -> Snapshot | None:
@@ -70,8 +151,9 @@ def seq_max(disk: Disk, directory: Path) -> int:
 
 
 class SnapshotWriter:
-    """Writes snapshots behind the loop's back, each only once the records that it covers are durable.
+    """Writes snapshots behind the loop's back; each counts only once the records that it covers are durable.
 
+    A large state is copied a step at a time on the loop, and each step is written before the next one.
     Queue: one waiting snapshot a name; full policy: the newer replaces the older. Thread-safe: no.
     """
 
@@ -93,19 +175,28 @@ class SnapshotWriter:
             self._task = asyncio.get_running_loop().create_task(self._write_all(), name="journal snapshots")
 
     async def _write_all(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._waiting:
-            name, snapshot = next(iter(self._waiting.items()))
-            await self._wait_durable(snapshot.seq)
-            if self._waiting.get(name) is snapshot:
-                del self._waiting[name]
+            name = next(iter(self._waiting))
+            snapshot = self._waiting.pop(name)
             try:
-                await loop.run_in_executor(
-                    self._executor, write_snapshot, self._disk, self._directory, name, snapshot
-                )
+                await self._write(name, snapshot)
             except OSError as error:
                 # A missing snapshot costs a longer replay, never data; the next one comes within a minute.
                 LOG.warning("snapshot %s was not written: %s", name, error)
+
+    async def _write(self, name: str, snapshot: Snapshot) -> None:
+        """Write a state while it is copied, and give it its name once what it covers is durable."""
+        loop = asyncio.get_running_loop()
+        file = SnapshotFile(self._disk, self._directory, name, snapshot)
+        try:
+            await loop.run_in_executor(self._executor, file.begin)
+            for pieces in steps(snapshot.state):
+                await loop.run_in_executor(self._executor, file.add, pieces)
+            await self._wait_durable(snapshot.seq)
+            await loop.run_in_executor(self._executor, file.finish)
+        except OSError:
+            await loop.run_in_executor(self._executor, file.drop)
+            raise
 
     async def close(self, *, written: bool) -> None:
         """Finish what is waiting, or drop it when the journal cannot be written."""

@@ -5,7 +5,7 @@ rule after the other goes over the rows. Which of them run is data, one bit for 
 disk cache looks only at the file of the function that it caches, so the driver carries a digest of every file
 that goes into it: a changed kernel can never meet an old cached one.
 """
-# ruff: noqa: ARG001, PLR0913, PLR0917 - the functions of the tree share one signature; a kernel has no keywords
+# ruff: noqa: ARG001, PLR0917 - the functions of the tree share one signature; a kernel has no keywords
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 from numba import types
 
 from pipeline.qc import kernels, table
-from pipeline.qc.jit import Slots, compiled, kernel, pointer_to
+from pipeline.qc.jit import Slots, as_floats, compiled, entry_of, kernel, pointer_to
 from pipeline.qc.memory import (
     ABSENT,
     ABSENT_STATUS,
@@ -70,19 +70,20 @@ for _flag in Flag:
     _FLAG_OF_RANK[SEVERITY[_flag]] = _flag
 
 SIGNATURE = types.int64(
-    types.Array(types.float64, 2, "C", readonly=True),  # values[c, n]
-    types.Array(types.uint8, 2, "C", readonly=True),  # status[c, n]
-    types.Array(types.int64, 1, "C", readonly=True),  # t_run_ns[n]
-    types.Array(types.int64, 1, "C", readonly=True),  # t_utc_ns[n]
-    types.Array(types.int64, 1, "C", readonly=True),  # t_response_ns[n]
+    types.Array(types.float64, 2, "A", readonly=True),  # values[c, n]
+    types.Array(types.uint8, 2, "A", readonly=True),  # status[c, n]
+    types.Array(types.int64, 1, "A", readonly=True),  # t_run_ns[n]
+    types.Array(types.int64, 1, "A", readonly=True),  # t_utc_ns[n]
+    types.Array(types.int64, 1, "A", readonly=True),  # t_response_ns[n]
     types.int64,  # ordinal of the first row
-    types.float64[::1],  # memory, as float64
-    types.int64[::1],  # the same memory, as int64
+    types.int64[::1],  # memory
     types.uint8[:, ::1],  # flag[c, n], written
     types.int64[:, :, ::1],  # reason, unevaluated [2, c, n], written
     types.int64[::1],  # scratch, written
 )
 """Explicit, so that one compilation serves all callers; read-only arrays (decoded frames) are accepted."""
+NOT_CONTIGUOUS = -1
+"""Returned instead of the number of decisions, before anything is done."""
 
 
 @kernel
@@ -219,6 +220,26 @@ def _end(rows: Rows, tile: Tile) -> None:
 
 
 @kernel
+def _lies_dense(strides: tuple[int, int], channels: int, count: int, itemsize: int) -> bool:
+    """Tell whether the cells of a matrix follow one another; the step of a single row or channel is free."""
+    if channels == 0 or count == 0:
+        return True
+    return (count <= 1 or strides[1] == itemsize) and (channels <= 1 or strides[0] == itemsize * count)
+
+
+@kernel
+def _lie_dense(values: Slots, status: Slots, times: tuple[Slots, Slots, Slots]) -> bool:
+    """Tell whether the arrays of a block are C-contiguous."""
+    channels, count = values.shape
+    dense = _lies_dense(values.strides, channels, count, 8) and _lies_dense(
+        status.strides, channels, count, 1
+    )
+    for stamps in times:
+        dense = dense and _lies_dense((0, stamps.strides[0]), 1, count, 8)
+    return dense
+
+
+@kernel
 def _clear(out: Slots) -> None:
     """Begin a call: no decision yet, no row pending."""
     out[OUT_COUNT] = 0
@@ -284,8 +305,7 @@ def compile_driver() -> Callable[..., int]:
         t_utc_ns: Slots,
         t_in_ns: Slots,
         n_first: int,
-        f: Slots,
-        i: Slots,
+        memory: Slots,
         flag: Slots,
         masks: Slots,
         out: Slots,
@@ -293,15 +313,18 @@ def compile_driver() -> Callable[..., int]:
         # Never true; it puts the digest into the closure, whose values are part of the key of Numba's cache.
         if digest == 0:
             return -1
-        _clear(out)
         channels, count = values.shape
+        if not _lie_dense(values, status, (t_run_ns, t_utc_ns, t_in_ns)):
+            return NOT_CONTIGUOUS
+        _clear(out)
         rows = (
             pointer_to(values), pointer_to(status), pointer_to(t_run_ns), pointer_to(t_utc_ns),
             pointer_to(t_in_ns), pointer_to(flag), pointer_to(masks), n_first, count, channels * count,
         )  # fmt: skip
-        floats, ints, scratch = pointer_to(f), pointer_to(i), pointer_to(out)
-        for run in range(i[0]):
+        ints, scratch = pointer_to(memory), pointer_to(out)
+        floats = as_floats(ints)
+        for run in range(ints[0]):
             _judge_run(rows, RUNS + RUN_SLOTS * run, floats, ints, scratch)
         return int(out[OUT_COUNT])
 
-    return compiled(SIGNATURE, drive)
+    return entry_of(compiled(SIGNATURE, drive))

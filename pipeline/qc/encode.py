@@ -54,8 +54,13 @@ def flat_line(qc: FlatLineQc, interval_s: float) -> Parameters:
         nanoseconds(min(durations_s)),
         nanoseconds(max(durations_s)),
         nanoseconds(qc.max_gap_s),
-        ring_capacity(max(durations_s), interval_s),
+        _flat_capacity(qc.tolerance, max(durations_s), interval_s),
     )
+
+
+def _flat_capacity(tolerance: float, duration_s: float, interval_s: float) -> int:
+    """Return the room of each ring of a flat run: equal values take one place, however many they are."""
+    return ring_capacity(duration_s, interval_s) if tolerance > 0 else 1
 
 
 def gap(qc: GapQc, _interval_s: float) -> Parameters | None:
@@ -143,7 +148,7 @@ def stability(qc: StabilityQc, interval_s: float) -> Parameters:
     duration_ns = nanoseconds(qc.duration_s)
     return (
         2.0 * qc.tolerance, duration_ns, ABSENT_NS, duration_ns, duration_ns, nanoseconds(qc.max_gap_s),
-        ring_capacity(qc.duration_s, interval_s),
+        _flat_capacity(2.0 * qc.tolerance, qc.duration_s, interval_s),
     )  # fmt: skip
 
 

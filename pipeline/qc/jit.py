@@ -45,6 +45,19 @@ def _pointer_to(_typing: Any, array: Any) -> Any:
 pointer_to = cast("Callable[[Slots], Slots]", intrinsic(_pointer_to))
 
 
+def _as_floats(_typing: Any, slots: Any) -> Any:
+    """Return a pointer to the same 8-byte slots, seen as float64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
+
+    pointer: Any = types.CPointer
+    return pointer(types.float64)(slots), generate
+
+
+as_floats = cast("Callable[[Slots], Slots]", intrinsic(_as_floats))
+
+
 def kernel(function: Function) -> Function:
     """Have a function compiled into the kernels that call it."""
     return cast("Function", njit(**_INLINED)(function))
@@ -59,3 +72,13 @@ def compiled(signature: Any, function: Function) -> Function:
         return cast("Function", njit(signature, **_CACHED)(function))
     except RuntimeError:
         return cast("Function", njit(signature, **_UNCACHED)(function))
+
+
+def entry_of(function: Function) -> Function:
+    """Return the door of a function of one signature, without the search for the one that fits the arguments.
+
+    The search takes as long as ten readings. Without it nothing looks at the kind or layout of an array, only
+    at its number of dimensions and the size of its items: the function must do so itself.
+    """
+    (overload,) = cast("Any", function).overloads.values()
+    return cast("Function", overload.entry_point)

@@ -5,15 +5,27 @@ from __future__ import annotations
 import hashlib
 import struct
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.qc.memory import OUT_OLDEST, RUN_RINGS, RUN_SHAPE, RUN_SLOTS, RUN_STATES, RUNS, SHAPE_PLACES
-from pipeline.qc.table import BY_NAME, FUTURE, RULES
+from pipeline.qc.kept import KEY_BYTES, Kept, pack_index
+from pipeline.qc.memory import (
+    OUT_OLDEST,
+    RUN_FIRST,
+    RUN_SHAPE,
+    RUN_SLOTS,
+    RUN_STOP,
+    RUNS,
+    SHAPE_ENABLED,
+    SHAPE_PLACES,
+    SHAPE_REQUIRED,
+)
+from pipeline.qc.table import FUTURE, RULES
+from pipeline.qc.uneven import is_uneven
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -21,74 +33,77 @@ if TYPE_CHECKING:
     from pipeline.qc.settings import ChannelQc
     from pipeline.records.block import Channel, Layout
 
-
-class Saved(NamedTuple):
-    """State of one rule of one channel, outside of the memory."""
-
-    key: str
-    """Rule version, parameters and unit; state is taken up only by an equal key."""
-    state: bytes
-    """int64[state slots + ring slots], little-endian."""
-
-
-_WITH_STATE = tuple(rule for rule in RULES if rule.state)
-
-SavedChannels = dict[str, dict[str, Saved]]
-"""Channel to rule to state."""
-
-
-class Pending(NamedTuple):
-    """A row whose verdict by a future rule will not come any more."""
-
-    rule: str
-    channel: str
-    n: int
-
-
-class _Block(NamedTuple):
-    """Where one rule of one channel lies in the memory."""
-
-    rule: Rule
-    channel: Channel
-    parameters: tuple[Parameter, ...]
-    state: slice
-    rings: slice
-
-    @property
-    def key(self) -> str:
-        """What must be equal for a saved state to be taken up."""
-        if self.rule.survives:
-            return _key(self.rule.name, self.rule.version, "", "", ())
-        return _key(self.rule.name, self.rule.version, self.channel.kind, self.channel.unit, self.parameters)
-
-
-@lru_cache(maxsize=4096)  # the channels of an instrument mostly share their limits
-def _key(name: str, version: int, kind: str, unit: str, parameters: tuple[Parameter, ...]) -> str:
-    return hashlib.sha256(f"{name} {version} {kind} {unit} {parameters!r}".encode()).hexdigest()[:32]
-
-
 _SHAPE_SLOTS = SHAPE_PLACES + 3 * len(RULES)
 PLACES_MAX = 64
 """Layouts of rows without all channels that a plan remembers; of more, all are looked up anew."""
+_BOUND = tuple(rule for rule in RULES if rule.layout_bound)
+
+
+class _Place(NamedTuple):
+    """What a rule of a channel keeps and where it lies; see `kept.pack_index`."""
+
+    rule: str
+    state_at: int
+    state_slots: int
+    ring_at: int
+    ring_slots: int
+
+
+class _Shape(NamedTuple):
+    """How the memory of a channel is laid out."""
+
+    driver: tuple[int, ...]
+    """What the driver reads: enabled, required, text, and three places for each rule."""
+    places: tuple[_Place, ...]
+    """Of the rules that keep something."""
+    states: int
+    rings: int
+    parameters: int
+    """Slots of each; of the parameters, as a table of set-points may be of any length."""
+
+
+class _Laid(NamedTuple):
+    """One channel, laid out."""
+
+    shape: _Shape
+    parameters: tuple[int, ...]
+    """Slots."""
+    keys: bytes
+    """Of each of the places, joined."""
+    pending_max: int
+    """Rows that may wait for later ones."""
 
 
 class _Run:
     """Channels next to each other whose memory has the same shape."""
 
-    def __init__(self, first: int, shape: tuple[int, ...], states: int, rings: int) -> None:
-        """Begin at a channel; `states` and `rings`: slots of one channel."""
-        self.first, self.shape, self.states, self.rings = first, shape, states, rings
-        self.parameters: list[tuple[int, ...]] = []
-        """Slots of each channel."""
-
-    def fits(self, shape: tuple[int, ...], parameters: tuple[int, ...]) -> bool:
-        """Tell whether a channel can be the next one: its table of set-points may be of another length."""
-        return self.shape == shape and len(self.parameters[0]) == len(parameters)
+    def __init__(self, first: int, shape: _Shape) -> None:
+        """Begin at a channel."""
+        self.first, self.shape = first, shape
+        self.channels: list[_Laid] = []
 
     def shared(self) -> list[tuple[int, ...]]:
         """Return the parameters to be kept: once where all channels have the same."""
-        same = len(set(self.parameters)) == 1
-        return self.parameters[:1] if same else self.parameters
+        parameters = [channel.parameters for channel in self.channels]
+        return parameters[:1] if len(set(parameters)) == 1 else parameters
+
+    def keys(self, place: int) -> bytes:
+        """Return the keys of one of the places: once where all channels have the same."""
+        own = slice(KEY_BYTES * place, KEY_BYTES * (place + 1))
+        keys = [channel.keys[own] for channel in self.channels]
+        return keys[0] if len(set(keys)) == 1 else b"".join(keys)
+
+
+@lru_cache(maxsize=4096)  # the channels of an instrument mostly share their limits
+def _key(name: str, version: int, kind: str, unit: str, parameters: tuple[Parameter, ...]) -> bytes:
+    return hashlib.sha256(f"{name} {version} {kind} {unit} {parameters!r}".encode()).digest()[:KEY_BYTES]
+
+
+def _key_of(rule: Rule, channel: Channel, parameters: tuple[Parameter, ...]) -> bytes:
+    """Return what must be equal for a saved state to be taken up."""
+    if rule.survives:
+        return _key(rule.name, rule.version, "", "", ())
+    return _key(rule.name, rule.version, channel.kind, channel.unit, parameters)
 
 
 def _slots(parameters: Iterable[Parameter]) -> list[int]:
@@ -99,6 +114,38 @@ def _slots(parameters: Iterable[Parameter]) -> list[int]:
     ]
 
 
+def _lay(channel: Channel, layout: Layout, qc: ChannelQc | None, interval_s: float) -> _Laid:
+    """Lay out one channel."""
+    own: list[int] = []
+    bits = [0, 0, int(channel.kind == "text")]
+    offsets = [0] * (3 * len(RULES))
+    places: list[_Place] = []
+    keys, states, rings, pending_max = b"", 0, 0, 0
+    for rule in RULES:
+        settings = rule.settings_of(qc)
+        if settings is None and rule.table:
+            continue
+        parameters = rule.encode(settings, interval_s * channel.every)
+        if parameters is None:
+            continue
+        bits[SHAPE_ENABLED] |= 1 << rule.bit
+        if settings is None or settings.required:
+            bits[SHAPE_REQUIRED] |= 1 << rule.bit
+        begin = len(own)
+        offsets[3 * rule.bit : 3 * rule.bit + 3] = begin, states, rings
+        own += _slots((*rule.local(channel, layout, settings), *parameters))
+        own += [0] * (begin + rule.parameters - len(own))
+        ring_slots = rule.rings(parameters)
+        if rule.state:
+            places.append(_Place(rule.name, states, rule.state, rings, ring_slots))
+            keys += _key_of(rule, channel, parameters)
+        states, rings = states + rule.state, rings + ring_slots
+        if rule.future:
+            pending_max += ring_slots if rule.pending_ring else 1
+    shape = _Shape((*bits, *offsets), tuple(places), states, rings, len(own))
+    return _Laid(shape, tuple(own), keys, pending_max)
+
+
 class Plan:
     """What the driver needs to know of one instrument, ready made, so that a call builds nothing.
 
@@ -106,108 +153,52 @@ class Plan:
 
     Attributes:
         layout: the layout in force.
-        names: channel names in the order of the layout.
-        floats, ints: the memory as float64[slots] and int64[slots].
-        enabled, required: int64[c], bits of the rules that are on, and that are required, by channel.
+        memory: int64[slots], all of it; floats stand in it by their bits.
+        kept: the part of the memory that is carried from block to block.
         future: rules that need the future and are on for at least one channel, each with the slot of the
             scratch that tells its oldest pending row.
         pending_max: upper bound of the rows that all future rules together may still have to decide.
         plain: all channels are float64, so that the block's own matrix can be used.
+        uneven: some channels are read more rarely than others, so that not every row has them all.
         n_last: ordinal of the last row seen, -1 for none.
         decided: rule to the last `decided_through_n` that was handed out.
+        shape: channels and rows of the last block, for which room was made.
+        masks_shape: shape of the two masks of such a block.
     """
 
     def __init__(self, layout: Layout, rules: Mapping[str, ChannelQc], interval_s: float) -> None:
         """Lay out the memory for the channels; all state begins empty."""
         self.layout = layout
-        self.names = tuple(channel.name for channel in layout.channels)
         self.plain = layout.counts["f8"] == len(layout.channels)
+        self.uneven = is_uneven(layout)
+        self._places: dict[int, tuple[Layout, NDArray[np.intp]]] = {}
         self.n_last = -1
         self.decided: dict[str, int] = {}
-        self._places: dict[int, tuple[Layout, NDArray[np.intp]]] = {}
-        self._rules = rules
-        self._interval_s = interval_s
-        self.enabled = np.zeros(len(layout.channels), dtype=np.int64)
-        self.required = np.zeros(len(layout.channels), dtype=np.int64)
-        self.pending_max = 0
-        self.ints = self._laid_out()
-        self.floats = self.ints.view(np.float64)
+        self.shape: tuple[int, ...] = ()
+        self.masks_shape: tuple[int, ...] = ()
+        runs = _runs(layout, rules, interval_s)
+        self.pending_max = sum(channel.pending_max for run in runs for channel in run.channels)
+        self.memory, kept_at, index = _written(layout, runs)
+        self.kept = Kept(index, self.memory[kept_at:])
         everywhere = int(np.bitwise_or.reduce(self.enabled, initial=0))
         self.future = tuple(
             (rule, OUT_OLDEST + k) for k, rule in enumerate(FUTURE) if everywhere >> rule.bit & 1
         )
 
-    def _laid_out(self) -> NDArray[np.int64]:
-        """Find a place for everything, and write runs, shapes and parameters."""
-        runs: list[_Run] = []
-        for position, channel in enumerate(self.layout.channels):
-            shape, parameters, states, rings = self._shape(position, channel)
-            if not runs or not runs[-1].fits(shape, parameters):
-                runs.append(_Run(position, shape, states, rings))
-            runs[-1].parameters.append(parameters)
-        self._run_of = np.repeat(np.arange(len(runs)), [len(run.parameters) for run in runs])
-        shapes = list(dict.fromkeys(run.shape for run in runs))
-        shapes_at = RUNS + RUN_SLOTS * len(runs)
-        parameters_at = shapes_at + _SHAPE_SLOTS * len(shapes)
-        parameters_slots = sum(len(own) for run in runs for own in run.shared())
-        states_at = parameters_at + parameters_slots
-        rings_at = states_at + sum(run.states * len(run.parameters) for run in runs)
-        total = rings_at + sum(run.rings * len(run.parameters) for run in runs)
-        memory = np.zeros(total, dtype=np.int64)
-        memory[0] = len(runs)
-        for shape_number, shape in enumerate(shapes):
-            memory[shapes_at + _SHAPE_SLOTS * shape_number :][:_SHAPE_SLOTS] = shape
-        for number, run in enumerate(runs):
-            own = run.shared()
-            parameters_step = 0 if len(own) < len(run.parameters) else len(own[0])
-            memory[RUNS + RUN_SLOTS * number :][:RUN_SLOTS] = [
-                run.first, run.first + len(run.parameters),
-                shapes_at + _SHAPE_SLOTS * shapes.index(run.shape),
-                parameters_at, parameters_step, rings_at, run.rings, states_at,
-            ]  # fmt: skip
-            for slots in own:
-                memory[parameters_at : parameters_at + len(slots)] = slots
-                parameters_at += len(slots)
-            states_at += run.states * len(run.parameters)
-            rings_at += run.rings * len(run.parameters)
-        return memory
+    def has(self, layout: Layout) -> bool:
+        """Tell whether the channels of a row are some of the plan's."""
+        try:
+            self.places(layout)
+        except KeyError:
+            return False
+        return True
 
-    def _shape(self, position: int, channel: Channel) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
-        """Return the shape of a channel, its parameters, and how many slots its states and rings take."""
-        own: list[int] = []
-        places, states, rings = [0] * (3 * len(RULES)), 0, 0
-        for rule in RULES:
-            parameters = self._parameters(rule, channel)
-            if parameters is None:
-                continue
-            settings = rule.settings_of(self._rules.get(channel.name))
-            self.enabled[position] |= 1 << rule.bit
-            if settings is None or settings.required:
-                self.required[position] |= 1 << rule.bit
-            places[3 * rule.bit : 3 * rule.bit + 3] = len(own), states, rings
-            own += _slots((*rule.local(channel, self.layout, settings), *parameters))
-            own += [0] * (places[3 * rule.bit] + rule.parameters - len(own))
-            states += rule.state
-            ring_slots = rule.rings(parameters)
-            rings += ring_slots
-            if rule.future:
-                self.pending_max += ring_slots if rule.pending_ring else 1
-        bits = int(self.enabled[position]), int(self.required[position]), int(channel.kind == "text")
-        return (*bits, *places), tuple(own), states, rings
-
-    def _parameters(self, rule: Rule, channel: Channel) -> tuple[Parameter, ...] | None:
-        settings = rule.settings_of(self._rules.get(channel.name))
-        interval_s = self._interval_s * channel.every
-        return None if settings is None and rule.table else rule.encode(settings, interval_s)
-
-    def places(self, layout: Layout) -> NDArray[np.intp] | None:
-        """Say where the channels of a row lie among all of the instrument, intp[c]; None: it has them all.
+    def places(self, layout: Layout) -> NDArray[np.intp]:
+        """Say where the channels of a row lie among all of the instrument, intp[c].
 
         Raises:
             KeyError: the layout has a channel that the plan does not have so.
         """
-        if layout is self.layout:
-            return None
         known = self._places.get(id(layout))
         if known is None or known[0] is not layout:
             for channel in layout.channels:
@@ -219,79 +210,72 @@ class Plan:
             known = self._places[id(layout)] = layout, found
         return known[1]
 
-    def _block(self, rule: Rule, position: int) -> _Block:
-        """Say where a rule of a channel lies in the memory."""
-        channel = self.layout.channels[position]
-        run = self.ints[RUNS + RUN_SLOTS * self._run_of[position] :][:RUN_SLOTS]
-        parameters = self._parameters(rule, channel) or ()
-        place, beyond = run[RUN_SHAPE] + SHAPE_PLACES + 3 * rule.bit, position - run[0]
-        state = int(run[RUN_STATES] + (run[1] - run[0]) * self.ints[place + 1] + beyond * rule.state)
-        ring = int(run[RUN_RINGS] + beyond * run[RUN_RINGS + 1] + self.ints[place + 2])
-        return _Block(
-            rule, channel, parameters,
-            slice(state, state + rule.state), slice(ring, ring + rule.rings(parameters)),
-        )  # fmt: skip
+    @property
+    def enabled(self) -> NDArray[np.int64]:
+        """int64[c]: bits of the rules that are on, by channel."""
+        return self._of_channels(SHAPE_ENABLED)
 
-    def _blocks(self, rules: Iterable[Rule]) -> Iterator[_Block]:
-        """Go through the blocks of some rules again."""
-        for rule in rules:
-            for position in np.flatnonzero(self.enabled >> rule.bit & 1):
-                yield self._block(rule, int(position))
+    @property
+    def required(self) -> NDArray[np.int64]:
+        """int64[c]: bits of the rules that are required, by channel."""
+        return self._of_channels(SHAPE_REQUIRED)
 
-    def _state(self, block: _Block) -> NDArray[np.int64]:
-        """Return state and rings, copied."""
-        return np.concatenate((self.ints[block.state], self.ints[block.rings]))
-
-    def save(self) -> SavedChannels:
-        """Copy the state of every rule that has any."""
-        saved: SavedChannels = {}
-        for block in self._blocks(_WITH_STATE):
-            state = Saved(block.key, self._state(block).tobytes())
-            saved.setdefault(block.channel.name, {})[block.rule.name] = state
-        return saved
-
-    def load(self, saved: SavedChannels) -> list[Pending]:
-        """Take up the state of rules that have not changed; return the pending rows of those that have."""
-        left = {name: dict(rules) for name, rules in saved.items()}
-        for block in self._blocks(_WITH_STATE):
-            found = left.get(block.channel.name, {}).get(block.rule.name)
-            if found is not None and found.key == block.key and len(found.state) == self._state(block).nbytes:
-                slots = np.frombuffer(found.state, dtype="<i8")
-                self.ints[block.state], self.ints[block.rings] = np.split(slots, [block.rule.state])
-                del left[block.channel.name][block.rule.name]
-        return pending_of(left)
-
-    def forget(self, *, future_only: bool) -> list[Pending]:
-        """Empty the state of the rules that need the future, or of all; return the rows that were pending."""
-        pending = self.pending()
-        for block in self._blocks(FUTURE if future_only else _WITH_STATE):
-            self.ints[block.state] = self.ints[block.rings] = 0
-        return pending
-
-    def pending(self) -> list[Pending]:
-        """List the rows that a future rule has not decided yet."""
-        return [
-            Pending(block.rule.name, block.channel.name, n)
-            for block in self._blocks(FUTURE)
-            for n in _pending_rows(block.rule, self._state(block))
-        ]
+    def _of_channels(self, field: int) -> NDArray[np.int64]:
+        runs = self.memory[RUNS : RUNS + RUN_SLOTS * self.memory[0]].reshape(-1, RUN_SLOTS)
+        bits = self.memory[runs[:, RUN_SHAPE] + field]
+        return np.repeat(bits, runs[:, RUN_STOP] - runs[:, RUN_FIRST])
 
 
-def _pending_rows(rule: Rule, state: NDArray[np.int64]) -> list[int]:
-    """Read the ordinals of the pending rows from the state of a future rule."""
-    if not rule.pending_ring:
-        return [int(state[0]) - 1] if state[0] else []
-    count, places, oldest = (int(slot) for slot in state[1:4])
-    return [int(state[rule.state + (oldest + k) % places]) for k in range(count)]
+def _runs(layout: Layout, rules: Mapping[str, ChannelQc], interval_s: float) -> list[_Run]:
+    """Lay out the channels, equal ones once, and gather those of equal shape."""
+    runs: list[_Run] = []
+    equal: dict[Any, _Laid] = {}
+    for position, channel in enumerate(layout.channels):
+        qc = rules.get(channel.name)
+        bound = any(rule.settings_of(qc) is not None for rule in _BOUND)
+        what = (qc, channel if bound else (channel.kind, channel.unit, channel.every))
+        laid = equal.get(what)
+        if laid is None:
+            laid = equal[what] = _lay(channel, layout, qc, interval_s)
+        if not runs or runs[-1].shape != laid.shape:
+            runs.append(_Run(position, laid.shape))
+        runs[-1].channels.append(laid)
+    return runs
 
 
-def pending_of(saved: SavedChannels) -> list[Pending]:
-    """List the pending rows of saved states."""
-    future = {rule.name for rule in FUTURE}
-    return [
-        Pending(rule, channel, n)
-        for channel, rules in saved.items()
-        for rule, one in rules.items()
-        if rule in future
-        for n in _pending_rows(BY_NAME[rule], np.frombuffer(one.state, dtype="<i8"))
-    ]
+def _written(layout: Layout, runs: list[_Run]) -> tuple[NDArray[np.int64], int, bytes]:
+    """Find a place for everything, and write runs, shapes and parameters.
+
+    Returns:
+        The memory, the slot at which states and rings begin, and the index of these.
+    """
+    shapes = list(dict.fromkeys(run.shape.driver for run in runs))
+    shapes_at = RUNS + RUN_SLOTS * len(runs)
+    parameters_at = shapes_at + _SHAPE_SLOTS * len(shapes)
+    own = [run.shared() for run in runs]
+    kept_at = states_at = parameters_at + sum(len(slots) for shared in own for slots in shared)
+    rings_at = states_at + sum(run.shape.states * len(run.channels) for run in runs)
+    total = rings_at + sum(run.shape.rings * len(run.channels) for run in runs)
+    memory = np.zeros(total, dtype=np.int64)
+    memory[0] = len(runs)
+    for number, shape in enumerate(shapes):
+        memory[shapes_at + _SHAPE_SLOTS * number :][:_SHAPE_SLOTS] = shape
+    index = []
+    for number, (run, shared) in enumerate(zip(runs, own, strict=True)):
+        count = len(run.channels)
+        memory[RUNS + RUN_SLOTS * number :][:RUN_SLOTS] = [
+            run.first, run.first + count, shapes_at + _SHAPE_SLOTS * shapes.index(run.shape.driver),
+            parameters_at, 0 if len(shared) < count else run.shape.parameters,
+            rings_at, run.shape.rings, states_at,
+        ]  # fmt: skip
+        index.append([
+            [channel.name for channel in layout.channels[run.first : run.first + count]],
+            states_at - kept_at, rings_at - kept_at, run.shape.rings,
+            [[place.rule, run.keys(k), *place[1:]] for k, place in enumerate(run.shape.places)],
+        ])  # fmt: skip
+        for slots in shared:
+            memory[parameters_at : parameters_at + len(slots)] = slots
+            parameters_at += len(slots)
+        states_at += run.shape.states * count
+        rings_at += run.shape.rings * count
+    return memory, kept_at, pack_index(index)

@@ -75,6 +75,11 @@ class Rule:
         return settings is not None and (self.future or (self.crosses and settings.crosses))
 
     @property
+    def layout_bound(self) -> bool:
+        """Whether some of its parameters come from the layout in force."""
+        return self.local is not _nothing
+
+    @property
     def later(self) -> bool:
         """Whether verdicts may come after the row, in `flags` records."""
         return self.future or self.crosses
@@ -85,8 +90,11 @@ class Rule:
 
 
 def nanoseconds(seconds: float) -> int:
-    """Convert a duration of the settings to ns; the nearest, as 0.1 s is no binary fraction."""
-    return round(seconds * 1e9)
+    """Convert a duration of the settings to ns; the nearest, as 0.1 s is no binary fraction.
+
+    At least 1 where it is above 0: a window of no length would never hold the reading that ends it.
+    """
+    return max(round(seconds * 1e9), int(seconds > 0))
 
 
 def nanoseconds_or_never(seconds: float | None) -> int:

@@ -89,6 +89,18 @@ class Layout:
             for c in self.channels
         ]
 
+    @staticmethod
+    def unpacked(listed: list[list[Any]]) -> Layout:
+        """Return the layout whose channels `packed` lists.
+
+        Raises:
+            ValueError, TypeError: it lists none.
+        """
+        return Layout(tuple(
+            Channel(name, kind, unit, decimals, low, high, tuple((code, text) for code, text in names), *every)
+            for name, kind, unit, decimals, low, high, names, *every in listed
+        ))  # fmt: skip
+
     def of_kind(self, kind: Kind) -> list[int]:
         """Positions c of the channels of one kind, in slot order."""
         return [position for position, channel in enumerate(self.channels) if channel.kind == kind]

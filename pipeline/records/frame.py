@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import numpy as np
 
-from pipeline.records.block import Block, Channel, Layout
+from pipeline.records.block import Block, Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,11 +134,7 @@ def layout_of(body: Body) -> Layout:
 @lru_cache(maxsize=LAYOUTS_KEPT)
 def _known_layout(packed: bytes) -> Layout:
     # All frames of a layout share it, as the blocks did: unpacking 500 channels costs more than their values.
-    listed = msgpack.unpackb(packed, strict_map_key=False)
-    return Layout(tuple(
-        Channel(name, kind, unit, decimals, low, high, tuple((code, text) for code, text in labels), *every)
-        for name, kind, unit, decimals, low, high, labels, *every in listed
-    ))  # fmt: skip
+    return Layout.unpacked(msgpack.unpackb(packed, strict_map_key=False))
 
 
 def encode_frame(frame: Frame) -> Body:

@@ -107,7 +107,9 @@ def test_what_cannot_be_done_is_told_with_the_way_out(
 
 
 def test_windows_that_are_too_large_are_refused(folder: Path) -> None:
-    Path("rules.toml").write_text("[channel.temperature.flat_line]\nfail_s = 1e6\n", encoding="utf-8")
+    Path("rules.toml").write_text(
+        "[channel.temperature.flat_line]\ntolerance = 0.1\nfail_s = 1e6\n", encoding="utf-8"
+    )
     result = yaosu("run", "good.csv", "--rules", "rules.toml", "--interval", "0.0001")
     assert result.exit_code == 78
     assert "channel 'temperature': the windows of the rules need" in result.stderr

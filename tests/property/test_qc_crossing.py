@@ -155,7 +155,7 @@ def run(order: list[tuple[str, list[Row]]], qc: ChannelQc, restarts: set[int]) -
     through = -1
     for k, (name, rows) in enumerate(order):
         if k in restarts:
-            state = engine.snapshot()
+            state = bytes(engine.snapshot())
             engine = QcEngine(config, dict.fromkeys(config, 0.1))
             assert engine.restore(state)
         result = engine.process(block(name, rows), n[name])
@@ -220,7 +220,7 @@ def test_a_changed_rule_closes_what_waited_with_not_evaluated() -> None:
     engine = QcEngine(config, dict.fromkeys(config, 0.1))
     engine.process(block("a", [Row(0, 0, 1.0, 0), Row(100, 0, 1.0, 0)]), 0)
     other = QcEngine({"a": {"v": ChannelQc()}, "b": {"v": ChannelQc()}}, dict.fromkeys(config, 0.1))
-    assert other.restore(engine.snapshot())
+    assert other.restore(bytes(engine.snapshot()))
     (decision,) = other.process(block("a", [Row(200, 0, 1.0, 0)]), 2).decisions
     assert (decision.rule, decision.n.tolist(), decision.flag.tolist()) == ("redundancy", [0, 1], [2, 2])
     assert decision.decided_through_n == 2

@@ -137,10 +137,10 @@ def _rows(decisions: list[Decision]) -> list[tuple[str, int, str, int, bool]]:
 
 def _act(action: str, case: Case, engine: QcEngine, decisions: list[Decision]) -> QcEngine:
     if action == "snapshot":
-        saved = engine.snapshot()
+        saved = bytes(engine.snapshot())
         engine = engine_of(case.rules, INTERVAL_S)
         assert engine.restore(saved)
-        assert engine.snapshot() == saved
+        assert bytes(engine.snapshot()) == saved
     elif action == "gap":
         decisions += engine.gap("dut")
     elif action == "forget":

@@ -161,7 +161,8 @@ def test_a_line_that_cannot_carry_its_plan_is_found_with_the_arithmetic(
 
 
 def test_windows_that_need_too_much_memory_are_found(tmp_path: Path) -> None:
-    text = one_channel("qc.flat_line = { fail_s = 86400.0 }\n", more="poll_interval_s = 0.001")
+    table = "qc.flat_line = { tolerance = 1.0, fail_s = 86400.0 }\n"
+    text = one_channel(table, more="poll_interval_s = 0.001")
     overloaded, found = findings(tmp_path, text)
     assert overloaded.code == "E040"
     assert (found.code, found.line) == ("E023", place(text, "86400.0")[0])
@@ -206,7 +207,7 @@ unit = 1
 source = "simulated"
 poll_interval_s = 0.001
 channels = [
-  { name = "t", address = 1, type = "int16", qc = { flat_line = { fail_s = 86400.0, max_gap_s = 0.0005 } } },
+  {name="t", address = 1, type = "int16", qc.flat_line = {tolerance=1.0, fail_s=86400.0, max_gap_s=0.0005}},
   { name = "u", address = 1, type = "int16" },
   { name = "u", address = 1, type = "int16" },
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -223,19 +224,33 @@ async def test_events_and_one_off_results_are_recorded_as_they_are() -> None:
     assert rig.sink.of("reading")[0].body["value"] == 7.32
 
 
+async def test_frames_are_closed_one_by_one_with_other_work_between() -> None:
+    rig = Rig()
+    names = [f"p-{k}" for k in range(4)]
+    for name in names:
+        await rig.intake.take(dataclasses.replace(rig.block(35.0), instrument=name))
+    closing = asyncio.create_task(rig.intake.close_in_turn())
+    seen = []
+    while not closing.done():
+        await asyncio.sleep(0)
+        seen.append(len(rig.sink.of("data")))
+    assert seen == [1, 2, 3, 4, 4]
+    assert [decode_frame(record.body).block.instrument for record in rig.sink.of("data")] == names
+
+
 @pytest.mark.parametrize("snapshot_after", [0, 1, 3, 5])
 async def test_a_restart_goes_on_as_if_it_had_never_been(snapshot_after: int) -> None:
     values = (35.0, 35.0, 38.0, 35.0, 35.0, 41.0, 35.0)
     whole, first = Rig(), Rig()
-    state, covered = first.intake.snapshot(), -1
+    state, covered = bytes(first.intake.snapshot()), -1
     for rig in (whole, first):
         for position, value in enumerate(values[:5]):
             if position == snapshot_after:
-                state, covered = rig.intake.snapshot(), len(rig.sink.records) - 1
+                state, covered = bytes(rig.intake.snapshot()), len(rig.sink.records) - 1
             await rig.intake.take(rig.block(value))
             rig.intake.close_all()
         if snapshot_after == 5:
-            state, covered = rig.intake.snapshot(), len(rig.sink.records) - 1
+            state, covered = bytes(rig.intake.snapshot()), len(rig.sink.records) - 1
     second = Rig()
     second.clock.now_ns = first.clock.now_ns
     second.sink.records = list(first.sink.records)

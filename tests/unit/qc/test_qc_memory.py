@@ -51,7 +51,7 @@ def kept_bytes(tables: tuple[str, ...]) -> int:
                 rules[f"c{k}"] = qc.model_copy(
                     update={"range": qc.range.model_copy(update={"fail_high": 40.0 + k})}
                 )
-        return Plan(layout_of(channels), rules, INTERVAL_S).ints.nbytes
+        return Plan(layout_of(channels), rules, INTERVAL_S).memory.nbytes
 
     return (total(102) - total(2)) // 100
 
@@ -88,7 +88,7 @@ def test_a_full_table_of_set_points_takes_sixteen_bytes_a_corner_more() -> None:
         )
         for some in (points[:1], points)
     )
-    assert full.ints.nbytes - short.ints.nbytes == 16 * 30
+    assert full.memory.nbytes - short.memory.nbytes == 16 * 30
 
 
 def test_channels_with_tables_of_different_length_are_judged_by_their_own() -> None:

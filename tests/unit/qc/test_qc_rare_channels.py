@@ -66,7 +66,7 @@ def judged(seed: int, restart_at: int | None = None) -> Judged:
     made, at_once, later = engine(), [], []
     for second, fast, slow in stream(seed):
         if second == restart_at:
-            state, made = made.snapshot(), engine()
+            state, made = bytes(made.snapshot()), engine()
             assert made.restore(state)
         row = block("dut", BASE, second, fast) if slow is None else block("dut", FULL, second, fast, slow)
         result = made.process(row, second)
@@ -132,7 +132,7 @@ def test_a_gap_closes_what_a_rare_channel_waited_for_after_a_restart_too() -> No
     made.process(block("dut", FULL, 5, 1.0, 5.0), 5)
     made.process(block("dut", FULL, 10, 1.0, 5.0), 10)
     again = engine()
-    assert again.restore(made.snapshot())
+    assert again.restore(bytes(made.snapshot()))
     again.process(block("dut", BASE, 11, 1.0), 11)  # the slow channel has not been seen yet
     found = [one for one in again.gap("dut") if one.rule == "spike"]
     assert [(one.n.tolist(), one.flag.tolist()) for one in found] == [([10], [int(Flag.NOT_EVALUATED)])]

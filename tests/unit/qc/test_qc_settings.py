@@ -101,6 +101,6 @@ def test_limits_of_zero_and_equal_limits_are_taken() -> None:
 
 
 def test_the_memory_of_windows_follows_from_duration_and_interval() -> None:
-    qc = ChannelQc.model_validate({"flat_line": {"suspect_s": 30, "fail_s": 60}})
+    qc = ChannelQc.model_validate({"flat_line": {"tolerance": 0.1, "suspect_s": 30, "fail_s": 60}})
     assert window_bytes(qc, 0.1) == 32 * (750 + 8)
     assert window_bytes(ChannelQc(), 0.1) == 0

@@ -236,7 +236,7 @@ def test_a_change_of_unit_range_or_last_digit_flags_the_first_reading_after_it(
     for k, settings in enumerate([plain, plain, plain | change, plain | change]):
         block = block_of([[1.0, 1.0]], [2 * k, 2 * k + 1], layout=Layout((Channel("c0", **settings),)))
         if k == 2:
-            saved = engine.snapshot()
+            saved = bytes(engine.snapshot())
             engine = engine_of(qc)
             engine.restore(saved)
         flags += engine.process(block, 2 * k).flag[0].tolist()

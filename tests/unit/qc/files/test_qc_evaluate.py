@@ -225,7 +225,7 @@ def test_a_wrong_argument_is_refused_with_words_that_help(
 
 def test_windows_beyond_memory_name_the_channel_and_the_way_out() -> None:
     with pytest.raises(ValueError, match=r"channel 'c0': .* MiB.*interval_s"):
-        evaluate([0, 1], [1, 2], {"flat_line": {"fail_s": 86400.0}}, interval_s=1e-3)
+        evaluate([0, 1], [1, 2], {"flat_line": {"tolerance": 0.1, "fail_s": 86400.0}}, interval_s=1e-3)
 
 
 def test_the_interval_is_the_median_or_that_of_a_faster_stretch() -> None:
@@ -240,7 +240,9 @@ def test_the_interval_is_the_median_or_that_of_a_faster_stretch() -> None:
 
 def test_a_stretch_that_comes_faster_does_not_overflow_a_window() -> None:
     times = np.cumsum(np.concatenate((np.full(100, 60 * SECOND), np.full(1000, SECOND // 10))))
-    found = evaluate(times, np.ones(1100), {"flat_line": {"fail_s": 60.0, "max_gap_s": 100.0}})
+    found = evaluate(
+        times, np.ones(1100), {"flat_line": {"tolerance": 0.1, "fail_s": 60.0, "max_gap_s": 100.0}}
+    )
     assert found.flag[1:].tolist() == [4] * 1099
 
 
@@ -250,7 +252,7 @@ def test_a_few_readings_a_nanosecond_apart_are_no_reason_to_refuse() -> None:
 
 def test_a_burst_does_not_take_all_memory() -> None:
     times = np.concatenate((np.arange(100) * 60 * SECOND, 6000 * SECOND + np.arange(20)))
-    qc = ChannelQc(flat_line=FlatLineQc(fail_s=3600))
+    qc = ChannelQc(flat_line=FlatLineQc(tolerance=0.1, fail_s=3600))
     interval_s = evaluation.usual_interval_s(times, [qc])
     assert window_bytes(qc, interval_s) <= evaluation.WINDOWS_BYTES_MAX
     assert evaluate(times, np.ones(120), qc).flag[70] == Flag.FAIL
