@@ -23,7 +23,6 @@ from benchmarks.results import medians, section_text, show
 from gateway.demo.people import make_people
 from gateway.demo.site import free_port, write_site
 from gateway.door.client import DoorClient, DoorClosedError
-from gateway.edge.daemon import WARM_S
 from gateway.initialise import initialise
 from gateway.site import load_site
 from pipeline.journal import Journal
@@ -164,8 +163,8 @@ def results_section(found: dict[str, Any]) -> str:
         f"operating system's page cache. What it means: {filled['durable_s']:.1f} s after its start the "
         f"gateway has a row on disk ({spread['filled'][0]:.1f} to {spread['filled'][1]:.1f} s), and "
         f"{empty['durable_s']:.1f} s ({spread['empty'][0]:.1f} to {spread['empty'][1]:.1f} s) where the "
-        f"kernels have to be compiled: it waits at most {WARM_S:.0f} s for them, and until they are ready "
-        "the rules on values are recorded as not evaluated."
+        "kernels have to be compiled: it does not wait for that, and until they are ready the rules on "
+        "values are recorded as not evaluated."
     )
     header = ("since the start", "cache filled", "cache empty", "empty / filled")
     return section_text("Cold start to first sample", text, header, rows)

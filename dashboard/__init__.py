@@ -1,7 +1,9 @@
-"""The pages for laboratories and regulators."""
+"""The pages for laboratories and regulators.
 
-from dashboard.app import build_dashboard
+`build_dashboard` is in `dashboard.app`: every role reads the settings, one alone needs the pages.
+"""
+
 from dashboard.door import Door
 from dashboard.settings import WebSettings
 
-__all__ = ["Door", "WebSettings", "build_dashboard"]
+__all__ = ["Door", "WebSettings"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from dashboard import build_dashboard
+from dashboard.app import build_dashboard
 from gateway.door.client import DoorClient
 from gateway.door.socket_server import QuietServer
 from pipeline.store import open_store

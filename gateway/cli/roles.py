@@ -16,7 +16,6 @@ from gateway.collector import run_collector
 from gateway.door.socket_server import SocketInUseError
 from gateway.edge.daemon import EdgeDaemon
 from gateway.persons import PersonsError
-from gateway.web import PortInUseError, run_web
 from gateway.witness.run import run_witness
 from gateway.witness.state import WitnessStateError
 from pipeline.archive import ArchiveBusyError, ArchiveError
@@ -46,7 +45,7 @@ def _serve(main: Callable[[asyncio.Event], Awaitable[None]], intention: str) -> 
     LOG.info("%s; SIGTERM or Ctrl-C ends in order", intention)
     try:
         run_role(main)
-    except (SocketInUseError, PortInUseError, JournalBusyError, ArchiveBusyError) as error:
+    except (SocketInUseError, JournalBusyError, ArchiveBusyError) as error:
         fail(Exit.UNAVAILABLE, str(error))
     except (CredentialUnavailableError, PersonsError, WrongPurposeError, ForeignKeyError) as error:
         fail(Exit.CONFIG, str(error))
@@ -106,8 +105,13 @@ def _say_ready(key: str) -> None:
 
 def web(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Serve the pages for laboratory and regulator."""
+    from gateway.web import PortInUseError, run_web  # noqa: PLC0415 - no other role loads the pages
+
     site = site_of(config)
-    _serve(lambda stop: run_web(site, stop), "starting the pages")
+    try:
+        _serve(lambda stop: run_web(site, stop), "starting the pages")
+    except PortInUseError as error:
+        fail(Exit.UNAVAILABLE, str(error))
 
 
 def witness(config: ConfigOption = DEFAULT_CONFIG) -> None:

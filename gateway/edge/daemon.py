@@ -56,7 +56,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 WARM_S = 1.0
-"""The QC kernels are waited for this long at start; on a cold cache acquisition starts without them."""
+"""The QC kernels are waited for this long at start; where they are not in the cache, acquisition starts at
+once without them."""
 DRAIN_LOOK_S = 0.05
 DRAIN_S = 5.0
 """At a stop, what is durable is given this long to be receipted; the rest waits in the journal."""
@@ -123,8 +124,24 @@ class EdgeDaemon:
             boot_id=self._world.boot_id,
         )
 
-    def _warm(self) -> None:
-        self.engine.warm()
+    async def _warm_kernels(self, supervisor: Supervisor) -> None:
+        """Load the kernels; where they must be compiled, let that go on beside acquisition."""
+        loop, cold = asyncio.get_running_loop(), asyncio.Event()
+
+        def compiling() -> None:
+            loop.call_soon_threadsafe(cold.set)
+
+        supervisor.start("warm kernels", lambda: asyncio.to_thread(self._warm, compiling))
+        ready = supervisor.wait(["warm kernels"], WARM_S)
+        ends = {asyncio.ensure_future(ready), asyncio.ensure_future(cold.wait())}
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+
+    def _warm(self, compiling: Callable[[], None]) -> None:
+        self.engine.warm(compiling)
         warm_charting()
         release_compiler()
         settle()
@@ -146,8 +163,7 @@ class EdgeDaemon:
             settings.intake.frame_delay_ms * 1_000_000,
         )  # fmt: skip
         self.history = ConfigHistory()
-        supervisor.start("warm kernels", lambda: asyncio.to_thread(self._warm))
-        await supervisor.wait(["warm kernels"], WARM_S)
+        await self._warm_kernels(supervisor)
         recovery = Recovery(journal, self.recorder, self.intake, self.elements, self.history)
         await recovery.run(self._site)
         pulse = Pulse(journal, journal.clock)

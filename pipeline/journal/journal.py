@@ -91,7 +91,6 @@ class Journal:
         self._disk = disk
         self._writing, self._background = executors
         self.keys = KeyKeeper(disk, directory, opened, self._background)
-        """The key that signs checkpoints, and its change."""
         self._stamps = StampClock(self.clock, last_difference_ns(fold, self.start.downtime, base), fold.epoch)
         self._stored = fold.copy().stored
         self._tree: Tree = fold.tree.copy()

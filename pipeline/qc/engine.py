@@ -114,11 +114,17 @@ class QcEngine:
         """True once `warm` has ended: before that only missing values are found."""
         return self._drive is not None
 
-    def warm(self) -> None:
-        """Compile the kernels or load them from the cache; seconds when cold. May run in a thread."""
-        from pipeline.qc.driver import compile_driver  # noqa: PLC0415 - importing Numba takes half a second
+    def warm(self, compiling: Callable[[], None] = lambda: None) -> None:
+        """Compile the kernels or load them from the cache; many seconds when cold. May run in a thread.
 
-        self._drive = compile_driver()
+        Args:
+            compiling: called when they are not in the cache, before they are compiled.
+        """
+        from pipeline.qc.driver import compile_driver  # noqa: PLC0415 - importing Numba takes half a second
+        from pipeline.qc.jit import telling  # noqa: PLC0415
+
+        with telling(compiling):
+            self._drive = compile_driver()
 
     def process(
         self,

@@ -5,10 +5,12 @@ million readings a second), and a kernel that allocates does not compile. Divisi
 so that no division carries a check. No fast-math, no threads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar, cast
 
 from numba import njit, types
+from numba.core.event import Listener, install_listener
 from numba.extending import intrinsic
 
 Slots: TypeAlias = Any
@@ -61,6 +63,21 @@ as_floats = cast("Callable[[Slots], Slots]", intrinsic(_as_floats))
 def kernel(function: Function) -> Function:
     """Have a function compiled into the kernels that call it."""
     return cast("Function", njit(**_INLINED)(function))
+
+
+@contextmanager
+def telling(compiling: Callable[[], None]) -> Iterator[None]:
+    """Call `compiling`, in the thread that compiles, whenever a function was not in the cache."""
+
+    class Compiling(Listener):
+        def on_start(self, event: Any) -> None:  # noqa: ARG002 - which one does not matter
+            compiling()
+
+        def on_end(self, event: Any) -> None:
+            """Nobody asks."""
+
+    with install_listener("numba:compile", Compiling()):
+        yield
 
 
 def compiled(signature: Any, function: Function) -> Function:

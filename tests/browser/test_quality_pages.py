@@ -11,7 +11,8 @@ import pytest
 import uvicorn
 from playwright.async_api import async_playwright, expect
 
-from dashboard import WebSettings, build_dashboard
+from dashboard import WebSettings
+from dashboard.app import build_dashboard
 from gateway.door.socket_server import QuietServer
 from tests.support.services import program
 from tests.unit.dashboard.fakes import NOW_NS, ORIGIN, FakeStore

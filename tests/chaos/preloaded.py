@@ -5,6 +5,7 @@ import gateway.collector.run
 import gateway.edge.daemon
 from pipeline.qc import QcEngine
 
+gateway.cli.main.build()
 QcEngine({}, {}).warm()
 
 __all__ = ["gateway"]

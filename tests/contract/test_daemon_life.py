@@ -18,6 +18,7 @@ from tests.support.bench import until
 from tests.support.daemon import ADMINISTRATOR, PIN, records_of, rows, running
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import pytest
@@ -108,12 +109,13 @@ async def test_with_cold_kernels_acquisition_starts_at_once_and_rules_say_warmin
 ) -> None:
     compiled, warm = threading.Event(), QcEngine.warm
 
-    def slow(engine: QcEngine) -> None:
+    def slow(engine: QcEngine, compiling: Callable[[], None]) -> None:
+        compiling()
         compiled.wait(60)
         warm(engine)
 
     monkeypatch.setattr(QcEngine, "warm", slow)
-    monkeypatch.setattr("gateway.edge.daemon.WARM_S", 0.01)
+    monkeypatch.setattr("gateway.edge.daemon.WARM_S", 3600.0)
     try:
         async with running(tmp_path) as site, DoorClient(site.state.socket("door")) as door:
             assert (await door.get("status"))["kernels"] == "warming"

@@ -122,6 +122,7 @@ def test_roles_that_must_not_make_memory_executable_load_without_numba() -> None
 import sys
 sys.modules["numba"] = None
 import gateway.cli.main, gateway.collector, gateway.web
+gateway.cli.main.build()
 import dashboard, pipeline.archive, pipeline.store, simulators
 import gateway.collector.run, simulators.runner
 """

@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -46,6 +47,7 @@ DIRECTORY = Path("/journal")
 LIVES_MAX = 5
 SETTINGS = JournalSettings.model_construct(segment_bytes=6000, segment_records=40)
 SEEDS_AT_ONCE = 250
+_DEAF = (signal.SIGINT, signal.SIG_IGN)
 MAINTENANCE = ("receipts", "snapshot", "retire", "finish", "finish", "prepare", "shed", "merge")
 
 
@@ -261,7 +263,8 @@ def run_seeds(run: str, numbers: Sequence[int]) -> int:
 def run_until(run: str, count: int, processes: int) -> Iterator[tuple[int, int]]:
     """Run fresh seeds until `count` power cuts were met; yields (seeds, power cuts) so far."""
     seeds = cuts = 0
-    with ProcessPoolExecutor(processes) as pool:
+    # An interrupt is the parent's business: in a worker it would print the power cut that it met last.
+    with ProcessPoolExecutor(processes, initializer=signal.signal, initargs=_DEAF) as pool:
         while cuts < count:
             pieces = [
                 range(at, at + SEEDS_AT_ONCE)

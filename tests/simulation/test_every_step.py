@@ -11,7 +11,7 @@ import pytest
 from tests.simulation.steps import MACHINES, crash_at
 from tests.support.soak import keep
 
-CI_STEPS = {"gw": 35, "c-0": 15}
+CI_STEPS = {"gw": 28, "c-0": 12}
 STEPS_MIN = 100
 SOAK_SEEDS = int(os.environ.get("YAOSU_STEP_SEEDS", "3"))
 

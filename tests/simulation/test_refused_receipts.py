@@ -31,7 +31,7 @@ def test_a_gateway_that_refuses_receipts_is_degraded_until_the_collector_is_trus
         look()
         return []
 
-    outcome = play(5, story)
+    outcome = play(5, story, periods_s=(1.0,))
     assert not outcome.findings, outcome.report()
     assert [status["state"] for status in seen] == ["ok", "degraded", "ok"]
     assert [status["publisher"]["refusing"] for status in seen] == [False, True, False]

@@ -6,7 +6,8 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from dashboard import Door, WebSettings, build_dashboard
+from dashboard import Door, WebSettings
+from dashboard.app import build_dashboard
 from tests.unit.dashboard.client import MakeApplication, make_client
 from tests.unit.dashboard.fakes import NOW_NS, ORIGIN, FakeDoor, FakeStore
 from tests.unit.dashboard.site import make_store

@@ -40,7 +40,8 @@ def test_a_full_collection_in_a_role_walks_only_what_came_after_its_start() -> N
     whole_s = time.thread_time() - began_s
     run_role(main)
     assert seen["frozen"] >= before / 2
-    assert (seen["switch_s"], seen["young"]) == (pytest.approx(SWITCH_S), YOUNG_MAX)
+    assert seen["switch_s"] == pytest.approx(SWITCH_S)
+    assert seen["young"] == YOUNG_MAX
     assert seen["collection_s"] < whole_s / 3
 
 
