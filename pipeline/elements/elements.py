@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.elements import views
-from pipeline.elements.answers import OF_REGISTRY, answer_key
+from pipeline.elements.answers import IMPORT, OF_REGISTRY, answer_key
 from pipeline.elements.commands import COMMANDS, Planned, Request
 from pipeline.elements.corrected import CorrectionsInForce
 from pipeline.elements.engine import Fold
@@ -106,7 +106,11 @@ class Elements:
         """
         if answer.command != command and not {answer.command, command} <= OF_REGISTRY:
             raise Refused("key-reused", earlier=answer.command)
-        return Planned((), dict(answer.result), tuple(dict.fromkeys(answer.seqs)))
+        result = dict(answer.result)
+        if answer.command == IMPORT:
+            name = "imported" if command == IMPORT else "id"
+            result = {name: result[name]}
+        return Planned((), result, tuple(dict.fromkeys(answer.seqs)))
 
     def remembers(self, person: str, key: str) -> bool:
         """Tell whether a command of this person and idempotency key is among the newest."""
