@@ -34,6 +34,8 @@ RULES: dict[str, Rule] = {
     "device-exception": Rule(("instrument", "code"), _AWAY),
     "device-error": Rule(("instrument", "code"), _AWAY),
     "qc-failed": Rule(("instrument",)),
+    "source-pty": Rule(("instrument",), ended_by="source-live"),
+    "source-simulator": Rule(("instrument",), ended_by="source-live"),
     # the gateway itself
     "unattributed-change": Rule(("sha256",)),
     "clock-step": Rule(()),
