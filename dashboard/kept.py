@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from pipeline.store.door import LedgerRow, Origin, Store
 
 NAMES = frozenset({*LISTS, *ITEMS})
-PAGE = 2000
+PAGE = 1000
 """Records of one kind that are read at a time."""
+READ_S = 2.0
+"""A page waits so long for a long record to be read; it says how far that has come, the next goes on."""
+TOGETHER = 200
+"""Records that are taken in without letting anything else run."""
 AGE_NS = 2_000_000_000
 """Age up to which what was read is shown again."""
 LATE = PAGE
@@ -89,8 +93,8 @@ class Kept:
         async with self._lock:
             now_ns = self._utc_now_ns()
             if abs(now_ns - self._read_utc_ns) > AGE_NS:
-                await self._read()
-                self._read_utc_ns = now_ns
+                whole = await self._read()
+                self._read_utc_ns = now_ns if whole else 0
         return quality_view(self._told, self, name, argument)
 
     def utc_ns(self) -> int:
@@ -105,13 +109,17 @@ class Kept:
         """Say that nothing vouches for the gateway's clock here."""
         return _UNSYNCHRONISED
 
-    async def _read(self) -> None:
+    async def _read(self) -> bool:
+        """Take in what is new, for at most about `READ_S`; tell whether that was all."""
         journal = await self._newest_journal()
         if journal != self._journal or await self._is_late():
             self._told, self._journal, self._seen = Recorded(), journal, set()
-        more = True
-        while more:
-            more = await self._read_page()
+        clock = asyncio.get_running_loop().time
+        until_s = clock() + READ_S
+        while more := await self._read_page():
+            if clock() >= until_s:
+                break
+        return not more
 
     async def _newest_journal(self) -> bytes:
         """Find the journal that the newest records are of."""
@@ -142,7 +150,9 @@ class Kept:
             if len(page) == PAGE:
                 more, horizon = True, min(page[-1].seq, page[-1].seq if horizon is None else horizon)
             rows += [row for row in page if row.journal == self._journal]
-        for row in sorted(rows, key=lambda row: row.seq):
+        for number, row in enumerate(sorted(rows, key=lambda row: row.seq)):
+            if number % TOGETHER == 0:
+                await asyncio.sleep(0)  # other pages are answered in between
             if horizon is None or row.seq <= horizon:
                 self._told.take(_record(row))
                 self._seen.add(row.seq)

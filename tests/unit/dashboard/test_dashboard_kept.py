@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 from dashboard import Door, WebSettings, build_dashboard
 from dashboard.kept import Kept
 from pipeline.elements.lookback.report import look_backs
+from pipeline.ledger.recorded import KINDS
 from tests.unit.dashboard.client import MakeApplication, make_client
 from tests.unit.dashboard.fakes import NOW_NS, ORIGIN, SECOND, FakeStore
 from tests.unit.dashboard.laboratory import LaboratoryDoor, fill, proposed, quality_bench
@@ -108,6 +110,23 @@ async def test_new_records_are_told_and_a_late_one_in_its_place(store: FakeStore
     assert (batch["batch"], batch["open"]) == ("B 1/26", False)
     with pytest.raises(KeyError):
         await context.view("batches", "none")
+
+
+async def test_a_long_record_is_read_over_several_looks_and_each_says_how_far(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.kept.READ_S", 0.0)
+    monkeypatch.setattr("dashboard.kept.PAGE", 20)
+    kept, whole = Kept(store, ORIGIN, lambda: NOW_NS), Kept(store, ORIGIN, lambda: NOW_NS)
+    reached: list[int] = []
+    while not reached or reached[-1] < max(row.seq for row in store.rows_ledger if row.kind in KINDS):
+        with contextlib.suppress(KeyError):
+            await kept.view("batches", None)
+        reached.append(kept.through_seq)
+        assert len(reached) < 1000, reached
+    assert len(reached) > 3
+    monkeypatch.undo()
+    assert await kept.view("alarms", None) == await whole.view("alarms", None)
 
 
 async def test_a_page_says_that_nothing_is_stored_yet_or_the_store_is_away(
