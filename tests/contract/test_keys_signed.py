@@ -17,7 +17,8 @@ KEY = "3b" * 32
 
 
 def told(site: Site, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-    bodies = [record.body for record in records_of(load_site(site.config).state.journal)]
+    records = records_of(load_site(site.config).state.journal)
+    bodies = [record.body for record in records if record.kind == "event"]
     return [body for body in bodies if str(body.get("code", "")).startswith("trust-") and wanted(body)]
 
 
