@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.elements.state import State
     from pipeline.records.envelope import Body, Record
 
-Result = dict[str, str | int]
+Result = dict[str, str | int | bool]
 Done = tuple[str, Result]
 IMPORT = "registry.import"
 """Registry records of one key are one command, however many they are."""

@@ -270,7 +270,7 @@ class Answer:
     command: str
     seqs: list[int]
     """First and last seq of its records: they are appended in one go."""
-    result: dict[str, str | int]
+    result: dict[str, str | int | bool]
 
 
 @dataclass(slots=True)
