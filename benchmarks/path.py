@@ -27,7 +27,8 @@ from benchmarks.load_site import CHANNELS
 from benchmarks.servers import devices, free_port, influx_rows, influxd, mosquitto
 from gateway.demo.processes import PROGRAM
 from gateway.door.client import DoorClient, DoorClosedError
-from gateway.edge.state import StateFolder, TrustedKeys
+from gateway.edge.state import StateFolder
+from gateway.trust import TrustedKeys
 from pipeline.records.envelope import decode, split
 from pipeline.records.signing import SigningKey
 from pipeline.records.stack import answered_utc_ns

@@ -90,7 +90,7 @@ async def alarms(context: Context, request: Request, viewer: Viewer) -> Response
         "alarms": rows, "problem": answer.problem, "show": show, "steps": STEPS,
         "open": sum(bool(one["open"]) for one in known),
         "by_step": [(step, sum(one["step"] == step for one in known)) for step in STEPS],
-    })  # fmt: skip
+    }, kept=answer)  # fmt: skip
 
 
 async def alarm(context: Context, request: Request, viewer: Viewer) -> Response:
@@ -122,7 +122,7 @@ async def _page(
         "allowed": [deed for deed in DEEDS if deed in allowed] if viewer.may_act else [],
         "chosen": refusal.form.get("deed", "") if refusal else next(reversed(allowed), ""),
         "signing": signing(request, refusal),
-    })  # fmt: skip
+    }, kept=answer)  # fmt: skip
 
 
 async def act(context: Context, request: Request, viewer: Viewer) -> Response:

@@ -29,6 +29,7 @@ from dashboard import (
     window,
 )
 from dashboard.context import Context, data, page
+from dashboard.kept import Kept
 from dashboard.live import StreamCount, live_handler
 from dashboard.security import SameOrigin, SecurityHeaders
 from dashboard.sessions import Sessions
@@ -73,7 +74,9 @@ def build_dashboard(
     """
     stop = asyncio.Event()
     watcher = Watcher(store, door, origin, utc_now_ns)
-    context = Context(settings, watcher, door, Sessions(settings, door), stop)
+    context = Context(
+        settings, watcher, door, Sessions(settings, door), stop, Kept(store, origin, utc_now_ns)
+    )
 
     @asynccontextmanager
     async def lifespan(_application: Starlette) -> AsyncIterator[None]:

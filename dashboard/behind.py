@@ -1,7 +1,7 @@
-"""Views that only the daemon's door gives: alarms, batches, charts, look-backs, risk.
+"""Views that the daemon folds from its record: alarms, batches, charts, look-backs, risk.
 
-They are folded by the daemon from its own record and answer only with what is durable. A page at the centre
-has no door, and says so.
+The daemon's door gives them, only with what is durable. Where there is no door, or nobody answers at it, all
+but risk are told from the records that the store keeps, and the page says so.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from dashboard.kept import NAMES
+from pipeline.store.door import StoreError
 
 if TYPE_CHECKING:
     from dashboard.context import Context
@@ -21,12 +24,14 @@ class Answer:
     content: Any = None
     problem: str = ""
     """Key of a message; empty when there is content."""
+    kept_through: int | None = None
+    """Told from the stored records, through this seq; None: told by the daemon."""
 
 
 async def read_view(
     context: Context, name: str, argument: str | None = None, *, subject: str | None = None
 ) -> Answer:
-    """Read a view of the daemon. Raises nothing: a door that is away is a problem to show.
+    """Read a view of the daemon, or of its stored records. Raises nothing: who is away is a problem to show.
 
     Args:
         context: the parts behind the pages.
@@ -35,15 +40,30 @@ async def read_view(
         subject: for the view `risk`, whose index.
     """
     if context.door is None:
-        return Answer(problem="quality.no_door")
+        return await _kept(context, name, argument, "quality.no_door")
     path = name if argument is None else f"{name}/{quote(argument, safe='')}"
     if subject is not None:
         path += f"?subject={quote(subject, safe='')}"
     try:
         content = await context.door.get(path)
     except ConnectionError:
-        return Answer(problem="trust.door_away")
+        return await _kept(context, name, argument, "trust.door_away")
     if isinstance(content, dict) and content.get("ok") is False:
         missing = content.get("code") == "not-found"
         return Answer(problem="quality.not_found" if missing else "quality.not_durable")
     return Answer(content)
+
+
+async def _kept(context: Context, name: str, argument: str | None, problem: str) -> Answer:
+    """Tell a view from the stored records; `problem` where they cannot tell it, or there are none yet."""
+    if name not in NAMES:
+        return Answer(problem=problem)
+    try:
+        content = await context.kept.view(name, argument)
+    except KeyError:
+        return Answer(problem="quality.not_found" if context.kept.through_seq >= 0 else problem)
+    except StoreError:
+        return Answer(problem="trust.store_away")
+    if context.kept.through_seq < 0:
+        return Answer(problem=problem)
+    return Answer(content, kept_through=context.kept.through_seq)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from dashboard.behind import Answer
     from dashboard.door import Door
+    from dashboard.kept import Kept
     from dashboard.sessions import Sessions
     from dashboard.settings import WebSettings
     from dashboard.tasks import Required
@@ -51,6 +53,8 @@ class Context:
     sessions: Sessions
     stop: asyncio.Event
     """Set when the server stops: live streams end at once."""
+    kept: Kept
+    """What the stored records tell where no daemon answers."""
     overviews: Overviews = field(default_factory=Overviews)
     _cached: _Cached = field(default_factory=_Cached)
 
@@ -87,9 +91,12 @@ def json_response(content: Any, status: int = HTTPStatus.OK) -> Response:
 
 def render(
     context: Context, request: Request, viewer: Viewer, template: str, view: View | None,
-    values: Mapping[str, Any], *, status: int = HTTPStatus.OK,
+    values: Mapping[str, Any], *, status: int = HTTPStatus.OK, kept: Answer | None = None,
 ) -> Response:  # fmt: skip
-    """Answer with a page in the reader's language; a language asked for in the address is remembered."""
+    """Answer with a page in the reader's language; a language asked for in the address is remembered.
+
+    `kept` is what the page shows of the daemon's views: told from stored records, the page says so.
+    """
     language = lang.language_of(request)
     now_ns = context.watcher.utc_now_ns()
     other = "zh" if language == "en" else "en"
@@ -105,6 +112,7 @@ def render(
         rehearsal=view.rehearsal if view else False,
         ledger_seq=view.ledger_seq if view else -1,
         has_door=context.door is not None,
+        kept_through=None if kept is None else kept.kept_through,
         path=request.url.path,
         utc_offset_min=lang.utc_offset_min(now_ns),
         offset_text=lang.offset_text(lang.utc_offset_min(now_ns)),

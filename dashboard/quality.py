@@ -34,7 +34,7 @@ async def batches(context: Context, request: Request, viewer: Viewer) -> Respons
     return render(context, request, viewer, "batches.html", view, {
         "batches": listed.content or [], "due": due.content or [], "problem": listed.problem or due.problem,
         "names": names,
-    })  # fmt: skip
+    }, kept=listed)  # fmt: skip
 
 
 async def batch(
@@ -49,7 +49,7 @@ async def batch(
     return render(context, request, viewer, "batch.html", await context.watcher.view(), {
         "batch": one, "members": members, "names": await context.sessions.names(viewer),
         "signing": signing(request, refusal),
-    })  # fmt: skip
+    }, kept=answer)  # fmt: skip
 
 
 def member_row(member: Json, role: Role) -> Json:
@@ -89,7 +89,7 @@ async def charts(context: Context, request: Request, viewer: Viewer) -> Response
     ]
     return render(context, request, viewer, "charts.html", await context.watcher.view(), {
         "charts": rows, "problem": answer.problem,
-    })  # fmt: skip
+    }, kept=answer)  # fmt: skip
 
 
 async def chart(
@@ -107,7 +107,7 @@ async def chart(
         "names": await context.sessions.names(viewer),
         "waiting": [version for version in one["versions"] if version["approval"] is None],
         "signing": signing(request, refusal),
-    })  # fmt: skip
+    }, kept=answer)  # fmt: skip
 
 
 async def chart_data(context: Context, request: Request, _viewer: Viewer) -> Response:
@@ -158,7 +158,7 @@ async def lookbacks(context: Context, request: Request, viewer: Viewer) -> Respo
     answer = await read_view(context, "lookbacks")
     return render(context, request, viewer, "lookbacks.html", await context.watcher.view(), {
         "lookbacks": answer.content or [], "problem": answer.problem, "causes": CAUSES,
-    })  # fmt: skip
+    }, kept=answer)  # fmt: skip
 
 
 async def lookback(
@@ -171,7 +171,7 @@ async def lookback(
     return render(context, request, viewer, "lookback.html", await context.watcher.view(), {
         "lookback": answer.content, "causes": CAUSES, "names": await context.sessions.names(viewer),
         "signing": signing(request, refusal),
-    })  # fmt: skip
+    }, kept=answer)  # fmt: skip
 
 
 def _problem(context: Context, request: Request, viewer: Viewer, key: str) -> Response:

@@ -22,6 +22,23 @@ class Identity:
     revision: str = ""
 
 
+Found = Literal["", "pty", "simulator"]
+"""A program behind a pseudo-terminal, a simulator by its own word, or nothing of the kind."""
+SIMULATORS, SIMULATED_SERIAL = "Yaosu Simulator", "SIM-"
+"""How the simulators name themselves in their protocols: known here as any instrument is."""
+
+
+def what_is_found(identity: Identity | None, *, pseudo_terminal: bool) -> Found:
+    """Tell what an instrument is found to be; its own word weighs more than its line."""
+    if identity is not None and (
+        identity.vendor.startswith(SIMULATORS)
+        or identity.model.startswith(SIMULATORS)
+        or identity.serial.startswith(SIMULATED_SERIAL)
+    ):
+        return "simulator"
+    return "pty" if pseudo_terminal else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
     """What is known of an instrument now."""
@@ -36,6 +53,8 @@ class Description:
     """None until the device has answered, and for devices that cannot say."""
     poll_interval_s: float | None
     """None for an instrument that speaks by itself."""
+    found: Found = ""
+    """What its connection and its identity show it to be, whatever the settings call it."""
 
 
 class Driver(Protocol):

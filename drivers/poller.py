@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from types import TracebackType
 
-    from drivers.door import Description
+    from drivers.door import Description, Found
     from drivers.errors import DriverError
     from pipeline.records import Clock, Item
     from pipeline.records.block import GapCause
@@ -80,6 +80,7 @@ class Poller:
         self._failures = 0
         self._first_failure_ns = 0
         self._lost = False
+        self._found: Found = ""
         # Cause of deadlines that pass while the driver is busy: its own exchange, or what it was waiting for.
         self._meanwhile: GapCause = "late"
 
@@ -150,6 +151,7 @@ class Poller:
             yield from self._gaps.announce()
         if outcome.cause is None or outcome.cause == "disconnected":
             yield from self._judge(outcome.error)
+        yield from self._find()
         yield from outcome.items
         yield from self.polled.unsolicited()
 
@@ -174,6 +176,14 @@ class Poller:
         if not self._lost and (disconnected or self._failures >= LOST_AFTER):
             self._lost = True
             yield self._event("instrument-lost", error=error.message, hint=error.hint)
+
+    def _find(self) -> Iterator[Item]:
+        """Tell, before the rows, when what is declared live is found to be none, and when no more."""
+        known = self.polled.describe()
+        # A line that was lost shows nothing of what is at its end.
+        if known.source == "live" and not self._failures and known.found != self._found:
+            self._found = known.found
+            yield self._event(f"source-{known.found or 'live'}", endpoint=known.endpoint)
 
     def _event(self, code: str, /, **args: str | float) -> DeviceEvent:
         return DeviceEvent(self._name, code, self._clock.utc_ns(), self._clock.run_ns(), dict(args))

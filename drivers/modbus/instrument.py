@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from drivers.door import Description, Identity
+from drivers.door import Description, Identity, what_is_found
 from drivers.errors import DeviceException, DriverError, LineBusy, LinkDown, NoAnswer, WrongAnswer
 from drivers.modbus.bus import ModbusBus
 from drivers.modbus.frames import decode_identification, identification_request
@@ -57,6 +57,7 @@ class ModbusInstrument:
         return Description(
             settings.id, settings.driver, settings.source, settings.endpoint, self._reader.layout,
             self._identity, settings.poll_interval_s,
+            what_is_found(self._identity, pseudo_terminal=self._bus.line.pseudo_terminal),
         )  # fmt: skip
 
     @property

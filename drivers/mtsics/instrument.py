@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from drivers.door import Description, Identity
+from drivers.door import Description, Identity, what_is_found
 from drivers.errors import BadFrame, LineBusy, LinkDown, NoAnswer
 from drivers.mtsics.lines import ErrorLine, StatusLine, cut_line, parse_line
 from drivers.mtsics.rows import Rows, status_of
@@ -67,6 +67,7 @@ class MtsicsInstrument:
         return Description(
             settings.id, settings.driver, settings.source, settings.endpoint, self._rows.layout,
             self._identity, settings.poll_interval_s,
+            what_is_found(self._identity, pseudo_terminal=self._line.pseudo_terminal),
         )  # fmt: skip
 
     @property

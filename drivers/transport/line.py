@@ -93,6 +93,11 @@ class Line:
         return self._dirty
 
     @property
+    def pseudo_terminal(self) -> bool:
+        """Whether a program is at its other end."""
+        return self._wire is not None and self._wire.inbox.pseudo_terminal
+
+    @property
     def inbox(self) -> Inbox | None:
         """The inbox of the open connection."""
         return None if self._wire is None else self._wire.inbox

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 4096
 _UNSENT_BYTES_MAX = 4096
+_PTY_MAJORS = frozenset({3, *range(136, 144)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,14 @@ class SerialParameters:
         return (1 + self.bytesize + (self.parity != "N") + self.stopbits) / self.baudrate
 
 
+def is_pseudo_terminal(descriptor: int) -> bool:
+    """Tell whether an open device is the slave of a pseudo-terminal: at its other end is a program.
+
+    Majors of Linux (Documentation/admin-guide/devices.txt): 136 to 143 Unix98 slaves, 3 those of BSD.
+    """
+    return os.major(os.fstat(descriptor).st_rdev) in _PTY_MAJORS
+
+
 class SerialWire:
     """One open port; made by `open_serial`."""
 
@@ -53,6 +62,7 @@ class SerialWire:
         self._endpoint = endpoint
         self._loop = asyncio.get_running_loop()
         self._descriptor: int | None = port.fileno()
+        self.inbox.pseudo_terminal = is_pseudo_terminal(self._descriptor)
         self._unsent = bytearray()
         self._loop.add_reader(self._descriptor, self._read)
 

@@ -67,6 +67,8 @@ class Inbox:
         """Gateway time of the loss."""
         self.on_data: Callable[[], None] | None = None
         """Called after each chunk."""
+        self.pseudo_terminal = False
+        """Whether the connection is to a program behind a pseudo-terminal and to no serial line."""
         self.tap: Tap | None = None
         """Hears everything, where the wire is recorded."""
 

@@ -71,6 +71,11 @@ def tell_error(message: str) -> None:
     ERR.print(Text.assemble(("error", "bold red"), ": ", message))
 
 
+def tell_warning(message: str) -> None:
+    """Say on standard error what somebody should know who goes on."""
+    ERR.print(Text.assemble(("warning", "bold yellow"), ": ", message))
+
+
 def fail(code: Exit, message: str) -> NoReturn:
     """Say what went wrong on standard error and leave with a code."""
     tell_error(message)
@@ -156,6 +161,21 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
         if nobody_there(error):
             fail(Exit.UNAVAILABLE, str(error))
         fail(Exit.RETRY, "the daemon took the call and did not answer; look at it: yaosu status")
+
+
+def is_served(config: Path) -> bool:
+    """Tell whether a daemon answers at the door of a site."""
+    socket = site_of(config).state.socket("door")
+
+    async def ask() -> bool:
+        try:
+            async with DoorClient(socket) as door:
+                await door.get("status")
+        except DoorClosedError as error:
+            return not nobody_there(error)
+        return True
+
+    return bool(uvloop.run(ask()))
 
 
 def nobody_there(error: DoorClosedError) -> bool:

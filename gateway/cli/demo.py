@@ -60,15 +60,19 @@ def demo(
     if as_json:
         print_json(report)
     else:
-        ERR.print(
-            f"{report['readings_stored']} of {report['readings_acquired']} readings stored, "
-            f"{report['lost']} lost, {report['duplicated']} duplicated; the full report: yaosu demo --json",
-            markup=False,
-        )
-        for one in report["evidence"]:
-            ERR.print(f"evidence: {one['code']}, case {one['case']}, task {one['task']}", markup=False)
+        _tell(report)
     if report["lost"] or report["duplicated"] or report["unexpected"]:
         raise typer.Exit(int(Exit.FINDINGS))
+
+
+def _tell(report: dict[str, Any]) -> None:
+    ERR.print(
+        f"{report['readings_stored']} of {report['readings_acquired']} readings stored, "
+        f"{report['lost']} lost, {report['duplicated']} duplicated; the full report: yaosu demo --json",
+        markup=False,
+    )
+    for one in report["evidence"]:
+        ERR.print(f"evidence: {one['code']}, case {one['case']}, task {one['task']}", markup=False)
 
 
 def _chosen(scenario: str, day: str | None, *, clean: bool) -> Play:

@@ -14,14 +14,23 @@ from gateway.cli.common import (
     SET_UP,
     ConfigOption,
     JsonOption,
+    command,
     example,
     fail,
+    is_served,
     print_json,
+    secret_for,
     site_of,
+    tell_warning,
 )
-from gateway.edge.state import KeyRole, TrustedKeys, TrustedKeysError
-from gateway.edge.trusted_witnesses import TrustedWitnesses
-from gateway.remote import ROLE_COMMANDS, ServiceTokens, ServiceTokensError
+from gateway.trust import (
+    ROLE_COMMANDS,
+    KeyRole,
+    ServiceTokens,
+    ServiceTokensError,
+    TrustedKeys,
+    TrustedWitnesses,
+)
 from gateway.witness.state import WitnessState
 from pipeline.evidence.cosignature import vkey, witness_key
 from pipeline.evidence.policy import LOG, Key
@@ -31,7 +40,7 @@ from pipeline.journal.succession import read_succession, succession_note
 from pipeline.records.signing import SigningKey, key_id, next_key_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gateway.site import LoadedSite
 
@@ -42,7 +51,31 @@ keys_app = typer.Typer(
 NameOption = Annotated[
     str, typer.Option(help="Who holds the key, as records name it; for commands of other systems.")
 ]
+SignerOption = Annotated[
+    str,
+    typer.Option(
+        "--as", help="Administrator who signs the change; the PIN is asked for.", envvar="YAOSU_PERSON"
+    ),
+]
 ROLE_KEYS = {"collector": "yaosu collect", "witness": "yaosu witness"}
+
+
+def _announcing(config: Path, file: str, person: str) -> Callable[[str, str], None]:
+    """Make what has a change signed before it is made: by the administrator named, through the daemon."""
+
+    def announce(before: str, after: str) -> None:
+        if not person:
+            tell_warning("nobody signs this change: the record will say so; sign it with --as PERSON")
+            return
+        if not is_served(config):
+            tell_warning(
+                "the daemon does not run: at its next start it records that nobody signed this change"
+            )
+            return
+        args = {"file": file, "before": before, "after": after}
+        command(config, "keys.apply", args, secret_for(person), as_json=False)
+
+    return announce
 
 
 def _own(path: Path) -> SigningKey | None:
@@ -239,20 +272,26 @@ def trust(
     operator: Annotated[
         str, typer.Option("--operator", help="Organisation that runs this witness and answers for it.")
     ] = "",
+    person: SignerOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Pin a public key on the gateway: of a collector, of a witness, or of a system that gives commands.
 
     Have the key read out by somebody who knows that it is right: `yaosu keys show` prints it at its owner.
-    The running gateway takes it up by itself.
+    The running gateway takes it up by itself, and every change stands in its record: with the administrator
+    who signed it (--as), or as one that nobody signed.
     """
     state = site_of(config).state
     try:
         if "+" in public:
-            key = TrustedWitnesses(state.trusted_witnesses).trust(public, operator)
+            witnesses = TrustedWitnesses(state.trusted_witnesses)
+            witnesses.file.announce = _announcing(config, "trusted-witnesses", person)
+            key = witnesses.trust(public, operator)
             OUT.print(f"cosignatures of {key.name} ({operator}) are accepted from now on", markup=False)
             return
-        identifier = TrustedKeys(state.trusted_keys).trust(_raw(public), role, name)
+        keys = TrustedKeys(state.trusted_keys)
+        keys.file.announce = _announcing(config, "trusted-keys", person)
+        identifier = keys.trust(_raw(public), role, name)
     except ValueError as error:
         fail(Exit.USAGE, str(error))
     if role == "collector":
@@ -273,19 +312,33 @@ def _raw(public: str) -> bytes:
 
 @keys_app.command("distrust", epilog=example("keys distrust 1f0a6c2b77d3e948 -c gateway.toml"))
 def distrust(
-    identifier: Annotated[str, typer.Argument(metavar="KEY", help="Id of a pinned key: 16 digits.")],
+    identifier: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY", help="Id of a pinned key: 16 digits; key of a witness; name of a service."
+        ),
+    ],
+    person: SignerOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Let a pinned key go, or end a service's token: what it sends counts no more."""
+    """Let a pinned key or witness go, or end a service's token: what it sends counts no more."""
     state = site_of(config).state
     try:
+        if "+" in identifier:
+            witnesses = TrustedWitnesses(state.trusted_witnesses)
+            witnesses.file.announce = _announcing(config, "trusted-witnesses", person)
+            OUT.print(f"the witness of {witnesses.distrust(identifier)} counts no more", markup=False)
+            return
         tokens = ServiceTokens(state.service_tokens)
+        tokens.file.announce = _announcing(config, "service-tokens", person)
         if identifier in tokens.names():
             tokens.revoke(identifier)
             OUT.print(f"the token of {identifier} has ended", markup=False)
             return
-        key = TrustedKeys(state.trusted_keys).distrust(identifier)
-    except (TrustedKeysError, ServiceTokensError) as error:
+        keys = TrustedKeys(state.trusted_keys)
+        keys.file.announce = _announcing(config, "trusted-keys", person)
+        key = keys.distrust(identifier)
+    except ValueError as error:
         fail(Exit.USAGE, str(error))
     OUT.print(f"key {identifier} ({key.role}) counts no more", markup=False)
 
@@ -294,11 +347,14 @@ def distrust(
 def token(
     name: Annotated[str, typer.Argument(help="Name of the service, as records will have it.")],
     role: Annotated[str, typer.Option(help="What it may do; lims: start, bind, stop, abort, link.")] = "lims",
+    person: SignerOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Make the bearer token of a service and print it, once. An earlier token of the name ends."""
     try:
-        made = ServiceTokens(site_of(config).state.service_tokens).issue(name, role)
+        tokens = ServiceTokens(site_of(config).state.service_tokens)
+        tokens.file.announce = _announcing(config, "service-tokens", person)
+        made = tokens.issue(name, role)
     except ServiceTokensError as error:
         fail(Exit.USAGE, str(error))
     print(made)  # noqa: T201 - alone on standard output, for a script to take

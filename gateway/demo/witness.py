@@ -6,8 +6,8 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from gateway.edge.trusted_witnesses import TrustedWitnesses
 from gateway.site import load_site
+from gateway.trust import TrustedWitnesses
 from gateway.witness.state import WitnessState
 from pipeline.evidence.cosignature import vkey, witness_key
 from pipeline.evidence.policy import LOG, Key

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from gateway.persons import AuthenticationError
-from gateway.remote.tokens import PREFIX
+from gateway.trust import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.persons import Directory, Person
-    from gateway.remote.tokens import Service
+    from gateway.trust import Service
     from pipeline.records import Clock
 
 How = Literal["password", "pin", "badge", "asserted", "service"]
@@ -38,8 +38,9 @@ TEXT_MAX = {
 UNKNOWN = "unknown"
 """Stands in records for whoever is not known: what was typed may be a name, or a secret."""
 SIGNED_COMMANDS = frozenset({
-    "hold.release", "config.apply", "registry.import", "person.add", "person.passwd", "person.disable",
-    "task.enter", "task.correct", "chart.approve", "control.assess", "lookback.close",
+    "hold.release", "config.apply", "keys.apply", "registry.import",
+    "person.add", "person.passwd", "person.disable",
+    "task.enter", "task.correct", "chart.approve", "control.assess", "lookback.close", "batch.close",
     "alarm.acknowledge", "alarm.cause", "alarm.action", "alarm.close",
 })  # fmt: skip
 """Commands that ask for the person's secret again, together with the hash of what is signed."""

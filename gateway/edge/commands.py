@@ -10,9 +10,12 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from gateway.door.app import CommandRefusedError
+from gateway.edge.ledger import IndexBehindError
 from gateway.persons import PersonsError
 from gateway.remote.rate import RateLimit
-from gateway.remote.roles import may_command
+from gateway.trust.history import SIGNED
+from gateway.trust.roles import may_command
+from gateway.trust.watch import PERSONS, TELLERS
 from pipeline.elements import Actor, Refused
 from pipeline.journal import CommitFailedError, JournalFullError
 from pipeline.records.events import event_body
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from gateway.edge.ledger import Ledger
     from gateway.edge.recorder import Recorder
     from gateway.persons import Directory
+    from gateway.trust.watch import TrustWatch
+    from pipeline.elements import Planned
     from pipeline.elements.state import TaskState
 
 Json = dict[str, Any]
@@ -44,8 +49,10 @@ class Commands:
     """Executes commands. An answer waits until its records are durable: what is answered cannot be lost."""
 
     def __init__(
-        self, recorder: Recorder, directory: Directory, history: ConfigHistory, ledger: Ledger
-    ) -> None:
+        self, recorder: Recorder, directory: Directory, history: ConfigHistory, ledger: Ledger,
+        trust: TrustWatch,
+    ) -> None:  # fmt: skip
+        self._trust = trust
         self._recorder = recorder
         self._ledger = ledger
         self._refusals = RateLimit(REFUSALS_PER_S, REFUSALS_BURST)
@@ -56,6 +63,7 @@ class Commands:
         self._lock = asyncio.Lock()
         self._own: dict[str, Callable[[Json, Json], Awaitable[Json]]] = {
             "config.apply": self._config_apply,
+            "keys.apply": self._keys_apply,
             "person.add": self._person_add,
             "person.passwd": self._person_passwd,
             "person.disable": self._person_disable,
@@ -106,12 +114,30 @@ class Commands:
 
     async def _do(self, command: str, args: Json, actor: Json) -> Json:
         own = self._own.get(command)
-        if own is None:
-            return await self._plan(command, args, actor)
-        earlier = self._recorder.elements.answered(command, Actor(**actor))
+        try:
+            earlier = await self._long_ago(command, actor)
+            if own is not None and earlier is None:
+                earlier = self._recorder.elements.answered(command, Actor(**actor))
+        except Refused as refused:
+            raise CommandRefusedError(refused.code, refused.en, refused.zh, refused.hint) from None
         if earlier is not None:
             return {"seq": list(earlier.seqs), "result": earlier.result}
-        return await own(args, actor)
+        return await (self._plan(command, args, actor) if own is None else own(args, actor))
+
+    async def _long_ago(self, command: str, actor: Json) -> Planned | None:
+        """Look a key up that memory may have let go of; None where memory knows it, or lacks none."""
+        elements, key = self._recorder.elements, actor["idempotency_key"]
+        first_seq = elements.first_remembered_seq
+        if first_seq is None or elements.remembers(actor["person"], key):
+            return None
+        try:
+            answer = await self._ledger.answer(actor["person"], key, first_seq)
+        except IndexBehindError:
+            raise CommandRefusedError(
+                "not-durable", "the index of earlier commands is being made again; it takes a while",
+                "正在重建历史命令索引，请稍候", "send it again with the same idempotency key", status=503,
+            ) from None  # fmt: skip
+        return None if answer is None else elements.answer_again(command, answer)
 
     async def _retired(self, args: Json) -> TaskState | None:
         """Look a task up that the elements have let go of; None when the command names none such."""
@@ -178,6 +204,22 @@ class Commands:
         self._history.see(record)
         return {"seq": [record.seq], "result": {"sha256": sha256}}
 
+    async def _keys_apply(self, args: Json, actor: Json) -> Json:
+        """Take down that a person is about to change who is believed: to a file of this hash."""
+        self._require_administrator(actor)
+        file, before, after = (
+            _text(args, name, required=name != "before") for name in ("file", "before", "after")
+        )
+        if file not in TELLERS or file == PERSONS or not _SHA256.fullmatch(after):
+            raise CommandRefusedError(
+                "bad-request", "this is no file of pinned keys or tokens with the hash that it will have",
+                "不是受信任密钥或令牌文件及其哈希值",
+            )  # fmt: skip
+        body = event_body(SIGNED, file=file, before=before, after=after, by=actor["person"])
+        record = self._recorder.append("event", body | {"actor": actor})
+        self._history.trust.see(record)
+        return {"seq": [record.seq], "result": {"file": file, "sha256": after}}
+
     async def _person_add(self, args: Json, actor: Json) -> Json:
         self._require_administrator(actor)
         roles = args.get("roles")
@@ -188,7 +230,7 @@ class Commands:
             self._directory.add, person, _text(args, "name", required=False) or person, tuple(roles),
             _text(args, "password"), _text(args, "pin", required=False),
         )  # fmt: skip
-        return self._record_person("add", person, actor)
+        return await self._record_person("add", person, actor)
 
     async def _person_passwd(self, args: Json, actor: Json) -> Json:
         person = _text(args, "person")
@@ -197,7 +239,7 @@ class Commands:
         await self._change(
             self._directory.set_password, person, _text(args, "password"), _text(args, "pin", required=False)
         )
-        return self._record_person("passwd", person, actor)
+        return await self._record_person("passwd", person, actor)
 
     async def _person_disable(self, args: Json, actor: Json) -> Json:
         self._require_administrator(actor)
@@ -212,7 +254,7 @@ class Commands:
                 "enrol another administrator first: yaosu person add",
             )
         await self._change(self._directory.disable, person)
-        return self._record_person("disable", person, actor)
+        return await self._record_person("disable", person, actor)
 
     @staticmethod
     async def _change(change: Callable[..., object], *args: Any) -> None:
@@ -226,11 +268,12 @@ class Commands:
                 f"人员目录无法写入:{error}",
             ) from None  # fmt: skip
 
-    def _record_person(self, action: str, person: str, actor: Json) -> Json:
+    async def _record_person(self, action: str, person: str, actor: Json) -> Json:
         body = event_body("person-changed", person=person, action=action, by=actor["person"]) | {
             "actor": actor
         }
         record = self._recorder.append("event", body)
+        await self._trust.look(PERSONS, actor)
         return {"seq": [record.seq], "result": {"person": person}}
 
     async def refused(self, command: str, code: str, person: str, args: Json | None = None) -> None:

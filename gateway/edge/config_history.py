@@ -1,4 +1,4 @@
-"""Which configurations an authenticated person applied: a small fold over `config` records."""
+"""What authenticated persons applied: configurations and whom to believe; a small fold over the record."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from gateway.trust.history import TrustHistory
+
 if TYPE_CHECKING:
     from pipeline.records import Record
 
-VERSION = 1
+VERSION = 2
 NAME = "config-history"
 
 
@@ -30,15 +32,17 @@ class Birth:
 
 
 class ConfigHistory:
-    """Remembers the hash of the configuration that a person applied last, and the record of the start."""
+    """Remembers the configuration applied last and by whom, the record of the start, and who is believed."""
 
     def __init__(self) -> None:
         self.applied_sha256: str | None = None
         self.applied_by: dict[str, Any] | None = None
         self.birth: Birth | None = None
+        self.trust = TrustHistory()
 
     def see(self, record: Record) -> None:
-        """Take one record; only `config` records matter."""
+        """Take one record; only `config` records and events about trust matter."""
+        self.trust.see(record)
         if record.kind != "config":
             return
         if record.body.get("action") == "apply":
@@ -49,9 +53,12 @@ class ConfigHistory:
 
     def snapshot(self) -> bytes:
         """State for the next start; the record of the last start is written anew by each start."""
-        packed: bytes = msgpack.packb([self.applied_sha256, self.applied_by])
+        packed: bytes = msgpack.packb([self.applied_sha256, self.applied_by, self.trust.snapshot()])
         return packed
 
     def restore(self, state: bytes) -> None:
         """Take up a snapshot."""
-        self.applied_sha256, self.applied_by = msgpack.unpackb(state)
+        sha256, by, told = msgpack.unpackb(state)
+        trust = TrustHistory()
+        trust.restore(told)
+        self.applied_sha256, self.applied_by, self.trust = sha256, by, trust

@@ -28,15 +28,14 @@ from gateway.edge.recorder import Recorder
 from gateway.edge.recovery import Recovery
 from gateway.edge.rhythm import Rhythm
 from gateway.edge.services import DaemonServices
-from gateway.edge.state import TrustedKeys
-from gateway.edge.trusted_witnesses import TrustedWitnesses
 from gateway.edge.witnessing import Witnessing
 from gateway.edge.world import World
 from gateway.edge.writes import Writes
 from gateway.persons import Directory
-from gateway.remote import ServiceTokens
 from gateway.remote.doors import RemoteDoors
 from gateway.supervise import Supervisor
+from gateway.trust import ServiceTokens, TrustedKeys, TrustedWitnesses
+from gateway.trust.watch import TrustWatch, files_of
 from gateway.tuning import settle
 from pipeline.elements import Elements
 from pipeline.elements.alarms.views import summary as alarm_summary
@@ -166,6 +165,8 @@ class EdgeDaemon:
         await self._warm_kernels(supervisor)
         recovery = Recovery(journal, self.recorder, self.intake, self.elements, self.history)
         await recovery.run(self._site)
+        self.trust = TrustWatch(files_of(self._state), self.recorder, self.history.trust)
+        await self.trust.look_at_all()
         pulse = Pulse(journal, journal.clock)
         self.rhythm = Rhythm(journal, self.recorder, self.intake, self.elements, self.history, pulse)
         self._drivers = self._world.drivers(settings.instrument, journal.clock, self._world.random)
@@ -183,6 +184,7 @@ class EdgeDaemon:
         self.rhythm.start(supervisor)
         supervisor.start("publisher", self.publisher.run)
         supervisor.start("ledger", self.ledger.run)
+        supervisor.start("trust", self.trust.run)
         for part, run in self.remote.parts().items():
             supervisor.start(part, run)
         self._watch_alarms(supervisor)
@@ -212,7 +214,7 @@ class EdgeDaemon:
             ServiceTokens(state.service_tokens).find,
         )  # fmt: skip
         self.ledger = Ledger(state.ledger_index, journal, self.elements)
-        commands = Commands(self.recorder, directory, self.history, self.ledger)
+        commands = Commands(self.recorder, directory, self.history, self.ledger, self.trust)
         commands.offer(Writes(self.recorder, directory, writers_of(self._drivers)).handlers)
         self.services = DaemonServices(
             self._site, elements=self.elements, intake=self.intake, counters=self.health,
@@ -270,7 +272,7 @@ class EdgeDaemon:
     async def _wind_down(self, supervisor: Supervisor) -> None:
         """Drivers first, then what they left, then the seal, then a short chance for receipts."""
         await self.acquisition.stop()
-        await supervisor.stop(*self.remote.parts(), *self.rhythm.parts, "look-back", "webhook")
+        await supervisor.stop(*self.remote.parts(), *self.rhythm.parts, "look-back", "webhook", "trust")
         self._record_event("daemon-stop")
         await self.rhythm.last()
         with contextlib.suppress(TimeoutError):

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.elements.views import show_task
-from pipeline.ledger import LedgerIndex, TaskFilter, rebuild_task
+from pipeline.ledger import LIMIT_MAX, LedgerIndex, TaskFilter, rebuild_task
 from pipeline.records.envelope import LEDGER_KINDS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.elements import Elements
-    from pipeline.elements.state import TaskState
+    from pipeline.elements.state import Answer, TaskState
     from pipeline.journal import Journal
     from pipeline.ledger import TaskRow
     from pipeline.records import Record
@@ -29,6 +29,14 @@ FOLLOW_S = 0.5
 READ_BYTES_MAX = 1024 * 1024
 REFRESH_RECORDS_MAX = 5_000
 """A question waits for the index to take in so many records, not more."""
+
+
+HOLDS_MAX = 1000
+"""Held tasks of the index in one list; there are more only during a look-back over years."""
+
+
+class IndexBehindError(Exception):
+    """The index is being made again and cannot say yet; it can in a while."""
 
 
 class Ledger:
@@ -119,11 +127,43 @@ class Ledger:
         seqs = await self._call(lambda: index.mentions(task, known_at))
         return rebuild_task([record for seq in seqs for record in await self._record(seq)])
 
-    async def affected(self, role: str, target: str, from_run_ns: int, to_run_ns: int) -> list[TaskRow]:
-        """List the tasks in which something had a part within a span of gateway time, oldest first."""
+    async def affected(
+        self, role: str, target: str, from_run_ns: int, to_run_ns: int, *, after_seq: int = -1,
+        limit: int = LIMIT_MAX,
+    ) -> list[TaskRow]:  # fmt: skip
+        """List the tasks in which something had a part within a span of gateway time, oldest start first."""
         await self._refresh()
         index = await self._opened()
-        return await self._call(lambda: index.affected(role, target, from_run_ns, to_run_ns))
+        return await self._call(
+            lambda: index.affected(role, target, from_run_ns, to_run_ns, after_seq=after_seq, limit=limit)
+        )
+
+    async def holds(self) -> list[dict[str, Any]]:
+        """List what waits for a disposition: with reasons what memory has, then at most HOLDS_MAX older."""
+        listed = self._elements.holds()
+        here = {hold["task"] for hold in listed}
+        for overall in ("held", "released-under-look-back"):
+            found = await self.tasks(TaskFilter(overall=overall, limit=HOLDS_MAX + len(here)))
+            listed += [{**brief, "reasons": []} for brief in found if brief["task"] not in here]
+        return listed[: len(here) + HOLDS_MAX]
+
+    async def answer(self, person: str, key: str, through_seq: int) -> Answer | None:
+        """Find what a command did that memory has let go of.
+
+        Args:
+            person: who gave it.
+            key: its idempotency key.
+            through_seq: what is later is remembered elsewhere.
+
+        Raises:
+            IndexBehindError: the index does not reach so far yet.
+        """
+        await self._refresh()
+        index = await self._opened()
+        found: Answer | None = await self._call(lambda: index.answer(person, key))
+        if found is None and index.through_seq < through_seq:
+            raise IndexBehindError
+        return found
 
     async def _record(self, seq: int) -> list[Record]:
         return [found for found in await self._journal.read(seq, bytes_max=1) if found.seq == seq]

@@ -16,22 +16,23 @@ if TYPE_CHECKING:
     from gateway.edge.recorder import Recorder
     from pipeline.elements import Elements
     from pipeline.elements.lookback.shapes import LookBackOpen
+    from pipeline.elements.lookback.state import LookBackState
     from pipeline.ledger import TaskRow
 
 LOG = logging.getLogger(__name__)
 LOOK_S = 1.0
 RECORD_TASKS_MAX = 20
 """Tasks of one record: a task is some kilobytes."""
-RECALLED_MAX = 5000
-"""Tasks that one look-back brings back into memory; of further ones the number is told."""
+PAGE_TASKS_MAX = 1000
+"""Rows of the index that are asked for at once."""
 
 
 class Reach:
     """Completes look-backs whose span began before the oldest task in memory.
 
     What is brought back goes into the record, task by task, so that the elements' state still follows from
-    the record alone; after a restart in the middle it begins again, and a task that is there already is not
-    taken twice.
+    the record alone. However many they are: a page of them is held and judged, and leaves memory again for
+    the next one; after a restart in the middle it goes on with the page at which it was.
     """
 
     def __init__(self, recorder: Recorder, elements: Elements, ledger: Ledger) -> None:
@@ -52,37 +53,62 @@ class Reach:
                 await self._complete(known.opened)
 
     async def _complete(self, opened: LookBackOpen) -> None:
-        rows = await self._rows(opened)
-        known = self._elements.fold.state
-        named = {one.task for one in known.lookbacks.items[opened.lookback].affected}
-        wanted = [row.task for row in rows if row.task not in named and row.task not in known.tasks]
-        beyond = max(0, len(wanted) - RECALLED_MAX)
-        wanted = wanted[:RECALLED_MAX]
-        LOG.info("look-back %s: %d tasks are brought back from the ledger", opened.lookback, len(wanted))
-        for first in range(0, max(1, len(wanted)), RECORD_TASKS_MAX):
-            part = wanted[first : first + RECORD_TASKS_MAX]
-            done = first + RECORD_TASKS_MAX >= len(wanted)
-            told = LookBackReach(
-                opened.lookback, tuple([body for task in part for body in await self._body(task)]), done,
-                beyond if done else 0,
-            )  # fmt: skip
-            await self._recorder.room()
-            self._recorder.append("lookback", to_body(told))
+        known = self._elements.fold.state.lookbacks.items[opened.lookback]
+        through = known.through_start_seq
+        while not known.reached:
+            rows = await self._page(opened, through)
+            wanted = self._missing(known, rows)
+            if wanted:
+                LOG.info(
+                    "look-back %s: %d tasks are brought back from the ledger", opened.lookback, len(wanted)
+                )
+            done = len(rows) < PAGE_TASKS_MAX
+            through = max((row.start_seq for row in rows), default=through)
+            for first in range(0, max(1, len(wanted)), RECORD_TASKS_MAX):
+                part = wanted[first : first + RECORD_TASKS_MAX]
+                last = first + RECORD_TASKS_MAX >= len(wanted)
+                told = LookBackReach(
+                    opened.lookback, tuple([body for row in part for body in await self._body(row.task)]),
+                    done and last,
+                    through_start_seq=through if last else max(row.start_seq for row in part),
+                )  # fmt: skip
+                await self._recorder.room()
+                self._recorder.append("lookback", to_body(told))
+                # Time passes for the elements through records: now they judge these and can let them go.
+                self._recorder.append("tick", {})
+                await asyncio.sleep(0)
+
+    def _missing(self, known: LookBackState, rows: list[TaskRow]) -> list[TaskRow]:
+        """Leave out what is in memory: the look-back named it when it was opened."""
+        named = {one.task for one in known.affected}
+        tasks = self._elements.fold.state.tasks
+        return [row for row in rows if row.task not in named and row.task not in tasks]
 
     async def _body(self, task: str) -> list[dict[str, Any]]:
         found = await self._ledger.rebuilt(task)
         return [] if found is None else [to_body(found)]
 
-    async def _rows(self, opened: LookBackOpen) -> list[TaskRow]:
-        """List the tests in which the subject had a part, oldest first."""
-        found: dict[str, TaskRow] = {}
-        for role, target in self._parts(opened):
-            from_run_ns = opened.from_run_ns or 0
-            for row in await self._ledger.affected(role, target, from_run_ns, opened.to_run_ns):
-                by_method = opened.method is None or row.method == opened.method
-                if by_method and row.purpose in OF_SAMPLES and row.phase != "aborted":
-                    found[row.task] = row
-        return sorted(found.values(), key=lambda row: row.started_run_ns)
+    async def _page(self, opened: LookBackOpen, after_seq: int) -> list[TaskRow]:
+        """List the next tests in which the subject had a part, in order of their starts.
+
+        Fewer than PAGE_TASKS_MAX are the last ones: rows of other methods and purposes are passed over.
+        """
+        found: dict[int, TaskRow] = {}
+        through = after_seq
+        while len(found) < PAGE_TASKS_MAX:
+            rows: dict[int, TaskRow] = {}
+            for role, target in self._parts(opened):
+                listed = await self._ledger.affected(
+                    role, target, opened.from_run_ns or 0, opened.to_run_ns, after_seq=through,
+                    limit=PAGE_TASKS_MAX,
+                )  # fmt: skip
+                rows |= {row.start_seq: row for row in listed}
+            page = sorted(rows)[:PAGE_TASKS_MAX]
+            found |= {seq: rows[seq] for seq in page if _is_meant(rows[seq], opened)}
+            if len(page) < PAGE_TASKS_MAX:
+                break
+            through = page[-1]
+        return [found[seq] for seq in sorted(found)[:PAGE_TASKS_MAX]]
 
     def _parts(self, opened: LookBackOpen) -> list[tuple[str, str]]:
         """Name the parts that the subject can have in a task: a sensor serves through its environment."""
@@ -100,3 +126,8 @@ class Reach:
             ("instrument", opened.subject),
             *((role, place) for place in dict.fromkeys(places) for role in ("environment", "storage")),
         ]
+
+
+def _is_meant(row: TaskRow, opened: LookBackOpen) -> bool:
+    by_method = opened.method is None or row.method == opened.method
+    return by_method and row.purpose in OF_SAMPLES and row.phase != "aborted"

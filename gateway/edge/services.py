@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from gateway.edge.quality import quality_view
+from pipeline.elements.quality_views import quality_view
 from pipeline.journal import CommitFailedError
 from pipeline.ledger import TaskFilter
 
@@ -126,10 +126,8 @@ class DaemonServices:
             case "tasks", str():
                 return _found(await self._ledger.task(argument, _integer(query, "known_at")), argument)
             case "holds", None:
-                return elements.holds()
-            case "registry", (
-                "person" | "equipment" | "material" | "method" | "environment" | "correction"
-            ):
+                return await self._ledger.holds()
+            case "registry", ("person" | "equipment" | "material" | "method" | "environment" | "correction"):
                 return elements.registry(
                     argument, _integer(query, "known_at"), _integer(query, "valid_at"), query.get("id")
                 )

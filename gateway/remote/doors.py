@@ -6,10 +6,10 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gateway.edge.state import TrustedKeys
 from gateway.remote.counters import Counters
 from gateway.remote.folder import CommandFolder
 from gateway.remote.receiver import CommandReceiver
+from gateway.trust import TrustedKeys
 from pipeline.mqtt import Link, Topics, keep_connected
 from pipeline.mqtt.reconnect import LinkHealth
 

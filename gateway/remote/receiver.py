@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gateway.edge.recorder import Recorder
-    from gateway.edge.state import Pinned
     from gateway.remote.counters import Counters
     from gateway.remote.settings import CommandsSettings
     from gateway.remote.signed import SignedRequest
+    from gateway.trust import Pinned
     from pipeline.mqtt import Delivery, Link, Topics
 
 LOG = logging.getLogger(__name__)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gateway.remote.roles import may_command
+from gateway.trust.roles import may_command
 from pipeline.records.signing import verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.edge.state import Pinned
     from gateway.remote.counters import Used
+    from gateway.trust import Pinned
     from pipeline.records.signing import SigningKey
 
 Json = dict[str, Any]

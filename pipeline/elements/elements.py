@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.elements import views
-from pipeline.elements.answers import answer_key
+from pipeline.elements.answers import IMPORT, OF_REGISTRY, answer_key
 from pipeline.elements.commands import COMMANDS, Planned, Request
 from pipeline.elements.corrected import CorrectionsInForce
 from pipeline.elements.engine import Fold
@@ -16,7 +16,7 @@ from pipeline.elements.settings import ElementsSettings
 if TYPE_CHECKING:
     from pipeline.corrections import Plan
     from pipeline.elements.shapes import Actor, Draft
-    from pipeline.elements.state import TaskState
+    from pipeline.elements.state import Answer, TaskState
     from pipeline.elements.vocabulary import RegistryType, TaskPhase
     from pipeline.records.envelope import Record
 
@@ -95,11 +95,34 @@ class Elements:
             Refused: the key was used for another command.
         """
         answer = self._fold.state.answers.get(answer_key(actor.person, actor.idempotency_key))
-        if answer is None:
-            return None
-        if answer.command != command:
+        return None if answer is None else self.answer_again(command, answer)
+
+    @staticmethod
+    def answer_again(command: str, answer: Answer) -> Planned:
+        """Give the answer of a remembered command again.
+
+        Raises:
+            Refused: the key was used for another command.
+        """
+        if answer.command != command and not {answer.command, command} <= OF_REGISTRY:
             raise Refused("key-reused", earlier=answer.command)
-        return Planned((), dict(answer.result), tuple(dict.fromkeys(answer.seqs)))
+        result = dict(answer.result)
+        if answer.command == IMPORT:
+            name = "imported" if command == IMPORT else "id"
+            result = {name: result[name]}
+        return Planned((), result, tuple(dict.fromkeys(answer.seqs)))
+
+    def remembers(self, person: str, key: str) -> bool:
+        """Tell whether a command of this person and idempotency key is among the newest."""
+        return answer_key(person, key) in self._fold.state.answers
+
+    @property
+    def first_remembered_seq(self) -> int | None:
+        """First record of the oldest command remembered, where older ones were let go; else None."""
+        answers = self._fold.state.answers
+        if len(answers) < self._fold.settings.recent_keys:
+            return None
+        return next(iter(answers.values())).seqs[0]
 
     def on_file(self, args: dict[str, Any]) -> dict[str, str]:
         """Keep of a command's arguments the ids that are on file here: those may stand in a record."""

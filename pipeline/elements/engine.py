@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgpack
-
 from pipeline.elements.air import latest, note
 from pipeline.elements.answers import remember
 from pipeline.elements.apply import apply_action, apply_review, observe_state, read_action
 from pipeline.elements.checks.finding import SECOND_NS
-from pipeline.elements.codec import MalformedBody, from_body, to_body
+from pipeline.elements.codec import MalformedBody, from_body
 from pipeline.elements.detectors.rows import observe_prints
 from pipeline.elements.hand.part import put_result_seq, revise_results, take_entry
 from pipeline.elements.judge import judge, note_check
@@ -20,6 +18,7 @@ from pipeline.elements.observe import observe_batch, observe_flags, observe_gap
 from pipeline.elements.parts import PARTS, View
 from pipeline.elements.registry import Registry
 from pipeline.elements.rows import ROWS_MAX, Waiting, join
+from pipeline.elements.saving import PackedTasks, load, save
 from pipeline.elements.settings import ElementsSettings
 from pipeline.elements.shapes import Draft, Result, Verdict
 from pipeline.elements.state import Observed, State, TaskState
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.records.envelope import Record
     from pipeline.records.frame import Frame
 
-VERSION = 2
+VERSION = 3
 """Version of the fold, for `By` and for the names of snapshots."""
 _PATIENT = frozenset({"flags", "gap", "event", "checkpoint", "cosignature", "command", "reply", "key"})
 """Kinds that change nothing that rows are judged by: frames go on waiting for the next tick or command."""
@@ -55,6 +54,7 @@ class Fold:
         self.registry = Registry()
         self._bound: dict[str, list[TaskState]] = {}
         self._mentions = Mentions()
+        self._packed = PackedTasks()
         self._waiting: dict[str, list[Waiting]] = {}
         """Frames since the last record that is not `data`, at most `ROWS_MAX` rows of an instrument."""
         self._handlers: dict[str, Callable[[Record], list[Draft]]] = {
@@ -87,10 +87,15 @@ class Fold:
             state.journal = record.journal.hex()
         drafts = [] if record.kind in _PATIENT else self._guarded(record, self._catch_up)
         drafts += [] if handler is None else self._guarded(record, handler)
+        drafts += self._guarded(record, self._remember)
         view = View(state, self.registry, self.settings)
         for part in PARTS:
             drafts += self._guarded(record, part, view)
         return drafts
+
+    def _remember(self, record: Record) -> list[Draft]:
+        remember(self.state, self.settings, record)
+        return []
 
     def _guarded(
         self, record: Record, handler: Callable[..., list[Draft]], *more: object
@@ -107,15 +112,22 @@ class Fold:
     def _tick(self, record: Record) -> list[Draft]:
         drafts = []
         settle_ns = round(self.settings.settle * SECOND_NS)
-        touched, self.state.touched = set(self.state.touched), []
+        touched = self.state.touched
+        for task_id in touched:
+            self._packed.forget(task_id)
         for task in list(self.state.tasks.values()):
             if task.end_run_ns is not None and record.t_run_ns >= task.end_run_ns + settle_ns:
                 task.settled = True
-            if not task.measured or task.id in touched:
+            if task.id in touched:
+                touched.remove(task.id)  # one by one: what still waits to be judged stays in memory
                 drafts += self._judge(task, record, "tick")
+            elif not task.measured:
+                drafts += self._judge(task, record, "tick")
+        self.state.touched = [task_id for task_id in touched if task_id in self.state.tasks]
         return drafts
 
     def _judge(self, task: TaskState, record: Record, cause: str) -> list[Draft]:
+        self._packed.forget(task.id)
         drafts = judge(task, self.state, self.registry, self.settings, record.t_run_ns, (cause, record.seq))
         if task.settled:
             self._unbind(task)
@@ -125,15 +137,23 @@ class Fold:
 
     def _retire(self) -> None:
         """Let the oldest finished tasks go that nothing holds; they are in the store."""
-        finished = [task.id for task in self.state.tasks.values() if task.final and not task.held]
-        for task_id in finished[: max(0, len(finished) - self.settings.retained_tasks)]:
+        tasks, kept = self.state.tasks.values(), self.settings.retained_tasks
+        finished = [task.id for task in tasks if task.final and not task.held]
+        leaving = finished[: max(0, len(finished) - kept)]
+        # A look-back may hold more tasks than fit: those whose verdict says so are held by the ledger too.
+        held = [task.id for task in tasks if task.recalled and task.held and self._is_recorded(task)]
+        leaving += held[: max(0, len(held) - kept)]
+        for task_id in leaving:
             task = self.state.tasks.pop(task_id)
             self._mentions.drop(task)
             let_go(self.state.lookbacks, task)
 
+    def _is_recorded(self, task: TaskState) -> bool:
+        posted = task.verdicts.values()
+        return task.final and task.id not in self.state.touched and all(one.seq is not None for one in posted)
+
     def _registry(self, record: Record) -> list[Draft]:
         added = self.registry.add(record.seq, record.body)
-        remember(self.state, self.settings, record, "registry.import", {"imported": 1})
         touched = self._mentions.of(added)
         if added.type == "correction":
             for name in sorted(self.registry.instruments_of(str(added.data["equipment"]))):
@@ -145,21 +165,15 @@ class Fold:
     def _task(self, record: Record) -> list[Draft]:
         action = read_action(record)
         task = apply_action(self.state, self.registry, record, action)
-        result: dict[str, str | int] = {"task": action.task}
-        if action.action == "start":
-            result["attempt"] = action.attempt
-        remember(self.state, self.settings, record, f"task.{action.action}", result)
         if task is None:
             return []
+        self._packed.forget(task.id)
         self._bind(task)
         # Whoever starts or ends a task sees at once how it stands; a link changes no fact.
         return [] if action.action == "link" else self._judge(task, record, action.action)
 
     def _entry(self, record: Record) -> list[Draft]:
         task = take_entry(self.state, record)
-        deed = "task.enter" if record.body.get("corrects") is None else "task.correct"
-        told = {name: str(record.body[name]) for name in ("task", "instrument", "channel")}
-        remember(self.state, self.settings, record, deed, told)
         if task is None:
             return []
         return revise_results(task, self.registry) + self._judge(task, record, "entry")
@@ -218,6 +232,7 @@ class Fold:
             flags = decode_flags(record.body)
             self._observe(flags.instrument)
             for task in self._mentions.reading(flags.instrument):
+                self._packed.forget(task.id)
                 if observe_flags(task, flags, record.seq):
                     self.state.touch(task)
         return []
@@ -227,16 +242,13 @@ class Fold:
         if gap.cause == "shed":
             return []  # its rows were seen and judged before they were given up
         for task in self._mentions.reading(gap.instrument):
+            self._packed.forget(task.id)
             if observe_gap(task, gap, record.seq):
                 self.state.touch(task)
         return []
 
     def _event(self, record: Record) -> list[Draft]:
         name, args = record.body.get("instrument"), record.body.get("args") or {}
-        if record.body.get("code") == "person-changed":
-            remember(
-                self.state, self.settings, record, f"person.{args['action']}", {"person": args["person"]}
-            )
         if name is not None and record.body.get("code") == "instrument-back":
             self.state.instrument(name).on_since_run_ns = record.t_run_ns
         if name is None or record.body.get("code") not in {"identity", "service-state"}:
@@ -250,13 +262,6 @@ class Fold:
         else:
             observed = Observed(str(args["state"]), record.seq, record.t_run_ns)
             self._change_service(name, observed, str(args.get("reason", "")))
-            remember(
-                self.state,
-                self.settings,
-                record,
-                "instrument.state",
-                {"instrument": name, "state": observed.value},
-            )
         for task in self.state.tasks.values():
             open_for = task.end_run_ns is None or record.t_run_ns < task.end_run_ns
             if open_for and name in task.start.instruments:
@@ -274,9 +279,6 @@ class Fold:
         instrument.service_run_ns, instrument.service_reason = observed.t_run_ns, reason
 
     def _config(self, record: Record) -> list[Draft]:
-        if record.body.get("action") == "apply":
-            done: dict[str, str | int] = {"sha256": str(record.body.get("sha256"))}
-            remember(self.state, self.settings, record, "config.apply", done)
         self.state.purpose = str((record.body.get("site") or {}).get("purpose") or self.state.purpose)
         # Rules may have gone with the old configuration: those that remain will tell of themselves.
         for instrument in self.state.instruments.values():
@@ -285,6 +287,7 @@ class Fold:
 
     def _result(self, record: Record) -> list[Draft]:
         result = from_body(Result, record.body)
+        self._packed.forget(result.task)
         task = self.state.tasks.get(result.task)
         if task is not None:
             put_result_seq(task.result_seqs, record.seq, result.supersedes)
@@ -292,6 +295,7 @@ class Fold:
 
     def _verdict(self, record: Record) -> list[Draft]:
         verdict = from_body(Verdict, record.body)
+        self._packed.forget(verdict.task)
         task = self.state.tasks.get(verdict.task)
         if task is not None:
             task.verdicts[verdict.element].seq = record.seq
@@ -301,13 +305,7 @@ class Fold:
 
     def _review(self, record: Record) -> list[Draft]:
         apply_review(self.state, record)
-        remember(
-            self.state,
-            self.settings,
-            record,
-            "hold.release",
-            {"task": record.body["task"], "disposition": record.body["disposition"]},
-        )
+        self._packed.forget(record.body["task"])
         return []
 
     def _bind(self, task: TaskState) -> None:
@@ -326,13 +324,10 @@ class Fold:
         }
 
     def snapshot(self) -> bytes:
-        """Encode the whole state; the registry as the records that it came from."""
+        """Encode the whole state; what is finished was encoded before."""
         for instrument in list(self._waiting):
             self._observe(instrument)
-        versions = sorted(self.registry.versions(), key=lambda version: version.seq)
-        registry = [[version.seq, version.packed] for version in versions]
-        packed: bytes = msgpack.packb([VERSION, to_body(self.state), registry], use_bin_type=True)
-        return packed
+        return save(VERSION, self.state, self.registry, self._packed)
 
     def restore(self, snapshot: bytes) -> None:
         """Take the state of a snapshot in place of this one.
@@ -340,16 +335,7 @@ class Fold:
         Raises:
             MalformedBody: the bytes are no snapshot of this version; replay the records instead.
         """
-        try:
-            version, body, registry = msgpack.unpackb(snapshot, strict_map_key=False)
-        except (ValueError, TypeError, msgpack.UnpackException) as error:
-            raise MalformedBody(f"snapshot cannot be read: {error}") from error
-        if version != VERSION:
-            raise MalformedBody(f"snapshot is of version {version}, this program writes {VERSION}")
-        state, known = from_body(State, body), Registry()
-        for seq, packed in registry:
-            known.add(seq, msgpack.unpackb(packed, strict_map_key=False))
-        self.state, self.registry, self._bound, self._waiting = state, known, {}, {}
-        self._mentions = Mentions()
+        self.state, self.registry, self._packed = load(VERSION, snapshot)
+        self._bound, self._waiting, self._mentions = {}, {}, Mentions()
         for task in self.state.tasks.values():
             self._bind(task)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.elements.alarms.part import watch
 from pipeline.elements.batches.part import batches_part
 from pipeline.elements.detectors.part import detect
 from pipeline.elements.lookback.part import look_back
 from pipeline.elements.risk.part import assess
+from pipeline.elements.sources import note_found
 from pipeline.elements.timeline import follow
 from pipeline.elements.triggers.part import trigger
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from pipeline.records.envelope import Record
 
 
+class Known(Protocol):
+    """What views are told from: the fold, or what the ledger records tell (`pipeline.ledger.recorded`)."""
+
+    settings: ElementsSettings
+    state: State
+    registry: Registry
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What a part is given: it may change its own field of the state, and hold or touch tasks."""
@@ -33,6 +42,7 @@ class View:
 
 
 PARTS: tuple[Callable[[Record, View], list[Draft]], ...] = (
+    note_found,
     batches_part,
     look_back,
     detect,

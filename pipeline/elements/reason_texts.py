@@ -74,8 +74,8 @@ REASONS: dict[str, tuple[str, str]] = {
         "{sample} 的接收时间晚于检测开始时间",
     ),
     "hold-time-exceeded": (
-        "{sample} was {age_s} s old at the start, allowed are {limit_s} s",
-        "检测开始时 {sample} 已保存 {age_s} 秒，时限为 {limit_s} 秒",
+        "{sample} was {age_s} old at the start, allowed are {limit_s}",
+        "检测开始时 {sample} 已保存 {age_s}，时限为 {limit_s}",
     ),
     "reference-missing": ("no reference is bound to the check", "核查任务未绑定标准物质"),
     "expiry-missing": ("no expiry of {subject} is registered", "{subject} 未登记有效期"),
@@ -156,12 +156,12 @@ REASONS: dict[str, tuple[str, str]] = {
     "environment-no-readings": ("no valid reading of {channel}", "{channel} 没有有效读数"),
     "storage-no-readings": ("no valid storage reading of {channel}", "储存条件 {channel} 没有有效读数"),
     "environment-stale": (
-        "{channel} was without a valid reading for longer than {allowed_s} s",
-        "{channel} 超过 {allowed_s} 秒没有有效读数",
+        "{channel} was without a valid reading for longer than {allowed_s}",
+        "{channel} 超过 {allowed_s} 没有有效读数",
     ),
     "storage-stale": (
-        "storage {channel} was without a valid reading for longer than {allowed_s} s",
-        "储存条件 {channel} 超过 {allowed_s} 秒没有有效读数",
+        "storage {channel} was without a valid reading for longer than {allowed_s}",
+        "储存条件 {channel} 超过 {allowed_s} 没有有效读数",
     ),
     # measurement
     "measurand-missing": ("no measurand is bound to the task", "任务未绑定被测量"),
@@ -199,8 +199,8 @@ REASONS: dict[str, tuple[str, str]] = {
         "{subject} 的核查偏差为 {value} {unit}，允差为 {tolerance}",
     ),
     "check-weight-missing": (
-        "no passed check of {instrument} within {max_age_s} s before the work",
-        "操作前 {max_age_s} 秒内 {instrument} 没有通过的核查",
+        "no passed check of {instrument} within {max_age_s} before the work",
+        "操作前 {max_age_s} 内 {instrument} 没有通过的核查",
     ),
     "check-weight-pending": (
         "the last check of {instrument} has no final verdict yet",

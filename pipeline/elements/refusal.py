@@ -200,7 +200,8 @@ REFUSALS: dict[str, Refusal] = {
         "correct all of them and import again; nothing was taken in",
         "请全部改正后重新导入；本次未导入任何记录",
     ),
-    **{code: Refusal(*texts) for code, texts in {**OF_ALARMS, **OF_BATCHES, **OF_LOOKBACK, **OF_HAND}.items()},
+    **{code: Refusal(*texts) for room in (OF_ALARMS, OF_BATCHES, OF_LOOKBACK, OF_HAND)
+       for code, texts in room.items()},
 }  # fmt: skip
 """Code to templates. Codes are answers of the command door: append, never rename."""
 

@@ -132,7 +132,8 @@ class Registry:
 
     def instruments_of(self, asset: str) -> set[str]:
         """List the instruments of the gateway that an asset ever was."""
-        return {name for name, assets in self._by_instrument.items() if asset in assets}
+        versions = self._versions.get(("equipment", asset), ())
+        return {version.data.instrument for version in versions if isinstance(version.data, Equipment)}
 
     def _watch_air(self, environment: str, data: Environment) -> None:
         for target in self._air_targets.get(environment, ()):

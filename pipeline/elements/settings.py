@@ -27,7 +27,7 @@ class ElementsSettings(Settings):
     """Finished tasks kept in memory; older ones are in the store. Held ones are always kept."""
 
     recent_keys: int = Field(default=4096, ge=16, le=1_000_000)
-    """Idempotency keys of commands that are remembered; the oldest gives way."""
+    """Idempotency keys of commands that are kept in memory; the index over the ledger has all of them."""
 
     detectors: DetectorSettings = DetectorSettings()
     """Patterns in the records that are told of."""

@@ -255,6 +255,8 @@ class InstrumentState:
     service_run_ns: int = 0
     service_reason: str = ""
     identity: Observed | None = None
+    found: Observed | None = None
+    """What it is found to be though it is declared live: `pty` or `simulator`."""
     decided: dict[str, int] = field(default_factory=dict)
     """Rule that needs the future to the last ordinal that it has decided."""
     return_check_due: bool = False
@@ -270,7 +272,7 @@ class Answer:
     command: str
     seqs: list[int]
     """First and last seq of its records: they are appended in one go."""
-    result: dict[str, str | int]
+    result: dict[str, str | int | bool]
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from string import Formatter
 from typing import Any, NamedTuple
 
@@ -113,25 +114,45 @@ def render_reason(code: str, subject: str, args: dict[str, Any], language: Langu
     texts = REASONS.get(code)
     if texts is None:
         return f"{code} {subject} {args}"
-    return fill(texts[0] if language == "en" else texts[1], {"subject": subject, **args})
+    return fill(texts[0] if language == "en" else texts[1], {"subject": subject, **args}, language)
 
 
-def fill(template: str, args: dict[str, Any]) -> str:
-    """Put arguments into a template: instants as UTC dates and times, floats with every digit."""
-    return Formatter().vformat(template, (), _Shown(args))
+def fill(template: str, args: dict[str, Any], language: Language = "en") -> str:
+    """Put arguments into a template: instants as UTC, times (`_s`) in hours and minutes, every digit kept."""
+    return Formatter().vformat(template, (), _Shown(args, language))
+
+
+def duration_text(seconds: float, language: Language) -> str:
+    """Write a time as people say it, `2 h 30 min` or `2 小时 30 分`, without rounding: nothing is lost."""
+    exact = Decimal(repr(seconds))
+    if not exact.is_finite():
+        return str(seconds)
+    parts, rest = [], abs(exact)
+    for size, en, zh in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count:f} {en if language == 'en' else zh}")
+    if rest or not parts:
+        parts.append(f"{rest.normalize():f} {'s' if language == 'en' else '秒'}")
+    return ("-" if exact < 0 else "") + " ".join(parts)
+
+
+_UNITS = ((Decimal(86_400), "d", "天"), (Decimal(3600), "h", "小时"), (Decimal(60), "min", "分"))
 
 
 class _Shown(dict[str, Any]):
-    def __init__(self, args: dict[str, Any]) -> None:
-        super().__init__({key: _show(key, value) for key, value in args.items()})
+    def __init__(self, args: dict[str, Any], language: Language) -> None:
+        super().__init__({key: _show(key, value, language) for key, value in args.items()})
 
     def __missing__(self, key: str) -> str:
         return f"<{key}?>"
 
 
-def _show(key: str, value: object) -> str:
+def _show(key: str, value: object, language: Language) -> str:
     if value is None:
         return "–"
+    if key.endswith("_s") and isinstance(value, int | float):
+        return duration_text(value, language)
     if key.endswith("_utc_ns") and isinstance(value, int):
         return datetime.fromtimestamp(value // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return str(value)

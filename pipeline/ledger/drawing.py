@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+from pipeline.elements.answers import answer_of, keyed, merged
+from pipeline.elements.state import Answer
 from pipeline.elements.vocabulary import DISPOSED, ELEMENTS, sum_up
 from pipeline.ledger.rows import TaskRow
 
@@ -31,6 +33,14 @@ def task_of(record: Record) -> str | None:
     return task if isinstance(task, str) else None
 
 
+def find_answer(connection: sqlite3.Connection, person: str, key: str) -> Answer | None:
+    """Find what a command did; None for a key that its person has not used."""
+    found = connection.execute(
+        "SELECT command, first_seq, last_seq, result FROM answer WHERE person = ? AND key = ?", (person, key)
+    ).fetchone()
+    return None if found is None else Answer(found[0], [found[1], found[2]], json.loads(found[3]))
+
+
 class Drawing:
     """The rows that a batch of records touches: read once, changed in memory, written once.
 
@@ -43,6 +53,7 @@ class Drawing:
 
     def take(self, record: Record) -> None:
         """Draw from one record."""
+        self._answer(record)
         task = task_of(record)
         if task is None:
             return
@@ -58,6 +69,28 @@ class Drawing:
         except (KeyError, TypeError, ValueError, AttributeError):
             return
         self._connection.execute("INSERT OR IGNORE INTO mention VALUES (?, ?)", (identifier, record.seq))
+
+    def _answer(self, record: Record) -> None:
+        """Note what the command behind a record did, under its person and idempotency key."""
+        asked = keyed(record)
+        if asked is None:
+            return
+        try:
+            done = answer_of(record)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return
+        if done is None:
+            return
+        known = find_answer(self._connection, *asked)
+        if known is None:
+            known = Answer(done[0], [record.seq, record.seq], done[1])
+        else:
+            merged(known, record, done)
+        first, last = known.seqs
+        self._connection.execute(
+            "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)",
+            (*asked, known.command, first, last, json.dumps(known.result)),
+        )
 
     def write(self) -> None:
         """Write the rows that were touched."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.ledger.drawing import Drawing
+from pipeline.ledger.drawing import Drawing, find_answer
 from pipeline.ledger.rows import EQUAL, TaskFilter, TaskRow
 from pipeline.ledger.schema import open_file
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from pipeline.elements.state import Answer
     from pipeline.records.envelope import Record
 
 LIMIT_MAX = 200_000
@@ -71,23 +72,25 @@ class LedgerIndex:
         return found[0] if found else None
 
     def affected(
-        self, role: str, target: str, from_run_ns: int, to_run_ns: int, limit: int = LIMIT_MAX
-    ) -> list[TaskRow]:
-        """List the tasks in which something had a part within a span of gateway time, oldest first.
+        self, role: str, target: str, from_run_ns: int, to_run_ns: int, *, after_seq: int = -1,
+        limit: int = LIMIT_MAX,
+    ) -> list[TaskRow]:  # fmt: skip
+        """List the tasks in which something had a part within a span of gateway time, oldest start first.
 
         Args:
             role: a role of bindings, or `instrument`.
             target: person, `instrument.channel`, material, environment or instrument, by id.
             from_run_ns: the span's begin, ns of gateway time.
             to_run_ns: its end, not included.
+            after_seq: the page after this start: only tasks whose start is a later record.
             limit: at most so many.
         """
         return self._rows(
-            "WHERE task.id IN (SELECT part.id FROM part JOIN task AS whole ON whole.id = part.id "
-            "WHERE part.role = ? AND part.target = ? AND part.from_run_ns < ? "
+            "WHERE task.start_seq > ? AND task.id IN (SELECT part.id FROM part JOIN task AS whole "
+            "ON whole.id = part.id WHERE part.role = ? AND part.target = ? AND part.from_run_ns < ? "
             "AND coalesce(part.to_run_ns, whole.ended_run_ns, ?) > ?) "
-            "ORDER BY task.started_run_ns, task.start_seq LIMIT ?",
-            [role, target, to_run_ns, to_run_ns, from_run_ns, min(limit, LIMIT_MAX)],
+            "ORDER BY task.start_seq LIMIT ?",
+            [after_seq, role, target, to_run_ns, to_run_ns, from_run_ns, min(limit, LIMIT_MAX)],
         )
 
     def mentions(self, task: str, through_seq: int | None = None) -> list[int]:
@@ -97,6 +100,10 @@ class LedgerIndex:
             (task, 2**63 - 1 if through_seq is None else through_seq),
         )
         return [int(seq) for (seq,) in rows]
+
+    def answer(self, person: str, key: str) -> Answer | None:
+        """Find what the command of a person and idempotency key did, however long ago; None for a new key."""
+        return find_answer(self._connection, person, key)
 
     def counts(self) -> dict[str, int]:
         """Count the tasks by what they are over all."""

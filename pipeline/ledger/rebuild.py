@@ -30,25 +30,29 @@ def rebuild_task(records: Iterable[Record]) -> TaskState | None:
     state, found = State(), ""
     for record in records:
         try:
-            if record.kind == "task":
-                action = read_action(record)
-                apply_action(state, Registry(), record, action)
-                found = found or action.task
-            elif record.kind == "review":
-                apply_review(state, record)
-            else:
-                _take(state, record)
+            take_record(state, Registry(), record)
+            found = found or (str(record.body["task"]) if record.kind == "task" else "")
         except (MalformedBody, KeyError, TypeError, ValueError, AttributeError):
             continue
     task = state.tasks.get(found)
     if task is not None:
-        finalities = {element: posted.verdict.finality for element, posted in task.verdicts.items()}
-        task.final = all(finalities.get(element) == "final" for element in ELEMENTS)
+        task.final = is_final(task)
     return task
 
 
-def _take(state: State, record: Record) -> None:
-    if record.kind == "verdict":
+def is_final(task: TaskState) -> bool:
+    """Tell whether the newest recorded verdict of every element is final."""
+    finalities = {element: posted.verdict.finality for element, posted in task.verdicts.items()}
+    return all(finalities.get(element) == "final" for element in ELEMENTS)
+
+
+def take_record(state: State, registry: Registry, record: Record) -> None:
+    """Take in what a ledger record says of a task. Raises as the codec does for one that cannot be read."""
+    if record.kind == "task":
+        apply_action(state, registry, record, read_action(record))
+    elif record.kind == "review":
+        apply_review(state, record)
+    elif record.kind == "verdict":
         verdict = from_body(Verdict, record.body)
         state.tasks[verdict.task].verdicts[verdict.element] = Posted(verdict, record.seq)
     elif record.kind == "result":

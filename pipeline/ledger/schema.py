@@ -10,7 +10,7 @@ from pipeline.ledger.rows import TaskRow
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 """Of the tables and of what is drawn from a record; another one means: make the index again."""
 
 _TYPES = {"start_seq", "attempt", "final", "started_utc_ns", "started_run_ns", "ended_utc_ns", "ended_run_ns"}
@@ -36,6 +36,11 @@ CREATE INDEX link_by_external ON link (external_id, system);
 -- every record that speaks of a task, so that the task can be told again from them
 CREATE TABLE mention (
     id INTEGER NOT NULL REFERENCES task (id), seq INTEGER NOT NULL, PRIMARY KEY (id, seq)
+) WITHOUT ROWID;
+-- what each command with an idempotency key did, for ever; result as JSON text
+CREATE TABLE answer (
+    person TEXT NOT NULL, key TEXT NOT NULL, command TEXT NOT NULL, first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL, result TEXT NOT NULL, PRIMARY KEY (person, key)
 ) WITHOUT ROWID;
 """
 

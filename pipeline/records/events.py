@@ -40,6 +40,21 @@ CATALOGUE: dict[str, EventKind] = {
         "{instrument} identifies itself as {identity}",
         "{instrument} 自报身份：{identity}",
     ),
+    "source-pty": EventKind(
+        "alarm",
+        "{instrument} is declared live, and a program is behind its port {endpoint}: a pseudo-terminal",
+        "{instrument} 声明为实时来源，而其端口 {endpoint} 是伪终端，另一端是程序",
+    ),
+    "source-simulator": EventKind(
+        "alarm",
+        "{instrument} is declared live, and says by itself at {endpoint} that it is a simulator",
+        "{instrument} 声明为实时来源，而其在 {endpoint} 自报为模拟器",
+    ),
+    "source-live": EventKind(
+        "info",
+        "{instrument} at {endpoint} is no longer found to be simulated",
+        "{instrument}（{endpoint}）不再表现为模拟来源",
+    ),
     "bad-frame": EventKind(
         "warning", "{instrument} sent a frame that is not valid: {error}", "{instrument} 发来无效帧：{error}"
     ),
@@ -209,6 +224,24 @@ CATALOGUE: dict[str, EventKind] = {
     "person-changed": EventKind(
         "info", "{by} changed the access of {person}: {action}", "{by} 变更了 {person} 的访问权限：{action}"
     ),
+    "trust-signed": EventKind(
+        "info",
+        "{by} signed a change of who is believed ({file}): {after}",
+        "{by} 签署了受信任名单（{file}）的变更：{after}",
+    ),
+    "trust-found": EventKind(
+        "info", "Believed from now on ({file}): {changes}", "自此受信任（{file}）：{changes}"
+    ),
+    "trust-changed": EventKind(
+        "info",
+        "{by} changed who is believed ({file}): {changes}",
+        "{by} 变更了受信任名单（{file}）：{changes}",
+    ),
+    "trust-changed-unsigned": EventKind(
+        "alarm",
+        "Who is believed was changed, and nobody signed it ({file}): {changes}",
+        "受信任名单（{file}）被变更且无人签署：{changes}",
+    ),
     # evidence of the detectors: facts from the records for a person to look at, never an accusation
     "evidence-no-raw-data": EventKind(
         "warning",
@@ -342,6 +375,8 @@ def render_event(body: Body, language: Language) -> str:
         args.setdefault("identity", _identity(args))
     elif body["code"] == "command-refused":
         args.setdefault("details", _refusal_details(args, language))
+    elif str(body["code"]).startswith("trust-"):
+        args.setdefault("changes", _trust_changes(args))
     elif body["code"] == "daemon-start":
         args.setdefault("downtime", _downtime(args, language))
     return _filled(kind.en if language == "en" else kind.zh, args)
@@ -364,6 +399,15 @@ def _refusal_details(args: Body, language: Language) -> str:
     if not parts:
         return ""
     return f" ({', '.join(parts)})" if language == "en" else f"（{'，'.join(parts)}）"
+
+
+def _trust_changes(args: Body) -> str:
+    """Write out who came, went or changed: + for those believed now, - for those who are not any more."""
+    changed = args.get("changed") or {}
+    parts = [f"+ {name} ({what})" for name, what in (args.get("added") or {}).items()]
+    parts += [f"- {name} ({what})" for name, what in (args.get("removed") or {}).items()]
+    parts += [f"{name} ({was} → {now})" for name, (was, now) in changed.items()]
+    return "; ".join(parts) or "–"
 
 
 def _downtime(args: Body, language: Language) -> str:

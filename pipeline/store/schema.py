@@ -32,7 +32,8 @@ SERVICE_DEFAULT = "in-use"
 LEDGER_KEYS: dict[str, tuple[str, ...]] = {
     "event": ("instrument",), "gap": ("instrument",), "checkpoint": (), "config": (), "task": ("task",),
     "result": ("task",), "verdict": ("task",), "review": ("task",), "entry": ("task",),
-    "registry": ("type", "id"), "health": (),
+    "registry": ("type", "id"), "health": (), "alarm": ("alarm",), "batch": ("batch",), "control": ("task",),
+    "chart": (), "lookback": ("lookback",), "cosignature": (),
 }  # fmt: skip
 """Ledger kinds that stores show, and the body's fields that make a record's key, joined by '/'."""
 

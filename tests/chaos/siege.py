@@ -9,7 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.edge.state import StateFolder, TrustedKeys
+from gateway.edge.state import StateFolder
+from gateway.trust import TrustedKeys
 from pipeline.records.signing import SigningKey
 from tests.chaos.nursery import Nursery
 from tests.chaos.points import POINTS

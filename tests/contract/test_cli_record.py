@@ -10,7 +10,7 @@ import pytest
 from gateway.cli.status import find
 from gateway.collector import CollectorSettings
 from gateway.collector.dead_letters import DeadLetters
-from gateway.edge.trusted_witnesses import TrustedWitnesses
+from gateway.trust import TrustedWitnesses
 from pipeline.archive import Archive
 from pipeline.evidence.cosignature import vkey, witness_key
 from pipeline.journal import Journal, JournalSettings

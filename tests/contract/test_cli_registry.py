@@ -53,6 +53,11 @@ class TestRegistryAndTasks:
         assert "bench 1" not in then
         assert site.run("registry", "show", "material", "V-0001", "--valid-at", "soon").code == 2
 
+    def test_a_correction_is_shown_with_its_certificate_and_points(self, site: Site) -> None:
+        shown = site.run("registry", "show", "correction", "COR-002-T").out
+        assert "certificate: JZ-2026-0201" in shown
+        assert "reading = 20.2, correction = -0.2, uncertainty = 0.2" in shown
+
     def test_a_template_comes_alone_on_standard_output(self) -> None:
         told = yaosu("registry", "template", "equipment")
         assert told.out.startswith("# equipment.csv: ")

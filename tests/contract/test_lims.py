@@ -14,9 +14,8 @@ import pytest
 
 from gateway.demo.site import REGISTRY
 from gateway.door.client import DoorClient
-from gateway.edge.state import TrustedKeys
-from gateway.remote import ServiceTokens
 from gateway.remote.signed import REPLY_CONTEXT, REQUEST_CONTEXT, seal
+from gateway.trust import ServiceTokens, TrustedKeys
 from pipeline.elements import read_registry
 from pipeline.mqtt import Delivery, Link, MqttSettings
 from pipeline.records.signing import SigningKey, verify

@@ -14,8 +14,8 @@ import pytest
 from gateway.edge.key_change import KeyChange
 from gateway.edge.recorder import Recorder
 from gateway.edge.state import StateFolder
-from gateway.edge.trusted_witnesses import TrustedWitnesses
 from gateway.edge.witnessing import Witnessing
+from gateway.trust import TrustedWitnesses
 from gateway.witness import WitnessSettings, run_witness
 from gateway.witness.settings import WitnessedLog
 from pipeline.elements import Elements

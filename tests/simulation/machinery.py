@@ -12,9 +12,10 @@ from gateway.collector import CollectorSettings
 from gateway.collector.collector import Collector
 from gateway.collector.dead_letters import DeadLetters
 from gateway.edge.daemon import EdgeDaemon
-from gateway.edge.state import StateFolder, TrustedKeys
+from gateway.edge.state import StateFolder
 from gateway.edge.world import World
 from gateway.site import load_site
+from gateway.trust import TrustedKeys
 from pipeline.archive import Archive, ArchiveSettings
 from pipeline.mqtt import MqttSettings, keep_connected
 from pipeline.mqtt.reconnect import LinkHealth

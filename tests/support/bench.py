@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from gateway.demo.people import make_people
 from gateway.demo.site import REGISTRY, write_site
 from gateway.door.client import DoorClient, DoorClosedError
-from gateway.edge.state import TrustedKeys
 from gateway.initialise import initialise
 from gateway.persons import Directory
 from gateway.site import load_site
+from gateway.trust import TrustedKeys
 from pipeline.elements import read_registry
 from pipeline.records.signing import SigningKey
 from pipeline.store.door import Origin

@@ -22,7 +22,6 @@ from pipeline.elements.alarms.state import (
     Done,
 )  # fmt: skip
 from pipeline.elements.alarms.table import ENDS, RULES, Rule, group_of, rule_of, severity_of
-from pipeline.elements.answers import remember
 from pipeline.elements.codec import MalformedBody, from_body, to_body
 from pipeline.elements.shapes import Draft
 
@@ -47,7 +46,7 @@ def watch(record: Record, view: View) -> list[Draft]:
     if record.kind == "tick":
         return _escalate(record, view)
     if record.kind == "alarm":
-        _take(record, view)
+        take(record, view)
     return []
 
 
@@ -55,7 +54,7 @@ def _event(record: Record, view: View) -> list[Draft]:
     body, alarms = record.body, view.state.alarms
     code = str(body.get("code"))
     for ended in ENDS.get(code, ()):
-        _end(alarms, group_of(ended, RULES[ended], body), record.seq)
+        end(alarms, group_of(ended, RULES[ended], body), record.seq)
     if code == "service-state":
         return _change_service(record, view)
     rule = rule_of(body)
@@ -67,12 +66,12 @@ def _event(record: Record, view: View) -> list[Draft]:
         group = f"{code}|*"
         known = alarms.groups.get(group)
     if known is not None:
-        _count(alarms, alarms.items[known], record)
+        count(alarms, alarms.items[known], record)
         return []
     return [_raise(record, view, rule, group)]
 
 
-def _count(alarms: AlarmsState, alarm: AlarmState, record: Record) -> None:
+def count(alarms: AlarmsState, alarm: AlarmState, record: Record) -> None:
     """Add an event to the open alarm of its cause: no further record, however many there are."""
     alarm.count += 1
     alarm.last_seq, alarm.last_utc_ns = record.seq, record.t_utc_ns
@@ -110,7 +109,8 @@ def _quiet(view: View, instrument: str | None, rule: Rule) -> str:
     return known.service if known is not None and known.service in rule.suppressed_in else ""
 
 
-def _end(alarms: AlarmsState, group: str, seq: int) -> None:
+def end(alarms: AlarmsState, group: str, seq: int) -> None:
+    """Note that the condition behind an alarm is over; the alarm itself waits for a person."""
     alarm = alarms.items.get(alarms.groups.get(group, ""))
     if alarm is not None and alarm.ended_seq is None:
         alarm.ended_seq = alarms.changed_seq = seq
@@ -160,7 +160,8 @@ def _is_late(alarm: AlarmState, waited_s: float, settings: AlarmSettings) -> boo
     )
 
 
-def _take(record: Record, view: View) -> None:
+def take(record: Record, view: View) -> None:
+    """Take in what a record says of an alarm that is known. Raises MalformedBody."""
     shape: Any = ALARM_SHAPES.get(str(record.body.get("do")))
     if shape is None:
         raise MalformedBody(f"do is {record.body.get('do')!r}; allowed: {', '.join(ALARM_SHAPES)}")
@@ -174,8 +175,6 @@ def _take(record: Record, view: View) -> None:
         alarm.seq = record.seq
     elif isinstance(told, AlarmStep):
         _step(alarms, alarm, told, record)
-        result: dict[str, str | int] = {"alarm": alarm.id, "step": alarm.step}
-        remember(view.state, view.settings, record, f"alarm.{told.deed}", result)
     elif isinstance(told, AlarmTold):
         alarm.told = max(alarm.told, told.notice)
         alarm.refused = "" if told.taken else told.error

@@ -36,6 +36,8 @@ RULES: dict[str, Rule] = {
     "qc-failed": Rule(("instrument",)),
     "write-failed": Rule(("instrument", "point")),
     "write-unverified": Rule(("instrument", "point")),
+    "source-pty": Rule(("instrument",), ended_by="source-live"),
+    "source-simulator": Rule(("instrument",), ended_by="source-live"),
     # the gateway itself
     "unattributed-change": Rule(("sha256",)),
     "clock-step": Rule(()),

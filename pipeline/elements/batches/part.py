@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.elements.answers import remember
 from pipeline.elements.batches.controls import judge_control, note_assessment
 from pipeline.elements.batches.shapes import (
     BATCH_ACTIONS,
@@ -63,13 +62,11 @@ def _batch(record: Record, view: View) -> list[Draft]:
             action.actor.person, record.seq,
         )  # fmt: skip
         _let_go(view.state)
-        remember(view.state, view.settings, record, "batch.open", {"batch": action.batch})
         return []
     batch = batches.batches.get(action.batch)
     if batch is not None:
         _close(batch, action, record.seq)
         _touch_members(batch, view.state)
-        remember(view.state, view.settings, record, "batch.close", {"batch": action.batch})
     return []
 
 
@@ -105,7 +102,6 @@ def _control(record: Record, view: View) -> list[Draft]:
     state = view.state
     if isinstance(action, ControlAssess):
         task = state.tasks.get(action.task)
-        remember(state, view.settings, record, "control.assess", {"task": action.task})
         if task is None:
             return []
         note_assessment(task, action, state)
@@ -156,8 +152,6 @@ def _chart(record: Record, view: View) -> list[Draft]:
         known.seqs.append(record.seq)
     else:
         known.versions[at], known.seqs[at] = told.chart, record.seq
-    result: dict[str, str | int] = {"chart": key, "version": told.chart.version}
-    remember(view.state, view.settings, record, f"chart.{told.action}", result)
     return []
 
 

@@ -20,14 +20,14 @@ from pipeline.qc.control.limits import shewhart_lines
 
 if TYPE_CHECKING:
     from pipeline.elements.batches.state import BatchState, ChartState, Point
-    from pipeline.elements.engine import Fold
+    from pipeline.elements.parts import Known
     from pipeline.elements.qc_shapes import QcItem
     from pipeline.qc.control import Chart
 
 _Z_LINES = (-3, -2, -1, 0, 1, 2, 3)
 
 
-def batches(fold: Fold) -> list[dict[str, Any]]:
+def batches(fold: Known) -> list[dict[str, Any]]:
     """List the batches, open ones first, then the newest."""
     known = list(fold.state.batches.batches.values())
     return [_brief(batch) for batch in sorted(known, key=lambda one: (not one.is_open, -one.run))]
@@ -50,7 +50,7 @@ def _brief(batch: BatchState) -> dict[str, Any]:
     }
 
 
-def batch(fold: Fold, batch_id: str) -> dict[str, Any] | None:
+def batch(fold: Known, batch_id: str) -> dict[str, Any] | None:
     """Show one batch with its tasks by place, the outcomes of its controls, and what is due."""
     known = fold.state.batches.batches.get(batch_id)
     if known is None:
@@ -64,7 +64,7 @@ def batch(fold: Fold, batch_id: str) -> dict[str, Any] | None:
     }
 
 
-def _member(fold: Fold, task_id: str) -> dict[str, Any]:
+def _member(fold: Known, task_id: str) -> dict[str, Any]:
     task = fold.state.tasks.get(task_id)
     outcomes = fold.state.batches.outcomes.get(task_id, ())
     shown: dict[str, Any] = {
@@ -83,7 +83,7 @@ def _member(fold: Fold, task_id: str) -> dict[str, Any]:
     return shown
 
 
-def due(fold: Fold, now_utc_ns: int, now_run_ns: int) -> list[dict[str, Any]]:
+def due(fold: Known, now_utc_ns: int, now_run_ns: int) -> list[dict[str, Any]]:
     """List every control that a plan asks for: in open batches, and by interval on each instrument."""
     listed = []
     for known in fold.state.batches.batches.values():
@@ -103,7 +103,7 @@ def due(fold: Fold, now_utc_ns: int, now_run_ns: int) -> list[dict[str, Any]]:
     return listed
 
 
-def _interval(fold: Fold, method: str, item: QcItem, now_run_ns: int) -> list[dict[str, Any]]:
+def _interval(fold: Known, method: str, item: QcItem, now_run_ns: int) -> list[dict[str, Any]]:
     """Controls by interval on the instruments by which the method has been run."""
     if item.interval_s is None:
         return []
@@ -126,7 +126,7 @@ def _interval(fold: Fold, method: str, item: QcItem, now_run_ns: int) -> list[di
     return listed
 
 
-def charts(fold: Fold) -> list[dict[str, Any]]:
+def charts(fold: Known) -> list[dict[str, Any]]:
     """List the charts with how they stand."""
     known = fold.state.batches.charts
     return [_chart_brief(number, key, one) for number, (key, one) in enumerate(known.items(), 1)]
@@ -152,7 +152,7 @@ def _chart_brief(number: int, key: str, known: ChartState) -> dict[str, Any]:
     }
 
 
-def chart(fold: Fold, name: str) -> dict[str, Any] | None:
+def chart(fold: Known, name: str) -> dict[str, Any] | None:
     """Show a chart: its points in z-units with the rules named, lines, and where lot or version changes.
 
     `name` is its key, or its short id, which never changes as no chart is ever dropped.

@@ -30,12 +30,12 @@ REASONS: dict[str, tuple[str, str]] = {
         "{instrument} 自报编号 {told}，而登记册未登记其编号",
     ),
     "warm-up-unknown": (
-        "it is not known since when {instrument} was on; it needs {needed_s} s to warm up",
-        "不知 {instrument} 何时开机；其预热需 {needed_s} 秒",
+        "it is not known since when {instrument} was on; it needs {needed_s} to warm up",
+        "不知 {instrument} 何时开机；其预热需 {needed_s}",
     ),
     "warm-up-short": (
-        "{instrument} was on for {on_s} s at the start; it needs {needed_s} s to warm up",
-        "开始时 {instrument} 已开机 {on_s} 秒；其预热需 {needed_s} 秒",
+        "{instrument} was on for {on_s} at the start; it needs {needed_s} to warm up",
+        "开始时 {instrument} 已开机 {on_s}；其预热需 {needed_s}",
     ),
     "limited-range-missing": (
         "{subject} is approved for limited use, and its limits are not registered",
@@ -94,8 +94,8 @@ REASONS: dict[str, tuple[str, str]] = {
         "{instrument} 没有按 {method} 进行的期间核查",
     ),
     "intermediate-check-overdue": (
-        "the last intermediate check of {instrument} is {age_s} s old; planned is one every {interval_s} s",
-        "{instrument} 最近一次期间核查已过 {age_s} 秒，计划间隔为 {interval_s} 秒",
+        "the last intermediate check of {instrument} is {age_s} old; planned is one every {interval_s}",
+        "{instrument} 最近一次期间核查已过 {age_s}，计划间隔为 {interval_s}",
     ),
     "intermediate-check-failed": (
         "the last intermediate check of {instrument} ({task}) failed",
@@ -148,16 +148,16 @@ REASONS: dict[str, tuple[str, str]] = {
     "step-unwatched": ("no channel that shows step {step} is bound", "未绑定可反映步骤 {step} 的通道"),
     "step-out-of-order": ("step {step} was begun out of order", "步骤 {step} 未按顺序开始"),
     "step-too-short": (
-        "step {step} lasted {value_s} s, prescribed are at least {limit_s} s",
-        "步骤 {step} 持续 {value_s} 秒，规定至少 {limit_s} 秒",
+        "step {step} lasted {value_s}, prescribed are at least {limit_s}",
+        "步骤 {step} 持续 {value_s}，规定至少 {limit_s}",
     ),
     "step-too-long": (
-        "step {step} lasted {value_s} s, prescribed are at most {limit_s} s",
-        "步骤 {step} 持续 {value_s} 秒，规定至多 {limit_s} 秒",
+        "step {step} lasted {value_s}, prescribed are at most {limit_s}",
+        "步骤 {step} 持续 {value_s}，规定至多 {limit_s}",
     ),
     "step-paused": (
-        "step {step}: {count} times no reading for longer than {allowed_s} s; that time does not count",
-        "步骤 {step}：{count} 次超过 {allowed_s} 秒没有读数，该时间不计入",
+        "step {step}: {count} times no reading for longer than {allowed_s}; that time does not count",
+        "步骤 {step}：{count} 次超过 {allowed_s} 没有读数，该时间不计入",
     ),
     "step-interrupted": (
         "step {step}: left its limits {low} to {high} {count} times before it was done, first with {value}",
@@ -172,8 +172,8 @@ REASONS: dict[str, tuple[str, str]] = {
         "步骤 {step} 平均每秒变化 {value}，规定至少 {limit}",
     ),
     "step-channel-silent": (
-        "step {step}: no reading of {channel} for longer than {allowed_s} s",
-        "步骤 {step}：{channel} 超过 {allowed_s} 秒没有读数",
+        "step {step}: no reading of {channel} for longer than {allowed_s}",
+        "步骤 {step}：{channel} 超过 {allowed_s} 没有读数",
     ),
     # environment and storage
     "environment-outside-at-start": (
@@ -181,12 +181,12 @@ REASONS: dict[str, tuple[str, str]] = {
         "开始时 {place} 的 {channel} 读数为 {value}，允许范围 {low} 至 {high}",
     ),
     "environment-excursion-brief": (
-        "{channel} of {place} read {value} {unit}, outside {low} to {high}, for {grace_s} s at most",
-        "{place} 的 {channel} 读数 {value} {unit}，短时超出 {low} 至 {high}，不超过 {grace_s} 秒",
+        "{channel} of {place} read {value} {unit}, outside {low} to {high}, for {grace_s} at most",
+        "{place} 的 {channel} 读数 {value} {unit}，短时超出 {low} 至 {high}，不超过 {grace_s}",
     ),
     "storage-excursion-brief": (
-        "storage {place}: {channel} read {value} {unit}, outside {low} to {high}, for {grace_s} s at most",
-        "储存场所 {place}：{channel} 读数 {value} {unit}，短时超出 {low} 至 {high}，不超过 {grace_s} 秒",
+        "storage {place}: {channel} read {value} {unit}, outside {low} to {high}, for {grace_s} at most",
+        "储存场所 {place}：{channel} 读数 {value} {unit}，短时超出 {low} 至 {high}，不超过 {grace_s}",
     ),
     "environment-rate": (
         "{channel} changed by {value_per_h} {unit} per hour, allowed are {limit_per_h}",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.elements.answers import remember
 from pipeline.elements.codec import MalformedBody, from_body, to_body
 from pipeline.elements.lookback.affected import affect, find_affected
 from pipeline.elements.lookback.shapes import LOOKBACK_ACTIONS, LookBackClose, LookBackOpen, LookBackReach
-from pipeline.elements.lookback.state import LOOKBACKS_MAX, LookBackState
+from pipeline.elements.lookback.state import AFFECTED_MAX, LOOKBACKS_MAX, LookBackState
 from pipeline.elements.lookback.triggers import TRIGGERS
 from pipeline.elements.shapes import Draft
 from pipeline.elements.state import TaskState
@@ -27,6 +26,9 @@ def look_back(record: Record, view: View) -> list[Draft]:
     if record.kind == "lookback":
         _take(record, view)
         return []
+    if record.kind == "review":
+        for known in view.state.lookbacks.items.values():
+            known.parked.pop(str(record.body.get("task")), None)
     found = TRIGGERS.get(record.kind)
     drafts = []
     for number, trigger in enumerate(() if found is None else found(record, view)):
@@ -50,7 +52,7 @@ def _open(record: Record, view: View, trigger: Trigger, number: int) -> list[Dra
         cause_seq=record.seq, affected=find_affected(trigger, view), older=older,
     )  # fmt: skip
     # In force at once: what is judged before its record comes round must be held already.
-    _put(view, opened)
+    put(view, opened)
     told = event_body(
         "lookback-opened", lookback=lookback, cause=trigger.cause, subject=trigger.subject,
         failed=trigger.failed, affected=len(opened.affected),
@@ -58,7 +60,8 @@ def _open(record: Record, view: View, trigger: Trigger, number: int) -> list[Dra
     return [Draft("lookback", to_body(opened)), Draft("event", told)]
 
 
-def _put(view: View, opened: LookBackOpen) -> None:
+def put(view: View, opened: LookBackOpen) -> None:
+    """Put a look-back into force: hold what it names, let the oldest closed ones go."""
     known = view.state.lookbacks
     known.items[opened.lookback] = LookBackState(
         opened, affected=list(opened.affected), reached=not opened.older
@@ -100,21 +103,25 @@ def _take(record: Record, view: View) -> None:
         _reach(view, known, told)
     else:
         known.closed, known.close_seq, known.closed_utc_ns = told, record.seq, record.t_utc_ns
-        remember(view.state, view.settings, record, "lookback.close", {"lookback": told.lookback})
 
 
 def _reach(view: View, known: LookBackState, told: LookBackReach) -> None:
     """Bring tasks back into memory, from the records that their states were told from."""
+    named = {one.task for one in known.affected}
     for body in told.tasks:
         task = view.state.tasks.get(str(body["start"]["task"]))
         if task is None:
             task = from_body(TaskState, body)
             task.recalled = task.measured = True
             view.state.tasks[task.id] = task
-        if not any(one.task == task.id for one in known.affected):
+        if task.id not in named:
             one = affect(task)
-            known.affected.append(one)
+            if len(known.affected) < AFFECTED_MAX:
+                known.affected.append(one)
+            else:
+                known.further += 1
             if one.moved:
                 _hold(view, task.id, known.opened)
     known.reached = known.reached or told.done
     known.beyond += told.beyond
+    known.through_start_seq = max(known.through_start_seq, told.through_start_seq)

@@ -23,11 +23,18 @@ _RELEASED = frozenset(
 
 def waiting(known: LookBackState, state: State) -> list[str]:
     """List the affected tasks that still wait for a person's disposition."""
-    return [
+    here = [
         one.task
         for one in known.affected
         if one.moved and (task := state.tasks.get(one.task)) is not None and (task.held or not task.final)
     ]
+    name, described = known.opened.lookback, {one.task for one in known.affected}
+    further = [
+        task
+        for task, names in state.lookbacks.of_task.items()
+        if name in names and task not in described and state.tasks[task].held
+    ]
+    return [*here, *further, *known.parked]
 
 
 def look_backs(state: State) -> list[dict[str, Any]]:
@@ -47,7 +54,8 @@ def _brief(known: LookBackState, state: State) -> dict[str, Any]:
         "method": opened.method,
         "failed": opened.failed,
         "open": known.closed is None,
-        "affected": len(known.affected),
+        "affected": len(known.affected) + known.further,
+        "further": known.further,
         "released": sum(one.overall in _RELEASED for one in known.affected),
         "waiting": len(waiting(known, state)),
         "reached": known.reached,
@@ -85,7 +93,7 @@ def report_text(shown: dict[str, Any], language: Language) -> str:
     def line(name: str, **more: object) -> str:
         return fill(REPORT[name][column], {**shown, **more})
 
-    counts = {"affected": len(shown["affected"]), "open": shown["waiting"]}
+    counts = {"affected": len(shown["affected"]) + shown["further"], "open": shown["waiting"]}
     lines = [
         line("title"),
         line("cause", cause=CAUSES[shown["cause"]][column]),
@@ -97,6 +105,8 @@ def report_text(shown: dict[str, Any], language: Language) -> str:
         lines.append(line("collecting"))
     if shown["beyond"]:
         lines.append(line("beyond"))
+    if shown["further"]:
+        lines.append(line("further"))
     for one in shown["affected"]:
         lines.append(_task_line(one, language))
         if one["links"]:

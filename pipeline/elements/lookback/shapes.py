@@ -82,7 +82,9 @@ class LookBackReach:
     done: bool
     """All of them are told now."""
     beyond: int = 0
-    """Tasks of the span that are too many to be brought back: they are to be looked for in the ledger."""
+    """Tasks of the span that were not brought back; before version 3 of the fold, of more than 5,000."""
+    through_start_seq: int = -1
+    """Every task of the span that started at or before this record has been told."""
     action: Literal["reach"] = "reach"
 
 

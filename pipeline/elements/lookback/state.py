@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 LOOKBACKS_MAX = 500
 """Closed look-backs kept; the oldest gives way. Open ones are always kept."""
 
+AFFECTED_MAX = 5000
+"""Affected tasks that a look-back describes in memory; of further ones the ids of those held are kept."""
+
 
 @dataclass(slots=True)
 class LookBackState:
@@ -22,9 +25,15 @@ class LookBackState:
     opened: LookBackOpen
     seq: int | None = None
     affected: list[Affected] = field(default_factory=list)
-    """With those that were brought back from the ledger."""
+    """With those that were brought back from the ledger: the first `AFFECTED_MAX`."""
+    further: int = 0
+    """Affected tasks after those: each is held and named in a record, and found through the index."""
     left: dict[str, Overall] = field(default_factory=dict)
-    """How the tasks stood that have left memory since."""
+    """How those of `affected` stood that have left memory since."""
+    parked: dict[str, bool] = field(default_factory=dict)
+    """Ids of held tasks that have left memory; goes with their disposition. True: for every one."""
+    through_start_seq: int = -1
+    """Tasks of the span have been brought back up to this start; the next page goes on from it."""
     beyond: int = 0
     """Tasks of the span that were too many to be brought back."""
     reached: bool = True
@@ -51,6 +60,9 @@ def let_go(known: LookBacksState, task: TaskState) -> None:
     """Note that a task leaves memory, so that a look-back over its time asks the ledger for it."""
     for name in known.of_task.pop(task.id, ()):
         if (one := known.items.get(name)) is not None:
-            one.left[task.id] = task.overall()
+            if task.held:
+                one.parked[task.id] = True
+            if len(one.left) < AFFECTED_MAX:
+                one.left[task.id] = task.overall()
     end_ns = task.start.at_run_ns if task.end_run_ns is None else task.end_run_ns
     known.retired_run_ns = end_ns if known.retired_run_ns is None else max(known.retired_run_ns, end_ns)

@@ -53,6 +53,8 @@ REPORT: dict[str, tuple[str, str]] = {
     "collecting": ("Older tasks are still being collected from the ledger.", "较早的任务仍在从台账中收集。"),
     "beyond": ("{beyond} more tasks are too many to be brought back; list them: yaosu task list",
                "另有 {beyond} 个任务数量过多未调回：请用 yaosu task list 查询并处置"),
+    "further": ("{further} more affected tasks are held too; list them: yaosu hold list, yaosu task list",
+                "另有 {further} 个受影响的任务亦已扣留：请用 yaosu hold list、yaosu task list 查询"),
     "none": ("No result rests on it.", "没有结果受其影响。"),
     "task": ("{task}  sample {sample}  {item}  {method}  {started_utc_ns}  was {before}, is {now}  {results}",
              "{task}  样品 {sample}  {item}  {method}  {started_utc_ns}  原为{before}，现为{now}  {results}"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.elements.answers import remember
 from pipeline.elements.checks.finding import SECOND_NS
 from pipeline.elements.codec import from_body
 from pipeline.elements.risk.index import LAB, add_event, add_work, explain, index_of, level_of
@@ -177,11 +176,8 @@ def _import(record: Record, code: str, args: dict[str, Any], view: View) -> None
     if code == "credit-class":
         imported = from_body(ImportedClass, whole)
         state.classes = [*state.classes, imported][-CLASSES_MAX:]
-        done = "risk.class", {"credit_class": str(imported.credit_class)}
     else:
         state.spot_checks = from_body(SpotCheckTable, whole)
-        done = "risk.table", {"title": state.spot_checks.title}
-    remember(view.state, view.settings, record, done[0], {**done[1]})
 
 
 def _gap(record: Record, view: View) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.elements.answers import remember
 from pipeline.elements.checks.finding import SECOND_NS
 from pipeline.elements.shapes import Draft
 from pipeline.elements.triggers.state import TASKS_MAX, TaskTriggers
@@ -90,16 +89,12 @@ def _is_new(found: Found, view: View) -> bool:
 
 
 def _remember(record: Record, view: View) -> None:
-    """Keep the seq of a trigger's own record, and what a regulator's command did."""
+    """Keep the seq of a trigger's own record."""
     code, args = record.body.get("code"), record.body.get("args") or {}
     if code == "trigger":
         known = view.state.triggers.recorded.setdefault(str(args["task"]), TaskTriggers())
         known.seqs[str(args["trigger"])] = record.seq
         known.margin_s = float(args["margin_s"])
-    elif code == "read-notice":
-        result = {"task": args["task"], "channel": args["channels"][0]}
-        kept = {name: args[name] for name in ("trigger_seq", "from_utc_ns", "to_utc_ns")}
-        remember(view.state, view.settings, record, "window.read", {**result, **kept})
 
 
 def _draft(found: Found, view: View) -> Draft:

@@ -3,10 +3,10 @@
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from gateway.edge.quality import quality_view
 from pipeline.elements import Actor, Refused
 from pipeline.elements.batches import views
 from pipeline.elements.method_shapes import FormulaInput, Step
+from pipeline.elements.quality_views import quality_view
 from pipeline.elements.registry_shapes import QcItem, ResultSpec
 from pipeline.elements.risk.spot_check import read_spot_checks
 from pipeline.records.events import event_body

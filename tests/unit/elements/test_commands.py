@@ -292,3 +292,11 @@ def test_a_material_can_be_received_by_the_import() -> None:
     bench.do("registry.import", records=[{**record, "valid_from_ns": None}])
     shown = next(item for item in bench.elements.registry("material") if item["id"] == "S-7")
     assert shown["data"]["received_at_ns"] == shown["valid_from_ns"] == UTC0 + bench.now
+
+
+def test_a_small_change_of_the_registry_that_is_sent_again_gets_its_answer_again() -> None:
+    bench = opened()
+    who = bench.someone()
+    done = bench.do("material.handover", who, material="S-1", to="p-2", place="bench 3")
+    again = bench.plan("material.handover", who, material="S-1", to="p-2", place="bench 3")
+    assert (again.drafts, again.result) == ((), done)

@@ -111,6 +111,21 @@ def test_an_entry_says_what_was_typed_when_why_and_by_whom() -> None:
     assert rebuild_task(bench.records).entries == bench.elements.fold.state.tasks[task].entries  # type: ignore[union-attr]
 
 
+def test_an_entry_survives_a_restart_and_its_answer_too() -> None:
+    bench, task = measured()
+    who = bench.someone()
+    entry = enter(bench, task, "10.50", who)
+    correct(bench, task, entry, "10.60")
+    restarted = Bench()
+    restarted.elements.restore(bench.elements.snapshot())
+    assert restarted.elements.snapshot() == bench.elements.snapshot()
+    assert restarted.view(task)["entries"] == bench.view(task)["entries"]
+    reading = {"channel": "cal-1.length", "value": "10.50", "unit": "mm", "reason": "no line"}
+    again = restarted.plan("task.enter", who, task=task, **reading)
+    assert again.drafts == ()
+    assert again.result == {"task": task, "channel": "cal-1.length", "foreseen": True}
+
+
 def test_a_serial_that_is_not_the_registered_one_holds_the_equipment() -> None:
     bench, task = measured()
     enter(bench, task, "10.1", serial="CP-8")

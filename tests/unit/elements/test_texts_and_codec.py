@@ -48,7 +48,8 @@ def test_refusals_tell_the_same_and_what_to_do(code: str) -> None:
 
 def test_every_code_that_a_check_can_give_has_its_texts() -> None:
     given: set[str] = set()
-    rooms = [*SOURCE.glob("checks/*.py"), *SOURCE.glob("batches/*.py"), SOURCE / "lookback/check.py"]
+    rooms = [*SOURCE.glob("checks/*.py"), *SOURCE.glob("batches/*.py")]
+    rooms += [SOURCE / "lookback/check.py", SOURCE / "hand/check.py"]
     for path in [*rooms, SOURCE / "judge.py"]:
         text = re.sub(r"\s+", " ", path.read_text(encoding="utf-8"))
         for code in re.findall(r'\.add\( ?[^,]+, f?"([^"]+)"', text):
@@ -62,7 +63,7 @@ def test_every_code_that_a_check_can_give_has_its_texts() -> None:
     dynamic |= {"range-left", "limited-range-left", "step-not-reached", "step-cycles-missing"}
     dynamic |= {"qc-failed", "qc-warned", "qc-not-evaluated"}
     dynamic |= {f"correction-{why}" for why in ("unknown", "of-other", "withdrawn", "unit", "not-numeric")}
-    dynamic |= {"correction-not-applied"}
+    dynamic |= {"correction-not-applied", "entry-not-foreseen", "entry-late", "entry-corrected"}
     assert set(REASONS) - given <= dynamic | {"check-weight-pending", "result-pending"}
 
 

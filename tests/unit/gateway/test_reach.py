@@ -10,9 +10,10 @@ from gateway.edge.reach import RECORD_TASKS_MAX, Reach
 from gateway.edge.recorder import Recorder
 from pipeline.elements import Elements
 from pipeline.elements.lookback.report import look_back_report, look_backs
+from pipeline.elements.signing import signing_hash
 from pipeline.elements.state import TaskState
 from pipeline.ledger import LedgerIndex, TaskRow, rebuild_task
-from tests.unit.elements.bench import JOURNAL, SIGNER, UTC0, Bench, metrology, opened, sensor
+from tests.unit.elements.bench import JOURNAL, RUN0, SIGNER, UTC0, Bench, metrology, opened, sensor
 
 
 class BenchLedger:
@@ -27,8 +28,15 @@ class BenchLedger:
         self.through_seq = len(self._bench.records) - 1
         self._index.take([one for one in self._bench.records if one.kind != "data"], self.through_seq)
 
-    async def affected(self, role: str, target: str, from_run_ns: int, to_run_ns: int) -> list[TaskRow]:
-        return self._index.affected(role, target, from_run_ns, to_run_ns)
+    async def affected(
+        self, role: str, target: str, from_run_ns: int, to_run_ns: int, **page: int
+    ) -> list[TaskRow]:
+        return self._index.affected(role, target, from_run_ns, to_run_ns, **page)
+
+    def row(self, task: str) -> TaskRow:
+        found = self._index.task(task)
+        assert found is not None
+        return found
 
     async def rebuilt(self, task: str) -> TaskState | None:
         return rebuild_task([self._bench.records[seq] for seq in self._index.mentions(task)])
@@ -82,9 +90,91 @@ async def test_every_task_of_the_span_is_named_and_held_however_old_it_is(tmp_pa
     assert shown["reached"]
     assert sorted(one["task"] for one in shown["affected"]) == sorted(tasks)
     bench.air(2)
-    assert {bench.view(task)["overall"] for task in tasks} == {"held"}
+    ledger.catch_up()
+    assert {ledger.row(task).overall for task in tasks} == {"held"}
     told = [one.body for one in bench.of_kind("lookback") if one.body["action"] == "reach"]
     assert [one["done"] for one in told] == [False, True]
+
+
+async def test_however_many_there_are_each_is_held_and_memory_keeps_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.edge.reach.PAGE_TASKS_MAX", 7)
+    monkeypatch.setattr("gateway.edge.reach.RECORD_TASKS_MAX", 3)
+    monkeypatch.setattr("pipeline.elements.lookback.part.AFFECTED_MAX", 10)
+    bench, tasks = forgetful(25)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    state, most = bench.elements.fold.state, 0
+    recorder = BenchRecorder(bench)
+    reach = Reach(cast("Recorder", recorder), bench.elements, cast("Ledger", ledger))
+    append = recorder.append
+
+    def counted(kind: str, body: dict[str, Any]) -> None:
+        nonlocal most
+        append(kind, body)
+        most = max(most, len(state.tasks))
+
+    recorder.append = counted  # type: ignore[method-assign]
+    await reach.look()
+    bench.air(2)
+    ledger.catch_up()
+    assert {ledger.row(task).overall for task in tasks} == {"held"}
+    assert most <= 14, "two finished tasks, two held ones, what is open, and a record's worth"
+    shown = report(bench)
+    assert len(shown["affected"]) + shown["further"] == len(tasks)
+    assert shown["waiting"] == len(tasks)
+    assert f"{shown['further']} more affected tasks" in shown["en"]
+    first = tasks[0]
+    assert bench.elements.task(first) is None, "it has left memory, and is held by the ledger"
+    told = await ledger.rebuilt(first)
+    assert told is not None
+    assert len(told.held) == 1
+    planned = bench.elements.plan(
+        "hold.release",
+        {"task": first, "reason": "recalculated", "signed_hash": signing_hash(told)},
+        bench.someone(SIGNER), UTC0 + bench.now, RUN0 + bench.now, told,
+    )  # fmt: skip
+    bench.append("review", planned.drafts[0].body)
+    ledger.catch_up()
+    assert ledger.row(first).overall == "released"
+    assert report(bench)["waiting"] == len(tasks) - 1
+
+
+async def test_an_interrupted_look_back_goes_on_with_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.edge.reach.PAGE_TASKS_MAX", 4)
+    bench, tasks = forgetful(12)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    reach = reach_of(bench, ledger)
+    recorder = cast("BenchRecorder", reach._recorder)
+    left = 3
+
+    def thrice(kind: str, body: dict[str, Any]) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ConnectionError("power cut")
+        bench.append(kind, body)
+
+    recorder.append = thrice  # type: ignore[method-assign]
+    with pytest.raises(ConnectionError):
+        await reach.look()
+    await reach_of(bench, ledger).look()
+    told = [
+        body["start"]["task"]
+        for one in bench.of_kind("lookback")
+        if one.body["action"] == "reach"
+        for body in one.body["tasks"]
+    ]
+    assert len(told) == len(set(told)), "no page is told twice"
+    assert set(told) <= set(tasks)
+    ledger.catch_up()
+    bench.air(2)
+    ledger.catch_up()
+    assert {ledger.row(task).overall for task in tasks} == {"held"}
 
 
 async def test_a_result_brought_back_keeps_its_facts_and_is_disposed_of_as_any_other(tmp_path: Path) -> None:

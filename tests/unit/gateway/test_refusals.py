@@ -26,7 +26,7 @@ class Recorder:
 
 def made() -> tuple[Commands, Recorder]:
     recorder = Recorder()
-    return Commands(cast("Any", recorder), *cast("Any", (None, None, None))), recorder
+    return Commands(cast("Any", recorder), *cast("Any", (None, None, None, None))), recorder
 
 
 async def test_somebody_who_is_refused_again_and_again_fills_no_journal() -> None:

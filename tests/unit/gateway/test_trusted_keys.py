@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.edge.state import TrustedKeys, TrustedKeysError
+from gateway.trust import TrustedKeys, TrustedKeysError
 from pipeline.records.signing import key_id
 
 if TYPE_CHECKING:

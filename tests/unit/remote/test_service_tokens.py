@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.edge.state import TrustedKeys, TrustedKeysError
-from gateway.remote import Service, ServiceTokens, ServiceTokensError
+from gateway.trust import Service, ServiceTokens, ServiceTokensError, TrustedKeys, TrustedKeysError
 from pipeline.records.signing import key_id
 from tests.support.commanding import yaosu
 

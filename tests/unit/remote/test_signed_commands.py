@@ -11,10 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.edge.state import Pinned
 from gateway.remote.counters import NONCES_KEPT, Counters, CountersError, Used
 from gateway.remote.rate import CALLERS_MAX, RateLimit
-from gateway.remote.roles import ROLE_COMMANDS, may_command
 from gateway.remote.signed import (
     REPLY_CONTEXT,
     REQUEST_CONTEXT,
@@ -24,6 +22,8 @@ from gateway.remote.signed import (
     read_request,
     seal,
 )
+from gateway.trust import Pinned
+from gateway.trust.roles import ROLE_COMMANDS, may_command
 from pipeline.elements.commands import COMMANDS
 from pipeline.mqtt import Topics
 from pipeline.records.signing import SigningKey

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from gateway.durable import write_durably
-from gateway.edge.state import SERVICE_NAME
-from gateway.remote.roles import ROLE_COMMANDS
+from gateway.trust.keys import SERVICE_NAME
+from gateway.trust.roles import ROLE_COMMANDS
+from gateway.trust.watched import WatchedFile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOG = logging.getLogger(__name__)
 PREFIX = "yst-"
 """Tells a service's token from a person's session at a glance, in logs of others too."""
 
@@ -47,24 +43,24 @@ class ServiceTokens:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read_at: tuple[int, ...] = ()
-        self._services: dict[str, Service] = {}
+        self.file: WatchedFile[dict[str, Service]] = WatchedFile(
+            path, parse_tokens, {}, error=ServiceTokensError, keeps=False,
+            advice="move it away and issue the tokens anew: yaosu keys token",
+        )  # fmt: skip
 
     def find(self, token: str) -> Service | None:
         """Tell whose token this is; None for one that is nobody's. Never raises."""
         if not token.startswith(PREFIX):
             return None
-        self._refresh()
         asked, found = _hash(token), None
-        for known, service in self._services.items():
+        for known, service in self.file.current().items():
             if hmac.compare_digest(known, asked):
                 found = service
         return found
 
     def names(self) -> dict[str, str]:
         """Roles of the services by name."""
-        return {service.name: service.role for service in self._read().values()}
+        return {service.name: service.role for service in self.file.read().values()}
 
     def issue(self, name: str, role: str) -> str:
         """Make a token and return it: it is shown once and kept nowhere. An earlier one of the name ends.
@@ -77,7 +73,7 @@ class ServiceTokens:
         if role not in ROLE_COMMANDS:
             raise ServiceTokensError(f"there is no role '{role}'; known are {', '.join(ROLE_COMMANDS)}")
         token = PREFIX + secrets.token_urlsafe(32)
-        others = {known: service for known, service in self._read().items() if service.name != name}
+        others = {known: service for known, service in self.file.read().items() if service.name != name}
         self._write({**others, _hash(token): Service(name, role)})
         return token
 
@@ -87,44 +83,25 @@ class ServiceTokens:
         Raises:
             ServiceTokensError: there is no such service, or the file is damaged.
         """
-        known = self._read()
+        known = self.file.read()
         rest = {digest: service for digest, service in known.items() if service.name != name}
         if len(rest) == len(known):
             raise ServiceTokensError(f"no service '{name}' has a token; see: yaosu keys show -c FILE")
         self._write(rest)
 
-    def _refresh(self) -> None:
-        try:
-            status = self._path.stat()
-            version: tuple[int, ...] = (status.st_ino, status.st_size, status.st_mtime_ns)
-        except OSError:
-            version = ()
-        if version == self._read_at:
-            return
-        self._read_at = version
-        try:
-            self._services = self._read()
-        except ServiceTokensError as error:
-            LOG.error("%s", error)  # noqa: TRY400 - the message says it all
-            self._services = {}
-
-    def _read(self) -> dict[str, Service]:
-        try:
-            content = orjson.loads(self._path.read_bytes())
-            return {entry["sha256"]: Service(name, entry["role"]) for name, entry in content.items()}
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ServiceTokensError(
-                f"{self._path} is damaged ({error}); move it away and issue the tokens anew: yaosu keys token"
-            ) from error
-
     def _write(self, services: dict[str, Service]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        content = {
-            service.name: {"role": service.role, "sha256": digest} for digest, service in services.items()
-        }
-        write_durably(self._path, orjson.dumps(content, option=orjson.OPT_INDENT_2), mode=0o640)
+        self.file.write(
+            {service.name: {"role": service.role, "sha256": digest} for digest, service in services.items()}
+        )
+
+
+def parse_tokens(content: dict[str, Any]) -> dict[str, Service]:
+    """Read the file's content: by hash of the token.
+
+    Raises:
+        TypeError, KeyError, AttributeError: it is none.
+    """
+    return {entry["sha256"]: Service(name, entry["role"]) for name, entry in content.items()}
 
 
 def _hash(token: str) -> str:

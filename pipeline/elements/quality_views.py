@@ -1,4 +1,4 @@
-"""Views of batches, charts, look-backs and alarms behind the daemon's door."""
+"""Views of batches, charts, look-backs and alarms: for the daemon's door, and from its stored records."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pipeline.elements.lookback import report
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.elements.engine import Fold
+    from pipeline.elements.parts import Known
     from pipeline.records import Clock
 
-LISTS: dict[str, Callable[[Fold, Clock], Any]] = {
+LISTS: dict[str, Callable[[Known, Clock], Any]] = {
     "batches": lambda fold, _clock: batch_views.batches(fold),
     "qc-due": lambda fold, clock: batch_views.due(fold, clock.utc_ns(), clock.run_ns()),
     "charts": lambda fold, _clock: batch_views.charts(fold),
@@ -23,7 +23,7 @@ LISTS: dict[str, Callable[[Fold, Clock], Any]] = {
 }
 """Name to the view of all."""
 
-ITEMS: dict[str, Callable[[Fold, str], dict[str, Any] | None]] = {
+ITEMS: dict[str, Callable[[Known, str], dict[str, Any] | None]] = {
     "batches": batch_views.batch,
     "charts": batch_views.chart,
     "lookbacks": lambda fold, name: report.look_back_report(fold.state, name),
@@ -32,7 +32,7 @@ ITEMS: dict[str, Callable[[Fold, str], dict[str, Any] | None]] = {
 """Name to the view of one."""
 
 
-def quality_view(fold: Fold, clock: Clock, name: str, argument: str | None) -> Any:
+def quality_view(fold: Known, clock: Clock, name: str, argument: str | None) -> Any:
     """Answer a view. Raises KeyError where there is none."""
     if argument is None:
         return LISTS[name](fold, clock)
