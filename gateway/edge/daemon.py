@@ -20,7 +20,7 @@ from gateway.edge.acquisition import Acquisition
 from gateway.edge.alarms import AlarmBoard, Webhook
 from gateway.edge.commands import Commands
 from gateway.edge.config_history import ConfigHistory
-from gateway.edge.footprint import release_compiler
+from gateway.edge.footprint import release_compiler, release_freed
 from gateway.edge.ledger import Ledger
 from gateway.edge.pulse import Pulse
 from gateway.edge.reach import Reach
@@ -102,6 +102,7 @@ class EdgeDaemon:
         try:
             async with Supervisor(self._record_failure) as supervisor:
                 await self._assemble(journal, supervisor)
+                release_freed()
                 supervisor.start("door", door)
                 notify.notify("READY=1", f"STATUS=recording into {self._state.journal}")
                 await stop.wait()
