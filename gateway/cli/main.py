@@ -32,6 +32,7 @@ from gateway.cli import (
     sim,
     status,
     tasks,
+    wire,
     write,
 )
 from gateway.cli.common import OUT, tell_error
@@ -65,8 +66,8 @@ def _root(
 
 
 for _room in (
-    demo, roles, people, keys, files, scan, profile, status, read, replay, tasks, registry, results, batches,
-    write, alarms, risk, journal, record, archive, qc, sim, bench,
+    demo, roles, people, keys, files, scan, profile, status, read, wire, replay, tasks, registry, results,
+    batches, write, alarms, risk, journal, record, archive, qc, sim, bench,
 ):  # fmt: skip
     _room.register(app)
 

@@ -10,10 +10,21 @@ import numpy as np
 import pytest
 
 from pipeline.intake import FRAME_DELAY_NS, Intake
-from pipeline.intake.frames import FRAME_ROWS_MAX
+from pipeline.intake.frames import FRAME_ROWS_MAX, LateFlags
 from pipeline.journal import JournalFullError
-from pipeline.qc import ChannelQc, QcEngine
-from pipeline.records import Block, Channel, ClockState, DeviceEvent, Flag, Gap, Layout, Reading, Record
+from pipeline.qc import ChannelQc, Decision, QcEngine
+from pipeline.records import (
+    Block,
+    Channel,
+    ClockState,
+    DeviceEvent,
+    Flag,
+    Frame,
+    Gap,
+    Layout,
+    Reading,
+    Record,
+)
 from pipeline.records.envelope import encode
 from pipeline.records.frame import decode_flags, decode_frame
 
@@ -407,3 +418,26 @@ async def test_progress_of_a_rule_is_said_even_when_no_further_row_comes() -> No
     before = len(rig.sink.records)
     rig.intake.close_due()
     assert len(rig.sink.records) == before
+
+
+def test_the_stored_times_of_undecided_rows_stay_while_later_ones_are_told() -> None:
+    """One channel's verdict on row 1 comes first; another's, on row 0, is still to come."""
+    late, rig = LateFlags("p-1"), Rig()
+
+    def decided(through: int, n: int, channel: str) -> Decision:
+        found = np.array([n], dtype=np.int64), (channel,), np.array([Flag.SUSPECT], dtype=np.uint8)
+        return Decision("p-1", "spike", through, *found, np.array([True]))
+
+    def frame(n: int) -> Frame:
+        cells = np.zeros((1, 1), dtype=np.int64)
+        return Frame(rig.block(35.0), n, np.ones((1, 1), dtype=np.uint8), cells, cells)
+
+    late.add(decided(-1, 1, "fast"))
+    late.remember(frame(0))
+    late.remember(frame(1))
+    (first,) = late.due(0, force=False)
+    assert late.said(first, 0) == 0
+    late.add(decided(1, 0, "slow"))
+    (second,) = late.due(0, force=False)
+    assert (second.n.tolist(), second.channel) == ([0], ("slow",))
+    assert late.said(second, 0) == 0
