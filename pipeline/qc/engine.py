@@ -124,15 +124,9 @@ class QcEngine:
         if self._drive is None:
             return self._warming(plan, block, n_first, decisions)
         places = plan.places(block.layout)
-        values, status = block.f8 if plan.plain and places is None else block.numeric(), block.status
-        if places is not None:
-            values, status = _widened(len(plan.names), places, values, status)
+        values, status = _cells(plan, block, places)
         channels, rows = status.shape
-        # Every future rule decides a row once: those of this block, and those that are still pending.
-        decisions_max = len(plan.future) * channels * rows + plan.pending_max
-        needed = OUT_DECISIONS + DECISION_FIELDS * decisions_max
-        if self._scratch.size < needed:
-            self._scratch = np.zeros(2 * needed, dtype=np.int64)
+        self._make_room(plan, channels * rows)
         flag = np.empty((channels, rows), dtype=np.uint8)
         masks = np.empty((2, channels, rows), dtype=np.int64)
         count = self._drive(
@@ -148,6 +142,14 @@ class QcEngine:
         if self._crossings:
             decisions += self._crossings.take(block, n_first, flag, masks[1])
         return QcResult(flag, masks[0], masks[1], decisions)
+
+    def _make_room(self, plan: Plan, cells: int) -> None:
+        """Make the scratch large enough for one call."""
+        # Every future rule decides a row once: those of this block, and those that are still pending.
+        decisions_max = len(plan.future) * cells + plan.pending_max
+        needed = OUT_DECISIONS + DECISION_FIELDS * decisions_max
+        if self._scratch.size < needed:
+            self._scratch = np.zeros(2 * needed, dtype=np.int64)
 
     def gap(self, instrument: str, *, duration_known: bool = True) -> list[Decision]:
         """Close what is pending with "not evaluated": polls were left out, neighbours are no neighbours.
@@ -376,13 +378,15 @@ def _united(old: Layout, new: Layout) -> Layout:
     return new if united == new.channels else Layout(united)
 
 
-def _widened(
-    channels: int, places: NDArray[np.intp], values: NDArray[np.float64], status: NDArray[np.uint8]
+def _cells(
+    plan: Plan, block: Block, places: NDArray[np.intp] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Give values and status to all channels of a plan; those that a row does not have are absent."""
-    wide = np.full((channels, values.shape[1]), np.nan)
+    """Give values and status of all channels of a plan; those that the rows do not have are absent."""
+    if places is None:
+        return block.f8 if plan.plain else block.numeric(), block.status
+    wide = np.full((len(plan.names), len(block)), np.nan)
     wide_status = np.full(wide.shape, ABSENT_STATUS, dtype=np.uint8)
-    wide[places], wide_status[places] = values, status
+    wide[places], wide_status[places] = block.numeric(), block.status
     return wide, wide_status
 
 

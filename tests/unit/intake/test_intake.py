@@ -10,21 +10,10 @@ import numpy as np
 import pytest
 
 from pipeline.intake import FRAME_DELAY_NS, Intake
-from pipeline.intake.frames import FRAME_ROWS_MAX, LateFlags
+from pipeline.intake.frames import FRAME_ROWS_MAX
 from pipeline.journal import JournalFullError
-from pipeline.qc import ChannelQc, Decision, QcEngine
-from pipeline.records import (
-    Block,
-    Channel,
-    ClockState,
-    DeviceEvent,
-    Flag,
-    Frame,
-    Gap,
-    Layout,
-    Reading,
-    Record,
-)
+from pipeline.qc import ChannelQc, QcEngine
+from pipeline.records import Block, Channel, ClockState, DeviceEvent, Flag, Gap, Layout, Reading, Record
 from pipeline.records.envelope import encode
 from pipeline.records.frame import decode_flags, decode_frame
 
@@ -118,31 +107,6 @@ async def test_rows_are_numbered_without_a_hole_and_framed_by_age() -> None:
     frames = [decode_frame(record.body) for record in rig.sink.of("data")]
     assert [(frame.n_first, len(frame.block)) for frame in frames] == [(0, 2), (2, 1)]
     assert frames[0].block.f8.tolist() == [[35.0, 35.1]]
-
-
-async def test_without_a_frame_delay_each_poll_is_a_frame_at_once() -> None:
-    rig = Rig()
-    rig.intake = Intake(rig.engine, rig.sink, rig.clock, lambda _instrument: "in-use", frame_delay_ns=0)
-    await rig.intake.take(rig.block(35.0, 35.1))
-    await rig.intake.take(rig.block(35.2))
-    frames = [decode_frame(record.body) for record in rig.sink.of("data")]
-    assert [(frame.n_first, len(frame.block)) for frame in frames] == [(0, 2), (2, 1)]
-
-
-async def test_a_frame_that_finds_no_room_is_kept_without_a_delay_too() -> None:
-    rig = Rig()
-    rig.intake = Intake(rig.engine, rig.sink, rig.clock, lambda _instrument: "in-use", frame_delay_ns=0)
-    append = rig.sink.append
-
-    def full(*_args: object, **_options: object) -> Record:
-        raise JournalFullError("no room", hint="wait")
-
-    rig.sink.append = full  # type: ignore[method-assign]
-    await rig.intake.take(rig.block(35.0))
-    rig.sink.append = append  # type: ignore[method-assign]
-    rig.intake.close_due()
-    (frame,) = [decode_frame(record.body) for record in rig.sink.of("data")]
-    assert frame.block.f8.tolist() == [[35.0]]
 
 
 async def test_rows_of_an_open_frame_are_not_told() -> None:
@@ -418,26 +382,3 @@ async def test_progress_of_a_rule_is_said_even_when_no_further_row_comes() -> No
     before = len(rig.sink.records)
     rig.intake.close_due()
     assert len(rig.sink.records) == before
-
-
-def test_the_stored_times_of_undecided_rows_stay_while_later_ones_are_told() -> None:
-    """One channel's verdict on row 1 comes first; another's, on row 0, is still to come."""
-    late, rig = LateFlags("p-1"), Rig()
-
-    def decided(through: int, n: int, channel: str) -> Decision:
-        found = np.array([n], dtype=np.int64), (channel,), np.array([Flag.SUSPECT], dtype=np.uint8)
-        return Decision("p-1", "spike", through, *found, np.array([True]))
-
-    def frame(n: int) -> Frame:
-        cells = np.zeros((1, 1), dtype=np.int64)
-        return Frame(rig.block(35.0), n, np.ones((1, 1), dtype=np.uint8), cells, cells)
-
-    late.add(decided(-1, 1, "fast"))
-    late.remember(frame(0))
-    late.remember(frame(1))
-    (first,) = late.due(0, force=False)
-    assert late.said(first, 0) == 0
-    late.add(decided(1, 0, "slow"))
-    (second,) = late.due(0, force=False)
-    assert (second.n.tolist(), second.channel) == ([0], ("slow",))
-    assert late.said(second, 0) == 0
