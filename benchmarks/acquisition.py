@@ -1,7 +1,9 @@
 """A hundred thousand tags a second, and what the driver costs. `python -m benchmarks.acquisition [--json]`.
 
 The driver's requests beside pymodbus' client, its decode, a serial line, dead neighbours; latency to a
-subscriber; the whole path at rates that rise until it does not hold, and at full rate.
+subscriber; other gateways under the same load (`benchmarks.acquisition_peers`); the whole path at full rate,
+60 s of warm-up and 120 s that count, and then at higher or lower rates until it is known how far it holds.
+Some 12 minutes in all on two cores.
 """
 
 from __future__ import annotations
@@ -9,12 +11,15 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvloop
 
 from benchmarks import wire
+from benchmarks.acquisition_peers import add_arguments, measure_peers
+from benchmarks.load_site import CHANNELS
 from benchmarks.machine import describe_machine
 from benchmarks.path import Load, WholePath
 from benchmarks.results import section_text, show
@@ -25,16 +30,13 @@ if TYPE_CHECKING:
 
 FULL = 200
 """Devices of 500 float32 values, each read once a second."""
-STEPS = (40, 80, 120, 160, 200, 240, 280)
-"""Devices at which it is tried how far it holds."""
+STEP = 40
+"""Devices by which the rate is raised, or lowered, to find how far it holds."""
+STEPS_MAX = 4
 LATENCY_DEVICES = 80
 HOLDS_PERCENT = 99.9
-STEP_WARM_UP_S = 15.0
-STEP_WINDOW_S = 20.0
-PEERS = (
-    "Node-RED 4.1 with node-red-contrib-modbus 5.23 and ThingsBoard gateway 3.8.5: not measured, reason: "
-    "they are not installed beside this benchmark."
-)
+STEP_WARM_UP_S = 10.0
+STEP_WINDOW_S = 15.0
 
 
 def holds(found: dict[str, Any]) -> bool:
@@ -48,15 +50,28 @@ async def whole_path(program: Path, load: Load) -> dict[str, Any]:
         return await WholePath(load, program, Path(folder)).run()
 
 
-async def climb(program: Path, warm_up_s: float, window_s: float, steps: Sequence[int]) -> dict[str, Any]:
-    """Raise the rate step by step until it does not hold: the runs, and the highest rate that was held."""
-    runs: list[dict[str, Any]] = []
-    for count in steps:
-        runs.append(await whole_path(program, Load(count, warm_up_s, window_s)))
-        if not holds(runs[-1]):
+async def ceiling(
+    program: Path, full: dict[str, Any], step: int, warm_up_s: float, window_s: float
+) -> dict[str, Any]:
+    """Find how far it holds: up from the full run where that held, down where it did not.
+
+    Returns:
+        The runs, the highest rate that held (0 for none), and the lowest that did not (None for none).
+    """
+    runs, up = [full], holds(full)
+    for number in range(1, STEPS_MAX + 1):
+        count = full["tags_per_s"] // CHANNELS + (number if up else -number) * step
+        if count <= 0:
             break
-    held = [run["tags_per_s"] for run in runs if holds(run)]
-    return {"runs": runs, "held_tags_per_s": max(held, default=0)}
+        runs.append(await whole_path(program, Load(count, warm_up_s, window_s)))
+        if holds(runs[-1]) is not up:
+            break
+    rates = {ok: [run["tags_per_s"] for run in runs if holds(run) is ok] for ok in (True, False)}
+    return {
+        "runs": runs[1:],
+        "held_tags_per_s": max(rates[True], default=0),
+        "failed_tags_per_s": min(rates[False], default=None),
+    }
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -65,18 +80,21 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         program = build_load(Path(folder))
         short = options.short
         step_s = (3.0, 5.0) if short else (STEP_WARM_UP_S, STEP_WINDOW_S)
+        began_s = time.monotonic()
         found: dict[str, Any] = {
             "requests": await wire.requests(program, 500 if short else 5000),
             "decode_ns": wire.decode(0.2 if short else 2.0),
             "serial": await wire.serial(program, 3.0 if short else 20.0),
-            "neighbours": await wire.neighbours(program, 3.0 if short else 10.0),
+            "neighbours": await wire.neighbours(program, 3.0 if short else 6.0),
         }
         for name, at_once in (("latency", False), ("latency_at_once", True)):
             load = Load(8 if short else LATENCY_DEVICES, *step_s, listen=True, at_once=at_once)
             found[name] = await whole_path(program, load)
-        found["climb"] = await climb(program, *step_s, (4, 8) if short else STEPS)
+        found["peers"] = await measure_peers(options, program, *step_s)
         count = 20 if short else options.devices
         found["full"] = await whole_path(program, Load(count, options.warm_up, options.window))
+        found["ceiling"] = await ceiling(program, found["full"], 4 if short else STEP, *step_s)
+        found["seconds"] = round(time.monotonic() - began_s)
     return found
 
 
@@ -107,13 +125,34 @@ def _latency_row(name: str, run: dict[str, Any]) -> tuple[str, str, str]:
     )  # fmt: skip
 
 
+def _peer_row(name: str, run: dict[str, Any], ours: dict[str, Any]) -> tuple[str, str, str]:
+    if "missing" in run:
+        return f"{name}: CPU a value, wire to broker", f"not measured, {run['missing']}", ""
+    mine = ours["processes_us"]["gateway"]
+    return (
+        f"{name}: CPU a value, wire to broker",
+        (
+            f"{run['us_per_tag']:.1f} us at {run['tags_per_s']:,} of {run['asked_tags_per_s']:,} tags/s, "
+            f"{run['rss_mb']:.0f} MB; ours at {ours['tags_per_s']:,} tags/s {mine:.1f} us with rules and "
+            f"journal: {run['us_per_tag'] / mine:.1f} times as much"
+        ),
+        f"load {run['load_1_min']:.1f}",
+    )  # fmt: skip
+
+
+def _ceiling_row(found: dict[str, Any], load: str) -> tuple[str, str, str]:
+    failed = found["failed_tags_per_s"]
+    beyond = "no higher one was tried" if failed is None else f"at {failed:,} it did not"
+    return "highest rate that held", f"{found['held_tags_per_s']:,} tags/s; {beyond}", load
+
+
 def _rows(got: dict[str, Any], load: str) -> list[tuple[str, str, str]]:
     """Write the rows of the table."""
     requests, serial, near = got["requests"], got["serial"], got["neighbours"]
     decode = ", ".join(f"{ns:.0f} ns with {channels}" for channels, ns in got["decode_ns"].items())
     return [
         *_path_rows("whole path", got["full"]),
-        ("highest rate that held", f"{got['climb']['held_tags_per_s']:,} tags/s", load),
+        _ceiling_row(got["ceiling"], load),
         _latency_row("default delays", got["latency"]),
         _latency_row("frame and commit delays 0", got["latency_at_once"]),
         (
@@ -135,10 +174,13 @@ def _rows(got: dict[str, Any], load: str) -> list[tuple[str, str, str]]:
         ),
         (
             "200 devices, 20 of them dead: jitter of the living, p99",
-            f"{near['with_dead']['p99_ms']:.2f} ms, {near['alive']['p99_ms']:.2f} ms without dead ones",
+            (
+                f"{near['with_dead']['p99_ms']:.2f} ms, {near['alive']['p99_ms']:.2f} ms without dead ones; "
+                f"ratio of neighbouring turns {near['p99_ratio']:.2f} ({near['ratios']})"
+            ),
             load,
         ),
-        ("peers", PEERS, ""),
+        *(_peer_row(name, run, got["latency"]) for name, run in got["peers"].items()),
     ]  # fmt: skip
 
 
@@ -153,7 +195,8 @@ def results_section(found: dict[str, Any]) -> str:
         "a miss; readings are counted in InfluxDB value by value. "
         f"What it means: the gateway takes {got['full']['processes_us']['gateway']:.1f} us of CPU a reading "
         "from the wire to the broker, with the rules and the durable journal in it. A load above the number "
-        "of cores takes the time from the polls: then the CPU figures hold, and the polls kept say little."
+        "of cores takes the time from the polls: then the CPU figures hold, and the polls kept say little. "
+        f"The whole section took {got['seconds'] / 60:.0f} minutes."
     )
     return section_text("Acquisition", text, ("what", "figure", "machine"), rows)
 
@@ -165,6 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--devices", type=int, default=FULL, help="devices of 500 values in the full run")
     parser.add_argument("--warm-up", type=float, default=60.0, help="seconds before the window")
     parser.add_argument("--window", type=float, default=120.0, help="seconds that are counted")
+    add_arguments(parser)
     parser.add_argument("--short", action="store_true", help="all of it small, to see that it runs")
     options = parser.parse_args(arguments)
     machine = describe_machine(("numpy", "numba", "pymodbus", "aiomqtt", "uvloop"))

@@ -63,6 +63,10 @@ class ReplayClock:
         if at.run_ns >= self._at.run_ns:
             self._at = at
 
+    def jump(self, at: Stamp) -> None:
+        """Go to an instant of another line, which may be an earlier one: lines are played poll by poll."""
+        self._at = at
+
     def pass_to(self, run_ns: int) -> None:
         """Let time pass to an instant of which the recording says nothing."""
         self.set(Stamp(self._at.utc_ns + run_ns - self._at.run_ns, run_ns))
@@ -177,6 +181,8 @@ class _Track:
     async def play(self) -> list[Item]:
         """Repeat the poll that was gathered; return what came of it."""
         items: list[Item] = []
+        if self.entries:
+            self._clock.jump(_stamp(self.entries[0]))
         leased = next((entry for entry in self.entries if entry.kind == LEASED), None)
         sent = next((entry for entry in self.entries if entry.kind == SENT), None)
         if leased is not None:

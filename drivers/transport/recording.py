@@ -10,10 +10,12 @@ import gzip
 import logging
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgpack
+from pydantic import Field
 
+from config.model import Identifier, Settings
 from drivers.errors import Fatal
 from drivers.transport.wire import Stamp
 
@@ -33,6 +35,22 @@ FLUSH_BYTES = 64 * 1024
 
 Connect = "Callable[[], Awaitable[Wire]]"
 OPENED, LEASED, SENT, CAME, LOST, NOTED = "opened", "leased", "sent", "came", "lost", "noted"
+
+
+class RecordingSettings(Settings):
+    """Recordings of every byte on the lines, with its time: one file for each run of the daemon."""
+
+    enabled: bool = False
+    """Whether the daemon records."""
+
+    instruments: tuple[Identifier, ...] = ()
+    """Those whose lines are recorded, with every other instrument of such a line; all when left out."""
+
+    bytes_max: Annotated[int, Field(ge=1024 * 1024, le=2**40)] = 256 * 1024 * 1024
+    """All recordings together, compressed. A run's recording ends at half of it; older ones make room."""
+
+    keep_days: Annotated[float, Field(gt=0, le=3650)] = 7.0
+    """Recordings that were not written to for so long are deleted at the next start."""
 
 
 class Entry(NamedTuple):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOMS = (
-    "demo", "roles", "people", "keys", "files", "scan", "profile", "status", "read", "replay", "tasks",
-    "entries", "registry", "results", "batches", "write", "alarms", "risk", "journal", "record", "archive",
+    "demo", "roles", "people", "keys", "files", "scan", "profile", "status", "read", "wire", "replay",
+    "tasks", "entries", "registry", "results", "batches", "write", "alarms", "risk", "journal", "record", "archive",
     "qc", "sim", "bench",
 )  # fmt: skip
 """Modules of this folder that add commands, in the order in which they are listed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,14 +14,19 @@ import typer
 from config import Exit
 from drivers.errors import Fatal
 from drivers.replay import Replay
-from gateway.cli.common import ERR, LOOK, OUT, JsonOption, example, fail, run
+from gateway.cli.common import ERR, LOOK, OUT, JsonOption, example, fail, print_json, run, site_of
 from gateway.site.checks import channel_qc, intervals_s
+from gateway.wire_audit import WireAudit
+from pipeline.elements import Elements
+from pipeline.journal.readonly import JournalReader
 from pipeline.qc import QcEngine
 from pipeline.records import Block, DeviceEvent, Flag, Gap
 from pipeline.records.events import render_event, told
 from pipeline.records.flags import status_name
 
 if TYPE_CHECKING:
+    from gateway.site import LoadedSite
+    from gateway.wire_audit import Report
     from pipeline.records import Item
 
 Json = dict[str, Any]
@@ -28,18 +34,55 @@ Json = dict[str, Any]
 
 def replay(
     file: Annotated[Path, typer.Argument(help="A recording, made with: yaosu read INSTRUMENT --record FILE")],
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against", metavar="SITE", help="Compare with the journal of this site file: elements too."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Play a wire recording back through decode and quality control. Nothing is recorded or sent.
 
     The same bytes at the same times give the same rows and flags, bit for bit; with --json one object a line.
+    With --against every row, late flag and derived record is compared with the journal: 1 if any differs.
     """
+    if against is not None:
+        _compare(file, site_of(against), as_json=as_json)
+        return
     try:
         counts = run(_replay(file, as_json=as_json))
     except Fatal as error:
         fail(Exit.IO, str(error))
     summary = ", ".join(f"{number} {what}" for what, number in counts.items())
     ERR.print(f"{file}: {summary or 'nothing'}", markup=False)
+
+
+def _compare(file: Path, site: LoadedSite, *, as_json: bool) -> None:
+    try:
+        report: Report = run(_audited(file, site))
+    except Fatal as error:
+        fail(Exit.IO, str(error))
+    if as_json:
+        print_json(asdict(report))
+    else:
+        for difference in report.differences:
+            ERR.print(difference, markup=False)
+        OUT.print(
+            f"{report.rows} rows, {report.late_flags} late flags and {report.derived} derived records again; "
+            f"{report.other_rows} rows are not of this recording; {report.different} differences",
+            markup=False,
+        )
+    if report.different:
+        raise typer.Exit(int(Exit.FINDINGS))
+
+
+async def _audited(file: Path, site: LoadedSite) -> Report:
+    played = Replay(file)
+    engine = QcEngine(site.qc(), site.intervals_s())
+    engine.warm()
+    audit = WireAudit(played, engine, Elements(site.settings.elements))
+    return await audit.run(JournalReader(site.state.journal).after(-1, None))
 
 
 async def _replay(file: Path, *, as_json: bool) -> dict[str, int]:
@@ -119,4 +162,9 @@ def _as_line(shown: Json) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel=LOOK, epilog=example("replay wire.yaosu", "replay wire.yaosu --json"))(replay)
+    app.command(
+        rich_help_panel=LOOK,
+        epilog=example(
+            "replay wire.yaosu", "replay wire.yaosu --json", "replay bug.wire --against gateway.toml"
+        ),
+    )(replay)

@@ -8,12 +8,13 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from drivers.door import Driver
     from gateway.edge.pulse import Pulse
     from gateway.supervise import Supervisor
     from pipeline.intake import Intake
+    from pipeline.records import Item
 
 CLOSE_PERIOD_S = 0.025
 """Between two looks for frames whose time has come."""
@@ -27,12 +28,14 @@ class Acquisition:
     """Drivers to intake."""
 
     def __init__(
-        self, drivers: Sequence[Driver], intake: Intake, supervisor: Supervisor, pulse: Pulse
+        self, drivers: Sequence[Driver], intake: Intake, supervisor: Supervisor, pulse: Pulse,
+        note: Callable[[Item], None] | None = None,
     ) -> None:  # fmt: skip
         self._drivers = drivers
         self._intake = intake
         self._supervisor = supervisor
         self._pulse = pulse
+        self._note = note
         self._parts: list[str] = []
         self._begun: set[str] = set()
 
@@ -54,6 +57,8 @@ class Acquisition:
             stream = driver.stream()
             try:
                 async for item in stream:
+                    if self._note is not None:
+                        self._note(item)
                     await self._intake.take(item)
             finally:
                 if isinstance(stream, AsyncGenerator):

@@ -20,7 +20,7 @@ from gateway.edge.acquisition import Acquisition
 from gateway.edge.alarms import AlarmBoard, Webhook
 from gateway.edge.commands import Commands
 from gateway.edge.config_history import ConfigHistory
-from gateway.edge.footprint import release_compiler
+from gateway.edge.footprint import release_compiler, release_freed
 from gateway.edge.ledger import Ledger
 from gateway.edge.pulse import Pulse
 from gateway.edge.reach import Reach
@@ -28,6 +28,7 @@ from gateway.edge.recorder import Recorder
 from gateway.edge.recovery import Recovery
 from gateway.edge.rhythm import Rhythm
 from gateway.edge.services import DaemonServices
+from gateway.edge.wire_recording import WireRecording
 from gateway.edge.witnessing import Witnessing
 from gateway.edge.world import World
 from gateway.edge.writes import Writes
@@ -48,8 +49,9 @@ from pipeline.records.envelope import own_source
 from pipeline.records.events import event_body
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from drivers.door import Driver
     from gateway.site import LoadedSite
     from pipeline.records import Record
 
@@ -76,6 +78,7 @@ class EdgeDaemon:
         self._settings = site.settings
         self._state = site.state
         self._password: str | None = None
+        self._recording: WireRecording | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set.
@@ -103,6 +106,7 @@ class EdgeDaemon:
         try:
             async with Supervisor(self._record_failure) as supervisor:
                 await self._assemble(journal, supervisor)
+                release_freed()
                 supervisor.start("door", door)
                 notify.notify("READY=1", f"STATUS=recording into {self._state.journal}")
                 await stop.wait()
@@ -169,8 +173,9 @@ class EdgeDaemon:
         await self.trust.look_at_all()
         pulse = Pulse(journal, journal.clock)
         self.rhythm = Rhythm(journal, self.recorder, self.intake, self.elements, self.history, pulse)
-        self._drivers = self._world.drivers(settings.instrument, journal.clock, self._world.random)
-        self.acquisition = Acquisition(self._drivers, self.intake, supervisor, pulse)
+        self._drivers = self._make_drivers(journal)
+        note = None if self._recording is None else self._recording.note
+        self.acquisition = Acquisition(self._drivers, self.intake, supervisor, pulse, note)
         self.witnessing = Witnessing(
             self.recorder, lambda: self._durable(journal, self.rhythm.latest_checkpoint),
             journal.consistency_proof,
@@ -188,6 +193,25 @@ class EdgeDaemon:
         for part, run in self.remote.parts().items():
             supervisor.start(part, run)
         self._watch_alarms(supervisor)
+
+    def _make_drivers(self, journal: Journal) -> Sequence[Driver]:
+        """Make the drivers; with a recording of their lines where that is wanted and can be."""
+        settings = self._settings
+        if settings.recording.enabled:
+            try:
+                self._recording = WireRecording(
+                    self._state.wire, settings.recording, settings.instrument, journal.clock,
+                    self._recording_ended,
+                )  # fmt: skip
+            except OSError as error:
+                self._recording_ended(str(error))
+            else:
+                return self._recording.drivers(journal.clock, self._world.random)
+        return self._world.drivers(settings.instrument, journal.clock, self._world.random)
+
+    def _recording_ended(self, error: str) -> None:
+        LOG.warning("the wire recording has ended: %s", error)
+        self._record_event("wire-recording-ended", error=error)
 
     def _watch_alarms(self, supervisor: Supervisor) -> None:
         """Start what tells alarms outside, and what completes look-backs from the ledger."""
@@ -272,6 +296,8 @@ class EdgeDaemon:
     async def _wind_down(self, supervisor: Supervisor) -> None:
         """Drivers first, then what they left, then the seal, then a short chance for receipts."""
         await self.acquisition.stop()
+        if self._recording is not None:
+            self._recording.close()
         await supervisor.stop(*self.remote.parts(), *self.rhythm.parts, "look-back", "webhook", "trust")
         self._record_event("daemon-stop")
         await self.rhythm.last()

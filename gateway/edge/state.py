@@ -21,6 +21,11 @@ class StateFolder:
         return self.root / "journal"
 
     @property
+    def wire(self) -> Path:
+        """Recordings of what went over the lines."""
+        return self.root / "wire"
+
+    @property
     def persons(self) -> Path:
         """Lab-side directory of persons."""
         return self.root / "persons.json"

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from config.model import FilePath, Identifier, Settings
 from dashboard.settings import WebSettings
 from drivers.registry import AnyInstrument
+from drivers.transport.recording import RecordingSettings
 from gateway.collector.settings import CollectorSettings
 from gateway.remote.settings import CommandsSettings
 from gateway.site.sharing import share_equal
@@ -41,6 +42,7 @@ class SiteSettings(Settings):
 
     site: Site
     intake: IntakeSettings = IntakeSettings()
+    recording: RecordingSettings = RecordingSettings()
     journal: JournalSettings = JournalSettings()
     elements: ElementsSettings = ElementsSettings()
     mqtt: MqttSettings = MqttSettings()

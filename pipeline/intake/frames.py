@@ -140,7 +140,7 @@ class LateFlags:
     def _forget(self) -> None:
         """Let go of the frames about which every rule has said all."""
         open_from = [
-            min(rule.n, default=max(rule.decided_through_n, rule.said_through_n) + 1)
+            min([*rule.n, max(rule.decided_through_n, rule.said_through_n) + 1])
             for rule in self._rules.values()
         ]
         while self._stored:

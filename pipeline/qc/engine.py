@@ -145,18 +145,35 @@ class QcEngine:
             plan, decisions = self._adopt(block)
         if self._drive is None:
             return self._warming(plan, block, n_first, decisions)
+        values, status = block.f8 if plan.plain else block.numeric(), block.status
+        if plan.layout is block.layout:
+            flag, masks = self._judge(plan, values, status, block, n_first, decisions)
+        else:
+            places = plan.places(block.layout)
+            wide = widened(len(plan.layout.channels), places, values, status)
+            flag, masks = self._judge(plan, *wide, block, n_first, decisions)
+            flag, masks = flag[places], masks[:, places]
+        reason, unevaluated = masks[0], masks[1]  # iterating takes three times as long
+        if self._compares:
+            decisions += self._crossings.take(block, n_first, flag, unevaluated)
+        return QcResult(flag, reason, unevaluated, decisions)
+
+    def _judge(
+        self, plan: Plan, values: NDArray[np.float64], status: NDArray[np.uint8], block: Block, n_first: int,
+        decisions: list[Decision],
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:  # fmt: skip
+        """Let the driver judge the rows of all channels of a plan; adds to `decisions`.
+
+        Returns:
+            Flags, uint8[c, n]; reasons and what could not be evaluated, int64[2, c, n].
+        """
         if plan.kept.held:
             plan.kept.keep()
-        values, status = block.f8 if plan.plain else block.numeric(), block.status
-        places = None
-        if plan.layout is not block.layout:
-            places = plan.places(block.layout)
-            values, status = widened(len(plan.layout.channels), places, values, status)
         shape = status.shape
         if shape != plan.shape:
             self._make_room(plan, shape)
         flag, masks = _empty(plan.shape, _FLAGS), _empty(plan.masks_shape, _MASKS)
-        count = self._drive(
+        count = self._drive(  # type: ignore[misc]  # the caller has seen that it is there
             values, status, block.t_run_ns, block.t_utc_ns, block.t_response_ns, n_first, plan.memory, flag,
             masks, self._scratch,
         )  # fmt: skip
@@ -166,12 +183,7 @@ class QcEngine:
             plan.n_last = n_first + shape[1] - 1
         if plan.future:
             self._decide(block.instrument, plan, count, decisions)
-        if places is not None:
-            flag, masks = flag[places], masks[:, places]
-        reason, unevaluated = masks[0], masks[1]  # iterating takes three times as long
-        if self._compares:
-            decisions += self._crossings.take(block, n_first, flag, unevaluated)
-        return QcResult(flag, reason, unevaluated, decisions)
+        return flag, masks
 
     def _make_room(self, plan: Plan, shape: tuple[int, ...]) -> None:
         """Prepare for blocks of a number of channels and rows."""

@@ -97,8 +97,8 @@ class Layout:
             ValueError, TypeError: it lists none.
         """
         return Layout(tuple(
-            Channel(name, kind, unit, decimals, low, high, tuple((code, text) for code, text in names), *every)
-            for name, kind, unit, decimals, low, high, names, *every in listed
+            Channel(name, kind, unit, decimals, low, high, tuple((code, text) for code, text in of), *every)
+            for name, kind, unit, decimals, low, high, of, *every in listed
         ))  # fmt: skip
 
     def of_kind(self, kind: Kind) -> list[int]:

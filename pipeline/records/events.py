@@ -78,6 +78,9 @@ CATALOGUE: dict[str, EventKind] = {
         "{instrument} reports error {code} ({meaning})",
         "{instrument} 报告错误 {code}（{meaning}）",
     ),
+    "wire-recording-ended": EventKind(
+        "warning", "The wire recording has ended: {error}", "线路录制已结束：{error}"
+    ),
     "write-prepared": EventKind(
         "info",
         "{person} prepared to set {point} of {instrument} from {before} to {value} {unit}: {reason}",

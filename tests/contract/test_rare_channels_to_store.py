@@ -56,11 +56,10 @@ class Sink:
         return None
 
 
-async def test_a_rare_value_is_stored_where_it_was_read_and_shown_under_its_own_time(
-    libmodbus_port: int, tmp_path: Path
-) -> None:
+async def taken(port: int) -> tuple[list[Block], list[Record]]:
+    """Read libmodbus for a while: the rows, and the records that intake makes of them."""
     clock = RealClock()
-    settings = device(libmodbus_port, CHANNELS, gap_registers_max=0)
+    settings = device(port, CHANNELS, gap_registers_max=0)
     sink = Sink(clock)
     engine = QcEngine({"device": QC}, {"device": 0.05, "device.r100": 0.15})
     engine.warm()
@@ -75,9 +74,15 @@ async def test_a_rare_value_is_stored_where_it_was_read_and_shown_under_its_own_
         "channels": [{"name": "r64"}, {"name": "r65"}, {"name": "r100", "poll_interval_s": 0.15}],
     }]}}  # fmt: skip
     sink.append("config", config)
+    return blocks, sink.records
 
+
+async def test_a_rare_value_is_stored_where_it_was_read_and_shown_under_its_own_time(
+    libmodbus_port: int, tmp_path: Path
+) -> None:
+    blocks, records = await taken(libmodbus_port)
     async with open_store(EmbeddedStoreSettings(kind="embedded", path=tmp_path / "store.sqlite")) as store:
-        report = await store.write(ORIGIN, sink.records)
+        report = await store.write(ORIGIN, records)
         assert not report.dead
         stored = await store.rows(ORIGIN, "device", n_from=0, n_to=100)
         asked = [n for n, block in enumerate(blocks) if "r100" in block.layout.index]

@@ -6,7 +6,7 @@ import numpy as np
 import psutil
 from numba import njit
 
-from gateway.edge.footprint import release_compiler
+from gateway.edge.footprint import release_compiler, release_freed
 
 MIB = 2**20
 
@@ -30,3 +30,13 @@ def test_only_code_that_cannot_have_been_written_to_is_given_back(tmp_path: Path
         encoding="utf-8",
     )
     assert release_compiler(maps) == 0
+
+
+def test_what_was_freed_below_something_in_use_goes_back_to_the_system() -> None:
+    pieces = [bytes(1000) for _ in range(60_000)]
+    kept = pieces[-1:]
+    pieces.clear()
+    before = psutil.Process().memory_info().rss
+    release_freed()
+    assert psutil.Process().memory_info().rss < before - 40 * MIB
+    assert len(kept) == 1

@@ -1,39 +1,43 @@
-"""Stored times are remembered as long as a decision can still be about them, and no longer."""
+"""Late verdicts: under which stored time each is told."""
+
+from __future__ import annotations
 
 import numpy as np
 
 from pipeline.intake.frames import LateFlags
 from pipeline.qc import Decision
-from pipeline.records.frame import decode_frame
-from tests.support.journal_fake import T0_NS, data_body
+from pipeline.records import Block, Channel, Flag, Frame, Layout
 
-ROWS = 3
-
-
-def decided(rule: str, through_n: int) -> Decision:
-    none = np.empty(0, dtype=np.int64)
-    return Decision("oven", rule, through_n, none, (), none.astype(np.uint8), none.astype(np.bool_))
+LAYOUT = Layout((Channel("fast"),))
 
 
-def remember(late: LateFlags, number: int) -> None:
-    late.remember(decode_frame(data_body("oven", number * ROWS, T0_NS + number, ROWS)))
+def block() -> Block:
+    t = np.array([1], dtype=np.int64)
+    return Block(
+        instrument="p-1", layout=LAYOUT, t_utc_ns=t, t_run_ns=t, t_request_ns=t, t_response_ns=t,
+        status=np.zeros((1, 1), np.uint8), f8=np.zeros((1, 1)), i8=np.empty((0, 1), np.int64),
+        u8=np.empty((0, 1), np.uint64),
+    )  # fmt: skip
 
 
-def test_without_a_rule_that_needs_the_future_nothing_is_remembered() -> None:
-    late = LateFlags("oven")
-    for number in range(5):
-        remember(late, number)
-    assert late.save()[1] == []
+def test_the_stored_times_of_undecided_rows_stay_while_later_ones_are_told() -> None:
+    """One channel's verdict on row 1 comes first; another's, on row 0, is still to come."""
+    late = LateFlags("p-1")
 
+    def decided(through: int, n: int, channel: str) -> Decision:
+        found = np.array([n], dtype=np.int64), (channel,), np.array([Flag.SUSPECT], dtype=np.uint8)
+        return Decision("p-1", "spike", through, *found, np.array([True]))
 
-def test_a_frame_goes_once_the_slowest_rule_has_decided_all_its_rows() -> None:
-    late = LateFlags("oven")
-    late.add(decided("spike", -1))
-    late.add(decided("neighbour", -1))
-    for number in range(4):
-        remember(late, number)
-    assert [first for first, _ in late.save()[1]] == [0, 3, 6, 9]
-    late.add(decided("spike", 10))
-    late.add(decided("neighbour", 5))
-    remember(late, 4)
-    assert [first for first, _ in late.save()[1]] == [6, 9, 12]
+    def frame(n: int) -> Frame:
+        cells = np.zeros((1, 1), dtype=np.int64)
+        return Frame(block(), n, np.ones((1, 1), dtype=np.uint8), cells, cells)
+
+    late.add(decided(-1, 1, "fast"))
+    late.remember(frame(0))
+    late.remember(frame(1))
+    (first,) = late.due(0, force=False)
+    assert late.said(first, 0) == 0
+    late.add(decided(1, 0, "slow"))
+    (second,) = late.due(0, force=False)
+    assert (second.n.tolist(), second.channel) == ([0], ("slow",))
+    assert late.said(second, 0) == 0

@@ -58,6 +58,7 @@ def stream(seed: int, seconds: int = 300) -> Iterator[tuple[int, float, float | 
     for second in range(1, seconds):
         if second % EVERY == 0:
             level = rng.choice([level, level, rng.uniform(0.0, 10.0)])
+            level = {195: 8.0, 200: 0.0, 205: 8.0}.get(second, level)  # a spike in every stream
         yield second, rng.uniform(0.0, 10.0), level if second % EVERY == 0 else None
 
 
