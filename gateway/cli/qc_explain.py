@@ -260,7 +260,9 @@ def _reading(found: Found, position: int, row: int, language: Language) -> dict[
         "value": getattr(value, "item", lambda: value)() if good else None,
         "unit": channel.unit,
         "flag": int(_final(found, position, row)),
-        "explanations": explain_row(found.around, at, channel.name, qc, language, decided=fired),
+        "explanations": explain_row(
+            found.around, at, channel.name, qc, language, decided=fired, time_text=local_time
+        ),
         "later": [one._asdict() for one in later],
     }  # fmt: skip
 

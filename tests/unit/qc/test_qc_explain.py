@@ -6,7 +6,16 @@ from string import Formatter
 import numpy as np
 import pytest
 
-from pipeline.qc import RULES, ChannelQc, Evidence, QcEngine, QcResult, Sample, explain_reading
+from pipeline.qc import (
+    RULES,
+    ChannelQc,
+    Evidence,
+    QcEngine,
+    QcResult,
+    Sample,
+    explain_reading,
+    explain_row,
+)
 from pipeline.qc.rule import Rule
 from pipeline.qc.settings import FlatLineQc, GapQc, RangeQc, RateQc, SpikeQc
 from pipeline.records import Block, Frame
@@ -84,7 +93,7 @@ def test_a_flat_line_tells_tolerance_and_duration() -> None:
     assert english == ["flat: within 0.05 °C for 2 s or longer (suspect)"]
     assert chinese == ["读数不变：2 s 及以上变动不超过 0.05 °C（可疑）"]
     assert explained(ChannelQc(flat_line=FULL.flat_line), [1.0] * 5, 4)[0] == [
-        "flat: within 0.05 °C for 3 s or longer (fail)"
+        "flat: within 0.05 °C for 3 s or longer (fail), since 00:00:02 UTC"
     ]
 
 
@@ -149,7 +158,7 @@ def test_a_flag_made_by_limits_that_have_changed_since_is_still_explained() -> N
         {"c0": ChannelQc(range=RangeQc(fail_high=90), rate=RateQc(fail=100), spike=SpikeQc(fail=100))}
     )
     assert lax.explain(frame, 1, "c0", "en", decided=("spike",)) == [
-        "the value was outside the limits then in force",
+        "the value was outside the limits then in force, since 00:00:00 UTC or earlier",
         "rate exceeds a limit (fail 100 °C/s); the previous reading is not at hand",
         "spike exceeds a limit (fail 100 °C); its neighbours are not at hand",
     ]
@@ -170,3 +179,25 @@ def test_texts_of_both_languages_use_the_same_fields(rule: Rule) -> None:
         fields = [{name for _, name, _, _ in Formatter().parse(text) if name} for text in (english, chinese)]
         assert fields[0] == fields[1]
         assert english != chinese
+
+
+def test_a_rule_that_goes_on_firing_tells_since_when_in_both_languages() -> None:
+    nan = math.nan
+    block = block_of([[1.0, 50.0, nan, 51.0, 1.0, 52.0]], [k * SECOND for k in range(6)])
+    rules = {"c0": ChannelQc(range=RangeQc(fail_high=40))}
+    engine = engine_of(rules)
+    frame = frame_of(engine, block)
+    above = "{} °C is above the fail limit 40 °C"
+    assert engine.explain(frame, 1, "c0", "en") == [above.format(50)]
+    assert engine.explain(frame, 3, "c0", "en") == [above.format(51) + ", since 00:00:01 UTC"]
+    assert engine.explain(frame, 3, "c0", "zh") == ["51 °C 高于失败上限 40 °C，自 00:00:01 UTC 起"]
+    assert engine.explain(frame, 5, "c0", "en") == [above.format(52)]
+    later = explain_row(frame, 3, "c0", rules["c0"], "en", time_text=lambda t_utc_ns: f"{t_utc_ns} ns")
+    assert later == [above.format(51) + f", since {SECOND} ns"]
+
+
+def test_a_rule_that_fired_on_all_that_is_at_hand_may_have_done_so_before() -> None:
+    engine = engine_of({"c0": ChannelQc(range=RangeQc(fail_high=40))})
+    frame = frame_of(engine, block_of([[50.0, 51.0]], [0, SECOND]))
+    assert engine.explain(frame, 0, "c0", "en") == ["50 °C is above the fail limit 40 °C"]
+    assert engine.explain(frame, 1, "c0", "zh") == ["51 °C 高于失败上限 40 °C，自 00:00:00 UTC 或更早起"]
