@@ -26,14 +26,14 @@ from pipeline.archive import Checker
 from pipeline.archive.archive import FORKS_MAX
 from pipeline.archive.index import INDEX_NAME
 from pipeline.evidence.create import create
-from pipeline.evidence.findings import Refused
+from pipeline.evidence.findings import Checked, Refused
 from pipeline.evidence.policy import Policy, read_policy
 from pipeline.evidence.redo import redo_file
 from pipeline.evidence.report import report
 from pipeline.evidence.select import NoEvidenceError
 from pipeline.evidence.show import show
 from pipeline.evidence.sources import ArchiveSource, JournalSource
-from pipeline.evidence.verify import Checked, check_file
+from pipeline.evidence.verify import check_file
 from pipeline.journal import verify as verify_journal
 from pipeline.journal.disk import RealDisk
 from pipeline.journal.start import META_NAMES, read_meta_public

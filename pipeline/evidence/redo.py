@@ -10,8 +10,9 @@ from pipeline.corrections import redo_frame
 from pipeline.elements.codec import MalformedBody
 from pipeline.elements.corrected import correction_applied
 from pipeline.elements.registry import Registry
+from pipeline.evidence.findings import Refused
 from pipeline.evidence.show import records_in
-from pipeline.evidence.verify import Refused, read_header
+from pipeline.evidence.verify import read_header
 from pipeline.records.frame import decode_frame
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Checks on the stream: every reading is judged as it arrives, the same however the stream is cut."""
 
-from pipeline.qc.decision import Decision
+from pipeline.qc.decision import Decision, QcResult
 from pipeline.qc.describe import Evidence, Sample
-from pipeline.qc.engine import SNAPSHOT_VERSION, QcEngine, QcResult
+from pipeline.qc.engine import SNAPSHOT_VERSION, QcEngine
 from pipeline.qc.explain import explain_reading, explain_row
 from pipeline.qc.files.evaluation import Evaluation, evaluate
 from pipeline.qc.settings import ChannelQc

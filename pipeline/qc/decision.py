@@ -1,4 +1,4 @@
-"""Verdicts on rows that were handed out before."""
+"""What the rules say: of the rows of a block, and later of rows that were handed out before."""
 
 from __future__ import annotations
 
@@ -25,3 +25,15 @@ class Decision(NamedTuple):
     """uint8[m]: the rule's own verdict."""
     required: NDArray[np.bool_]
     """bool[m]: a verdict of 2 makes the reading's final flag 2 only where this is true."""
+
+
+class QcResult(NamedTuple):
+    """What the rules say about a block, and what they now know about rows before it."""
+
+    flag: NDArray[np.uint8]
+    """uint8[c, n]: worst verdict of the rules that need no future."""
+    reason: NDArray[np.int64]
+    """int64[c, n]: bits of the rules that fired."""
+    unevaluated: NDArray[np.int64]
+    """int64[c, n]: bits of the enabled rules that could not be evaluated, and `WARMING_BIT`."""
+    decisions: list[Decision]

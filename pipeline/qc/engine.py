@@ -8,7 +8,7 @@ import msgpack
 import numpy as np
 
 from pipeline.qc.crossing import Crossings, problems
-from pipeline.qc.decision import Decision
+from pipeline.qc.decision import Decision, QcResult
 from pipeline.qc.explain import explain_row
 from pipeline.qc.kept import Kept, Pending
 from pipeline.qc.memory import DECISION_FIELDS, OUT_DECISIONS, WARMING_BIT
@@ -44,18 +44,6 @@ class _Restored(NamedTuple):
     uneven: tuple[Channel, ...]
     """All channels of an instrument of which some are read more rarely; else none."""
     kept: Kept
-
-
-class QcResult(NamedTuple):
-    """What the rules say about a block, and what they now know about rows before it."""
-
-    flag: NDArray[np.uint8]
-    """uint8[c, n]: worst verdict of the rules that need no future."""
-    reason: NDArray[np.int64]
-    """int64[c, n]: bits of the rules that fired."""
-    unevaluated: NDArray[np.int64]
-    """int64[c, n]: bits of the enabled rules that could not be evaluated, and `WARMING_BIT`."""
-    decisions: list[Decision]
 
 
 class QcEngine:

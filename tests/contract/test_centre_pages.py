@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from dashboard import WebSettings, build_dashboard
+from dashboard import WebSettings
+from dashboard.app import build_dashboard
 from pipeline.elements.lookback.report import look_backs
 from pipeline.mqtt import MqttSettings
 from pipeline.store import Origin

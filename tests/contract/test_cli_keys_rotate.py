@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 
 from config import Exit
 from gateway.cli.main import app
-from gateway.edge.state import StateFolder, TrustedKeys
-from gateway.edge.trusted_witnesses import TrustedWitnesses
+from gateway.edge.state import StateFolder
+from gateway.trust import TrustedKeys, TrustedWitnesses
 from pipeline.evidence.cosignature import vkey, witness_key
 from pipeline.journal.succession import read_succession, succession_note
 from pipeline.records.signing import SigningKey, next_key_path, take_over

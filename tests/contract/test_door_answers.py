@@ -86,7 +86,7 @@ class Counting(Commands):
 def counting() -> tuple[Counting, Recorder]:
     recorder = Recorder()
     nothing = cast("Any", None)
-    return Counting(cast("Any", recorder), nothing, nothing, nothing), recorder
+    return Counting(cast("Any", recorder), nothing, nothing, nothing, nothing), recorder
 
 
 def by(person: str, how: str = "pin") -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.elements.detectors.evidence import PREFIX, cases
 from pipeline.elements.detectors.reported import _CASE_OF_CODE, _CASE_OF_ELEMENT
 from pipeline.elements.detectors.table import DETECTORS
-from pipeline.records.events import CATALOGUE
+from pipeline.records.events_catalogue import CATALOGUE
 from simulators import load_scenario
 from tests.support.played import play
 from tests.support.tree import ROOT

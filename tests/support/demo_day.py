@@ -16,7 +16,8 @@ import httpx
 import msgpack
 import orjson
 
-from gateway.demo.script import SCRIPT, Act
+from gateway.demo.script import SCRIPT
+from simulators.days import Act
 from tests.support.bench import MAIN
 
 if TYPE_CHECKING:

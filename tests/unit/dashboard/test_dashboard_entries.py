@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,7 +10,8 @@ from pipeline.elements.codec import to_body
 from pipeline.elements.hand.shapes import Entry
 from pipeline.records.events import event_body
 from tests.unit.dashboard.client import log_in
-from tests.unit.dashboard.site import ACTOR, HELD, NOW_NS, RUN_NS, RUNNING, SECOND
+from tests.unit.dashboard.fakes import NOW_NS, SECOND
+from tests.unit.dashboard.site import ACTOR, HELD, RUN_NS, RUNNING
 
 if TYPE_CHECKING:
     import httpx
@@ -92,7 +93,7 @@ async def test_nobody_enters_without_a_login(lab: httpx.AsyncClient, door: FakeD
 async def test_changes_of_trust_are_shown_with_who_signed_and_the_hashes(
     lab: httpx.AsyncClient, store: FakeStore
 ) -> None:
-    common = {
+    common: dict[str, Any] = {
         "file": "trusted-keys",
         "before": "",
         "after": "ab" * 32,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboard import Door, WebSettings, build_dashboard
+from dashboard import Door, WebSettings
+from dashboard.app import build_dashboard
 from dashboard.kept import Kept
 from pipeline.elements.lookback.report import look_backs
 from pipeline.ledger.recorded import KINDS

@@ -105,7 +105,11 @@ def step_clock(bench: Day) -> None:
 def correct_entry(bench: Day) -> None:
     shown = bench.elements.task(newest(bench)) or {"entries": ()}
     open_ = [each["seq"] for each in shown["entries"] if each["replaced_by"] is None]
-    args = {"entry": open_[-1] if open_ else 0, "value": f"{50 + len(shown['entries'])}", "unit": "g"}
+    args: dict[str, Any] = {
+        "entry": open_[-1] if open_ else 0,
+        "value": f"{50 + len(shown['entries'])}",
+        "unit": "g",
+    }
     attempt(bench, "task.correct", task=newest(bench), **args, reason="misread")
 
 

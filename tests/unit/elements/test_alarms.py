@@ -9,7 +9,8 @@ from pipeline.elements.alarms import views
 from pipeline.elements.alarms.settings import AlarmSettings
 from pipeline.elements.alarms.state import CLOSED_MAX, GROUPS_MAX
 from pipeline.elements.alarms.table import RULES
-from pipeline.records.events import CATALOGUE, event_body
+from pipeline.records.events import event_body
+from pipeline.records.events_catalogue import CATALOGUE
 from tests.unit.elements.bench import SIGNER, Bench, opened
 
 STEPS = ("acknowledge", "cause", "action", "close")

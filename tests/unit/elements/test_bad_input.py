@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.elements import Refused
-from pipeline.records.events import CATALOGUE, event_body, render_event
+from pipeline.records.events import event_body, render_event
+from pipeline.records.events_catalogue import CATALOGUE
 from tests.unit.elements.bench import RUN0, SECOND, Bench, opened
 
 TEST = {"sample": "S-1", "method": "weighing", "instrument": "bal-1"}

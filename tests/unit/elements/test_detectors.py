@@ -125,8 +125,9 @@ def entered(count: int, readings: int) -> Bench:
     bench.air(1)
     bench.weight(*([50.0] * readings))
     for _ in range(count):
-        reading = {"channel": "bal-1.weight", "value": "50.0", "unit": "g", "reason": "line lost"}
-        bench.do("task.enter", task=task, **reading)
+        bench.do(
+            "task.enter", task=task, channel="bal-1.weight", value="50.0", unit="g", reason="line lost"
+        )  # fmt: skip
     bench.finish(task)
     return bench
 

@@ -10,7 +10,8 @@ from pipeline.elements.detectors.evidence import PREFIX, cases
 from pipeline.elements.detectors.reported import case_of
 from pipeline.elements.reason_texts import REASONS
 from pipeline.elements.shapes import Reason
-from pipeline.records.events import CATALOGUE, render_event
+from pipeline.records.events import render_event
+from pipeline.records.events_catalogue import CATALOGUE
 from tests.unit.elements.bench import (
     DAY,
     SECOND,

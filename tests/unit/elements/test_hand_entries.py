@@ -187,7 +187,9 @@ def test_an_entry_after_the_work_needs_its_time_and_is_marked_late() -> None:
     bench, task = measured()
     bench.advance(5)
     bench.do("task.stop", task=task)
-    args = {"channel": "cal-1.length", "value": "10.1", "unit": "mm", "reason": "no line"}
+    args: dict[str, Any] = {
+        "channel": "cal-1.length", "value": "10.1", "unit": "mm", "reason": "no line"
+    }  # fmt: skip
     with pytest.raises(Refused, match="when it was read"):
         bench.do("task.enter", task=task, **args)
     bench.air(6)
@@ -286,8 +288,8 @@ def test_the_matrix_of_permissions_of_entries(command: str, person: str, how: st
     expected = "not-authenticated" if how not in {"password", "pin"} else "ok"
     if expected == "ok" and person not in allowed:
         expected = "not-operator"
-    act = enter if command == "task.enter" else correct
-    given: Any = (bench, task, "10.2") if command == "task.enter" else (bench, task, entry, "10.2")
+    act: Any = enter if command == "task.enter" else correct
+    given = (bench, task, "10.2") if command == "task.enter" else (bench, task, entry, "10.2")
     if expected == "ok":
         act(*given, bench.someone(person, how))
         assert bench.of_kind("entry")[-1].body["actor"]["person"] == person

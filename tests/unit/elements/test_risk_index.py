@@ -12,7 +12,8 @@ from pipeline.elements.risk.index import add_event, explain, index_of, level_of
 from pipeline.elements.risk.settings import RiskSettings
 from pipeline.elements.risk.state import CODES_MAX, EVENTS_MAX, OpenGap, RiskEvent, RiskState, RiskSubject
 from pipeline.elements.risk.weights import WEIGHTS, event_weight, reason_weight
-from pipeline.records.events import CATALOGUE, event_body
+from pipeline.records.events import event_body
+from pipeline.records.events_catalogue import CATALOGUE
 from tests.unit.elements.bench import (
     ANALYST,
     DAY,

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.records import Block, Channel, Flag, Layout, Status, SystemClock
 from pipeline.records.clock import ClockState, OffsetClock
-from pipeline.records.events import CATALOGUE, event_body, render_event
+from pipeline.records.events import event_body, render_event
+from pipeline.records.events_catalogue import CATALOGUE
 from pipeline.records.flags import SEVERITY, status_name, worst
 from pipeline.records.frame import Frame
 from pipeline.records.signing import SigningKey, key_id, verify

@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from gateway.edge.recorder import Recorder
-from gateway.edge.trusted_witnesses import TrustedWitnesses
 from gateway.edge.witnessing import Witnessing
+from gateway.trust import TrustedWitnesses
 from gateway.witness.judge import Witness, read_answer
 from gateway.witness.state import WitnessState
 from pipeline.elements import Elements
