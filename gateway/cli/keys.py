@@ -294,6 +294,10 @@ def trust(
         identifier = keys.trust(_raw(public), role, name)
     except ValueError as error:
         fail(Exit.USAGE, str(error))
+    _tell_pinned(identifier, role, name)
+
+
+def _tell_pinned(identifier: str, role: KeyRole, name: str) -> None:
     if role == "collector":
         OUT.print(f"receipts of collector {identifier} are accepted from now on", markup=False)
         return

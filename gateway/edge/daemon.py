@@ -188,7 +188,6 @@ class EdgeDaemon:
         self.acquisition.start()
         self.rhythm.start(supervisor)
         supervisor.start("publisher", self.publisher.run)
-        supervisor.start("ledger", self.ledger.run)
         supervisor.start("trust", self.trust.run)
         for part, run in self.remote.parts().items():
             supervisor.start(part, run)
@@ -238,6 +237,7 @@ class EdgeDaemon:
             ServiceTokens(state.service_tokens).find,
         )  # fmt: skip
         self.ledger = Ledger(state.ledger_index, journal, self.elements)
+        supervisor.start("ledger", self.ledger.run)
         commands = Commands(self.recorder, directory, self.history, self.ledger, self.trust)
         commands.offer(Writes(self.recorder, directory, writers_of(self._drivers)).handlers)
         self.services = DaemonServices(

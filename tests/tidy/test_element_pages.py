@@ -15,7 +15,7 @@ _OF_ELEMENT = {
     "material": ("checks/material.py", "checks/keeping.py"),
     "method": ("checks/method.py", "checks/procedure.py"),
     "environment": ("checks/environment.py",),
-    "measurement": ("checks/measurement.py", "checks/outcomes.py"),
+    "measurement": ("checks/measurement.py", "checks/outcomes.py", "hand/check.py"),
 }
 _OF_SEVERAL = ("batches/check.py", "judge.py", "lookback/check.py")
 _PLACEHOLDER = "(?:environment|storage|stopped|limited)"
