@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 START_S = 180.0
 DRAIN_S = 120.0
 LOOK_S = 0.5
+SETTLE_S = 10.0
+"""Nothing more is expected to be stored when nothing has come for so long."""
 DATABASE = "load"
 
 
@@ -87,6 +89,32 @@ class Sample:
     cpu_s: dict[str, float]
     rss_bytes: dict[str, int]
     stages: dict[str, Any]
+
+
+def polls_kept(rows: list[dict[str, object]], device_count: int, seconds: int) -> tuple[int, int]:
+    """Count the polls of a window that were answered, and those that were due.
+
+    A row belongs to the nearest of its device's deadlines, which lie a second apart at the device's own
+    phase, the mean one of its rows. Each deadline from the first to the last with a row is due, and never
+    fewer than all seconds of the window but one; two rows of one deadline count once. So a poll that comes
+    half a second late or more is a miss, and late polls of before the window hide none.
+
+    Args:
+        rows: `instrument` and `time` of each row.
+        device_count: devices.
+        seconds: length of the window.
+    """
+    times: dict[str, list[int]] = {}
+    for row in rows:
+        times.setdefault(str(row["instrument"]), []).append(int(str(row["time"])))
+    kept, due = 0, (device_count - len(times)) * seconds
+    for own in times.values():
+        since_s = (np.array(own) - min(own)) / 1e9
+        phase_s = np.angle(np.exp(2j * np.pi * since_s).mean()) / (2 * np.pi)
+        deadlines = np.unique(np.rint(since_s - phase_s).astype(int))
+        due += max(seconds - 1, int(deadlines[-1] - deadlines[0]) + 1)
+        kept += len(deadlines)
+    return kept, due
 
 
 class WholePath:
@@ -248,25 +276,41 @@ class WholePath:
 
     async def _counts(self, first: Sample, recorded: int) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self._influx_port}"
-        total = "SELECT count(n) AS rows, max(n) AS last FROM reading GROUP BY instrument"
-        ordinals = await influx_rows(url, DATABASE, total)
-        # Whole seconds: each device is due exactly once in each of them.
+        ordinals = await self._settled(url, recorded)
         seconds = int(self._load.window_s)
         within = f"time >= {first.utc_ns} AND time < {first.utc_ns + seconds * 10**9}"
         values = "SELECT count(/^c[0-9]+$/) FROM reading WHERE "
         counted = await influx_rows(url, DATABASE, values + within)
         readings = sum(int(str(n)) for name, n in counted[0].items() if name.startswith("count_"))
         stored = sum(int(str(row["rows"])) for row in ordinals)
-        due = self._load.tags * seconds
+        times = "SELECT n FROM reading WHERE "
+        polls = await influx_rows(url, DATABASE, times + within + " GROUP BY instrument")
+        kept, due = polls_kept(polls, self._load.device_count, seconds)
         return {
             "tags_per_s": self._load.tags,
             "window_s": seconds,
-            "due": due,
+            "due": due * CHANNELS,
             "readings": readings,
-            "kept_percent": round(100 * readings / due, 3),
+            "kept_percent": round(100 * min(kept, readings / CHANNELS) / due, 3),
             "lost_rows": recorded - stored,
             "ordinals_contiguous": all(int(str(r["last"])) + 1 == int(str(r["rows"])) for r in ordinals),
         }
+
+    async def _settled(self, url: str, recorded: int) -> list[dict[str, object]]:
+        """Ask how many rows each instrument has, until it is what was recorded or nothing more comes.
+
+        The collector stores what it has received after the gateway has ended.
+        """
+        query = "SELECT count(n) AS rows, max(n) AS last FROM reading GROUP BY instrument"
+        stored, since_s = -1, time.monotonic()
+        while True:
+            found = await influx_rows(url, DATABASE, query)
+            now = sum(int(str(row["rows"])) for row in found)
+            if now != stored:
+                stored, since_s = now, time.monotonic()
+            if stored >= recorded or time.monotonic() - since_s > SETTLE_S:
+                return found
+            await asyncio.sleep(LOOK_S)
 
     def _costs(self, first: Sample, last: Sample) -> dict[str, Any]:
         rows = last.stages["calls"].get("qc", 0) - first.stages["calls"].get("qc", 0)

@@ -141,13 +141,13 @@ def influxd(folder: Path, port: int) -> Iterator[int]:
 
 
 async def influx_rows(url: str, database: str, query: str) -> list[dict[str, object]]:
-    """Ask InfluxDB; one dict for each series and row, tags included.
+    """Ask InfluxDB; one dict for each series and row, tags included; times in ns since 1970.
 
     Raises:
         UnavailableError: it refuses.
     """
     async with httpx.AsyncClient(timeout=300.0, trust_env=False) as client:
-        answer = await client.get(f"{url}/query", params={"db": database, "q": query})
+        answer = await client.get(f"{url}/query", params={"db": database, "q": query, "epoch": "ns"})
     found = answer.json()
     if "results" not in found or "error" in found["results"][0]:
         raise UnavailableError(f"InfluxDB refused {query!r}: {answer.text[:500]}")

@@ -18,6 +18,7 @@ from benchmarks.acquisition_peers import (
     thingsboard,
 )
 from benchmarks.load_site import CHANNELS
+from benchmarks.path import polls_kept
 
 if TYPE_CHECKING:
     from benchmarks.path import Load
@@ -92,3 +93,16 @@ def test_values_are_counted_in_the_messages_of_both() -> None:
     assert count_values({"ts": 1, "values": [1.0, 2.0, 3.0]}) == 3
     assert count_values({"d0": [{"ts": 1, "values": {"c0": 1.0, "c2": 2.0}}, {"ts": 2, "values": {}}]}) == 2
     assert count_values({"ts": 1}) == 0
+
+
+def test_late_polls_of_before_the_window_hide_no_miss() -> None:
+    def rows(instrument: str, *seconds: float) -> list[dict[str, object]]:
+        return [{"instrument": instrument, "time": round(second * 1e9), "n": 1} for second in seconds]
+
+    steady = rows("a", *(0.3 + k for k in range(10)))
+    assert polls_kept(steady, 1, 10) == (10, 10)
+    assert polls_kept(rows("a", *(0.98 + k for k in range(9))), 1, 10) == (9, 9)
+    late = rows("b", 0.1, 0.4, 1.4, 2.4, 3.4, 7.4, 8.4, 9.4)  # one of before the window, three missed
+    assert polls_kept(steady + late, 2, 10) == (17, 20)
+    assert polls_kept(steady, 2, 10) == (10, 20)
+    assert polls_kept(rows("a", 0.3, 1.3), 1, 10) == (2, 9)
