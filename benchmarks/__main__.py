@@ -199,7 +199,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     parser.add_argument(
         "--continue", dest="go_on", action="store_true",
-        help="a whole run that was broken off or failed in part: only what is missing",
+        help="a whole run that was broken off or failed in part: only what is missing; "
+        "with --only: measured now, and kept for that run",
     )  # fmt: skip
     return parser.parse_args(arguments)
 
@@ -210,7 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [benchmark for benchmark in BENCHMARKS if not options.only or benchmark.name in options.only]
     whole = not options.only and not options.quick
     began, machine = datetime.now(UTC), describe_machine(PACKAGES) | memory_and_disk()
-    outcomes = unfinished() if whole and options.go_on else {}
+    kept = unfinished() if options.go_on else {}
+    outcomes = kept if whole else {}
     failures = []
     for number, benchmark in enumerate(wanted, start=1):
         if benchmark.name in outcomes:
@@ -221,8 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except BenchmarkFailedError as failure:
             say(str(failure))
             failures.append(benchmark.name)
-        if whole:
-            keep_unfinished(outcomes)
+        if whole or options.go_on:
+            keep_unfinished(kept | outcomes)
     sections = [section(each, outcomes[each.name]) for each in wanted if each.name in outcomes]
     if options.json:
         print(json.dumps({"began": began.isoformat(), "machine": machine, "benchmarks": outcomes}))

@@ -78,6 +78,9 @@ class Counting(Commands):
 
     done = 0
 
+    async def _long_ago(self, _command: str, _actor: dict[str, Any]) -> None:
+        """Nothing has left memory."""
+
     async def _plan(self, command: str, args: dict[str, Any], actor: dict[str, Any]) -> dict[str, Any]:
         self.done += 1
         return {"seq": [self.done], "result": {}}
