@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from pipeline.records import Item
 
 _INSTRUMENTS: TypeAdapter[tuple[AnyInstrument, ...]] = TypeAdapter(tuple[AnyInstrument, ...])
-NOTED_CODES = frozenset({"instrument-lost", "instrument-back"})
+NOTED_CODES = frozenset({
+    "instrument-lost", "instrument-back", "source-pty", "source-simulator", "source-live",
+})  # fmt: skip
 """Events of the poller, which no line shows."""
 
 

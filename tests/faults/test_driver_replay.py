@@ -72,7 +72,7 @@ def essence(items: list[Item]) -> list[Any]:
             shown.append((item.instrument, [column.tobytes() for column in columns], item.text, item.raw))
         elif isinstance(item, Gap):
             shown.append(item)
-        elif isinstance(item, DeviceEvent) and item.code != "source-pty":  # a recording hangs on no port
+        elif isinstance(item, DeviceEvent):
             shown.append((item.instrument, item.code, item.args))
     return shown
 
