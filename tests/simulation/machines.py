@@ -80,6 +80,11 @@ class VirtualLoop(async_solipsism.EventLoop):  # type: ignore[misc]
         plain: asyncio.Handle = super().call_soon(callback, *args, context=context)
         return plain
 
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Tell of an exception that nobody took; a power cut is nobody's to take."""
+        if not isinstance(context.get("exception"), PowerCut):
+            super().call_exception_handler(context)
+
     async def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> Any:
         """Run a blocking call in virtual time."""
         node = NODE.get()
