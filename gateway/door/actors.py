@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from gateway.persons import AuthenticationError
+from gateway.persons import AuthenticationError, UncheckedError
 from gateway.trust import PREFIX
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ SIGNED_COMMANDS = frozenset({
 HINTS = {
     "locked": "wait 30 s; forgotten? an administrator sets a new one: yaosu person passwd PERSON",
     "wrong-secret": "check the id and type the secret again; forgotten? yaosu person passwd PERSON",
+    "unchecked": "try again; the machine is short of memory or threads: journalctl -u yaosu",
     "session-ended": "log in again: POST /v1/login with person and password",
     "service-ended": "the service's token was revoked or replaced; issue a new one: yaosu keys token NAME",
     "unknown-badge": "scan the badge again, or register it: yaosu registry import FILE",
@@ -180,6 +181,11 @@ class Actors:
                     failures.count, failures.locked_until_ns = 0, self.clock.run_ns() + LOCK_NS
                 self._failures[slot] = failures
                 raise RefusedActorError("wrong-secret", str(error), "人员与密码不符") from None
+            except UncheckedError as error:
+                raise RefusedActorError(
+                    "unchecked", f"the secret could not be checked now ({error}); this counts as no attempt",
+                    f"目前无法核对密码（{error}）；本次不计为错误尝试",
+                ) from error  # fmt: skip
             self._failures.pop(slot, None)
             return known
 

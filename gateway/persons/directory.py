@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import orjson
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from gateway.durable import write_durably
 
@@ -37,6 +37,10 @@ class PersonsError(Exception):
 
 class AuthenticationError(Exception):
     """Person and secret do not belong together, or the person is disabled. Never says which."""
+
+
+class UncheckedError(Exception):
+    """The secret could not be checked, right or wrong: the machine lacks the memory or a thread for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,7 @@ class Directory:
 
         Raises:
             AuthenticationError: anything else.
+            UncheckedError: neither is known; it counts as no attempt.
         """
         if len(secret) > SECRET_LENGTH_MAX:
             raise AuthenticationError("person and password do not match")
@@ -183,8 +188,10 @@ class Directory:
         verifier = (known.pin_verifier if pin else known.verifier) if known else ""
         try:
             self._hasher.verify(verifier or self._nobody, secret)
-        except (VerificationError, InvalidHashError):
+        except (VerifyMismatchError, InvalidHashError):
             raise AuthenticationError("person and password do not match") from None
+        except VerificationError as error:
+            raise UncheckedError(str(error)) from error
         if known is None or not verifier or known.disabled:
             raise AuthenticationError("person and password do not match")
         return known

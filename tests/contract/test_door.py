@@ -149,7 +149,9 @@ async def test_a_session_signs_only_with_the_secret_again_and_only_for_its_owner
 
 
 async def test_a_disabled_person_has_no_session_any_more(run: Caller) -> None:
-    token = (await run.door.login("p-0005", PASSWORD))["token"]
+    login = await run.door.login("p-0005", PASSWORD)
+    assert login["ok"], login
+    token = login["token"]
     assert (await run.command("person.disable", ADMINISTRATOR, {"person": "p-0005"}, pin=PIN))["ok"]
     assert (await run.door.command("task.stop", {"task": "x"}, {}, token=token))["code"] == "session-ended"
     assert not (await run.door.login("p-0005", PASSWORD))["ok"]

@@ -18,7 +18,7 @@ from gateway.door.actors import (
     RefusedActorError,
     signed_hash,
 )
-from gateway.persons import AuthenticationError, Person
+from gateway.persons import AuthenticationError, Person, UncheckedError
 from tests.unit.gateway.paper import HandClock
 
 if TYPE_CHECKING:
@@ -158,6 +158,21 @@ async def test_wrong_secrets_lock_and_many_at_once_give_no_more_tries(rig: Rig) 
     assert await rig.code({"person": "p-1", "pin": PIN}) == "locked"
     rig.clock.now += LOCK_NS + 1
     assert await rig.code({"person": "p-1", "pin": PIN}) == "ok"
+
+
+async def test_a_secret_that_could_not_be_checked_is_no_attempt(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short_of_threads(person: str, secret: str, *, pin: bool = False) -> Person:
+        raise UncheckedError("Threading failure")
+
+    with monkeypatch.context() as short:
+        short.setattr(rig.directory, "authenticate", short_of_threads)
+        for _ in range(FAILURES_MAX + 1):
+            with pytest.raises(RefusedActorError) as refused:
+                await rig.actors.login("p-1", PASSWORD)
+            assert refused.value.code == "unchecked"
+    assert (await rig.actors.login("p-1", PASSWORD)).person.id == "p-1"
 
 
 async def test_a_right_secret_forgets_the_wrong_ones(rig: Rig) -> None:

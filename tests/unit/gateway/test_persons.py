@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
 
-from gateway.persons import AuthenticationError, Directory, PersonsError
+from gateway.persons import AuthenticationError, Directory, PersonsError, UncheckedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +37,17 @@ def test_a_person_is_known_by_password_and_by_pin_after_reopening(path: Path) ->
 def test_anything_else_is_refused_in_the_same_words(path: Path, person: str, secret: str, pin: bool) -> None:
     with pytest.raises(AuthenticationError, match=r"^person and password do not match$"):
         Directory(path).authenticate(person, secret, pin=pin)
+
+
+def test_a_machine_that_cannot_compute_it_says_neither_right_nor_wrong(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short_of_threads(_hasher: PasswordHasher, _hash: str, _secret: str) -> bool:
+        raise VerificationError("Threading failure")
+
+    monkeypatch.setattr(PasswordHasher, "verify", short_of_threads)
+    with pytest.raises(UncheckedError, match="Threading failure"):
+        Directory(path).authenticate("p-0001", PASSWORD)
 
 
 def test_a_disabled_person_stays_on_file_and_out(path: Path) -> None:
