@@ -50,6 +50,7 @@ async def test_the_ceiling_is_looked_for_upwards_from_a_run_that_held_and_downwa
         return run(load.device_count, kept=100.0 if load.device_count <= limit else 97.0)
 
     monkeypatch.setattr(acquisition, "whole_path", whole_path)
+    monkeypatch.setattr(acquisition, "STEPS_MAX", 4)
     full = run(200, kept=100.0 if limit >= 200 else 99.0)
     found = await acquisition.ceiling(HERE, full, 40, 1.0, 1.0)
     assert tried == asked
