@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import RedirectResponse
 
 from dashboard import language as lang
-from dashboard.context import read_form, refusal_page
-from dashboard.task_page import load_task, refusal_of, send, show
-from pipeline.store.door import StoreError
+from dashboard.task_page import read_task_form, refusal_of, send, show
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,18 +24,10 @@ _NEEDED = ("value", "reason", "secret")
 
 async def act(context: Context, request: Request, viewer: Viewer) -> Response:
     """Send a signed entry or correction to the daemon; a refusal is shown with what to do next."""
-    if not viewer.may_act or context.door is None:
-        return refusal_page(context, request, viewer, "refused.login", HTTPStatus.UNAUTHORIZED)
-    view = await context.watcher.view()
-    try:
-        form = await read_form(request)
-        found = await load_task(context, request.path_params["task"])
-    except ValueError:
-        return refusal_page(context, request, viewer, "refused.bad_form", HTTPStatus.BAD_REQUEST)
-    except StoreError:
-        return refusal_page(context, request, viewer, "trust.store_away", HTTPStatus.SERVICE_UNAVAILABLE)
-    if found is None:
-        return refusal_page(context, request, viewer, "refused.no_task", HTTPStatus.NOT_FOUND)
+    posted = await read_task_form(context, request, viewer)
+    if not isinstance(posted, tuple):
+        return posted
+    view, form, found = posted
     text = lang.messages(lang.language_of(request))
     problem = _missing(form, text)
     if problem is None:

@@ -170,8 +170,10 @@ async def _channels(context: Context, found: TaskView) -> list[str]:
     return sorted(targets)
 
 
-async def dispose(context: Context, request: Request, viewer: Viewer) -> Response:
-    """Send a signed disposition to the daemon; a refusal is shown on the page with what to do next."""
+async def read_task_form(
+    context: Context, request: Request, viewer: Viewer
+) -> tuple[View, dict[str, str], TaskView] | Response:
+    """Read what was posted about a task, and the task; or say on a page why nothing can be done with it."""
     if not viewer.may_act or context.door is None:
         return refusal_page(context, request, viewer, "refused.login", HTTPStatus.UNAUTHORIZED)
     view = await context.watcher.view()
@@ -184,6 +186,15 @@ async def dispose(context: Context, request: Request, viewer: Viewer) -> Respons
         return refusal_page(context, request, viewer, "trust.store_away", HTTPStatus.SERVICE_UNAVAILABLE)
     if found is None:
         return refusal_page(context, request, viewer, "refused.no_task", HTTPStatus.NOT_FOUND)
+    return view, form, found
+
+
+async def dispose(context: Context, request: Request, viewer: Viewer) -> Response:
+    """Send a signed disposition to the daemon; a refusal is shown on the page with what to do next."""
+    posted = await read_task_form(context, request, viewer)
+    if not isinstance(posted, tuple):
+        return posted
+    view, form, found = posted
     text = lang.messages(lang.language_of(request))
     problem = _missing(form, text)
     if problem is None:
