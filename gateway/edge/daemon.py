@@ -179,7 +179,7 @@ class EdgeDaemon:
         self.witnessing = Witnessing(
             self.recorder, lambda: self._durable(journal, self.rhythm.latest_checkpoint),
             journal.consistency_proof,
-            TrustedWitnesses(self._state.trusted_witnesses, self._keys_damaged).witnesses,
+            TrustedWitnesses(self._state.trusted_witnesses, self._keys_damaged).witnesses, self.history.trust,
         )  # fmt: skip
         self.publisher = self._publisher(journal)
         own = Topics(settings.site.lab, settings.site.gateway)

@@ -22,6 +22,7 @@ BULK_KINDS = frozenset({"data", "flags"})
 LEDGER_KINDS = frozenset({
     "reading", "entry", "event", "tick", "gap", "config", "registry", "task", "result", "verdict", "review",
     "command", "reply", "checkpoint", "cosignature", "batch", "control", "chart", "lookback", "alarm", "key",
+    "witness-key",
 })  # fmt: skip
 KINDS = BULK_KINDS | LEDGER_KINDS
 """Kinds that this version writes. Kinds that it does not know are stored and forwarded all the same."""
