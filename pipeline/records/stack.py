@@ -198,7 +198,9 @@ def _texts(
     frames: tuple[list[list[str | None]], ...], columns: int, rows: int
 ) -> tuple[list[list[str | None]], ...]:
     for frame in frames:
-        if len(frame) != columns or any(len(column) != rows for column in frame):
+        if type(frame) is not list:
+            raise ValueError("columns of text are no list")
+        if len(frame) != columns or any(type(column) is not list or len(column) != rows for column in frame):
             raise ValueError("columns of text are missing, or have another number of rows")
         if any(type(text) is not str for column in frame for text in column if text is not None):
             raise ValueError("a text column holds something else")
