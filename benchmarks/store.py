@@ -170,7 +170,8 @@ def measure() -> dict[str, dict[str, float]]:
 def _measure(url: str, server: psutil.Process) -> dict[str, dict[str, float]]:
     results = {}
     for name, (channels, rows) in SHAPES.items():
-        records = make_records(channels, rows, READINGS)
+        # As the collector has them: out of their bytes.
+        records = [decode(record.data) for record in make_records(channels, rows, READINGS)]
         readings = len(records) * channels * rows
         few = records[: max(1, len(records) // 10)]
         few_readings = len(few) * channels * rows
@@ -210,9 +211,9 @@ def results_section(found: dict[str, Any]) -> str:
         f"into InfluxDB 1.x on the same machine, batches as the collector makes them, {BATCHES_MAX} under "
         "way, beside the same lines made before, through the same threads and in the same requests, each of "
         "them first in turn, medians; on all cores, and with a core for InfluxDB and another one for the "
-        "client. CPU is that of this process with records, with lines, and of InfluxDB. And the embedded store: inserts of 100 records a transaction, "
-        "synced, then "
-        "the newest hour of a channel. One reading in a hundred flagged. "
+        "client. CPU is that of this process with records, with lines, and of InfluxDB. And the embedded "
+        "store: inserts of 100 records a transaction, synced, then the newest hour of a channel. One reading "
+        "in a hundred flagged. "
         f"What it means: the encoder is {min(ratios):.1f} to {max(ratios):.1f} times as fast as `Point`; of "
         f"what InfluxDB takes from lines made before it leaves {100 * min(shares):.0f} to "
         f"{100 * max(shares):.0f} %."
