@@ -131,7 +131,7 @@ class Segments:
         return self._disk.size(self.path(segment))
 
     def missing(self, through: Mapping[str, int]) -> list[str]:
-        """Name the segments that are not here, or shorter than when they were indexed, and were not let go."""
+        """Name the segments that are missing, or shorter than they were indexed, though not let go."""
         return sorted(
             name for name, end in through.items()
             if self.size(name) < end and self._disk.size(self._folder / f"{name}{PURGED_SUFFIX}") < 0

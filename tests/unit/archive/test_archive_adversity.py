@@ -102,7 +102,7 @@ async def test_an_index_that_rots_while_the_collector_runs_is_made_again(where: 
     await opened.close()
 
 
-async def test_a_hold_that_comes_while_segments_go_keeps_what_it_covers_or_is_refused_late(
+async def test_a_hold_that_comes_while_segments_go_keeps_what_it_covers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The person who holds gets an answer only when what is held can no longer go."""
