@@ -99,7 +99,7 @@ def decode_stack(layout: Layout, rows: int, bodies: Sequence[Body]) -> Stack:
     for column in (t_utc, t_run, t_req, t_res):
         _check_times(column, rows)
     counts, shape = layout.counts, (len(bodies), len(layout.channels), rows)
-    if any(type(number) is not int for number in n_first) or any(type(state) is not str for state in service):
+    if set(map(type, n_first)) != {int} or set(map(type, service)) != {str}:
         raise ValueError("an ordinal is no integer, or a service state no text")
     _sparse(uneval, "<i8", 0, shape)
     return Stack(

@@ -62,10 +62,11 @@ def prepare(origin: Origin, records: Sequence[Record]) -> tuple[Prepared, list[D
             schema.check_record(record)
             if record.kind == "data":
                 layout, rows = _key(record)
-                if (id(layout), rows) not in groups:
+                key = id(layout), rows
+                if key not in groups:
                     plan_of(layout)
-                    groups[id(layout), rows] = (layout, [])
-                groups[id(layout), rows][1].append(record)
+                    groups[key] = (layout, [])
+                groups[key][1].append(record)
             else:
                 _prepare_other(record, ready)
         except Unstorable as error:

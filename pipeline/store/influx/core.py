@@ -18,7 +18,7 @@ from pipeline.store.influx.answers import (
 )
 from pipeline.store.influx.batches import write_lines
 from pipeline.store.influx.http import InfluxHttp
-from pipeline.store.influx.lines import encode_lines
+from pipeline.store.influx.lines import encode_lines, load_writer
 from pipeline.store.influx.text import Memory
 from pipeline.store.prepare import prepare, report
 
@@ -66,6 +66,10 @@ class InfluxCore:
         """Close the connections."""
         self._poster.close()
         self._http.close()
+
+    def warm(self) -> None:
+        """See `Core.warm`: load the encoder's kernel."""
+        load_writer()
 
     def encode(self, origin: Origin, records: Sequence[Record]) -> Encoded:
         """See `Core.encode`: prepared records as lines."""

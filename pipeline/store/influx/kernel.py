@@ -237,6 +237,15 @@ def remarks_of_row(
     return at
 
 
+@kernel
+def end(out: Slots, at: int, t_store_ns: int) -> int:
+    """End a line with its time and its end mark; return the place behind."""
+    out[at] = _SPACE
+    at = integer(out, at + 1, t_store_ns)
+    out[at] = _LINE_END
+    return at + 1
+
+
 @cache
 def writer() -> Callable[..., int]:
     """Compile the kernel, or load it from the disk cache; once a process.
@@ -270,11 +279,8 @@ def writer() -> Callable[..., int]:
                 at, corrected_cursor = corrected_of_row(
                     target, at, names, corrected, others, corrected_cursor, channels
                 )
-                target[at] = _SPACE
-                at = integer(target, at + 1, t_store_ns[frame, row])
-                target[at] = _LINE_END
-                ends[line] = at
-                at += 1
+                at = end(target, at, t_store_ns[frame, row])
+                ends[line] = at - 1
                 line += 1
         return at
 

@@ -16,7 +16,7 @@ from pipeline.store.influx.text import Lines, Run, join
 from pipeline.store.plans import join_words, plan_of, present
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -109,14 +109,19 @@ def _write_rows(tables: Sequence[_Table], data: NDArray[np.uint8], ends: NDArray
     """Write the lines of all rows and where each ends; return the place behind the last."""
     if not tables:
         return 0
-    # Only here: who reads a store needs no compiler.
-    from pipeline.store.influx.kernel import writer  # noqa: PLC0415
-
-    write, line, at = writer(), 0, 0
+    write, line, at = load_writer(), 0, 0
     for table in tables:
         at = write(data, at, ends[line:], *table)
         line += table.t_store_ns.size
     return at
+
+
+def load_writer() -> Callable[..., int]:
+    """Load the kernel, or have it compiled where it is not in the cache; once a process."""
+    # Only here: who reads a store needs no compiler, which takes a second and 90 MB.
+    from pipeline.store.influx.kernel import writer  # noqa: PLC0415
+
+    return writer()
 
 
 def _head(measurement: str, origin: Origin, record: Record, instrument: str) -> str:
