@@ -13,9 +13,12 @@ import asyncio
 import os
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from benchmarks.demo import YAOSU
 from benchmarks.machine import describe_machine
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
 SCENARIO = "two_benches"
 LOOK_S = 0.01
-START_S_MAX = 120.0
+START_S_MAX = 300.0
 BYTES_MAX = 64 * 2**20
 STAGES = {
     "door_s": "the door answers",
@@ -46,6 +49,11 @@ STAGES = {
     "all_durable_s": "a durable row of every instrument",
     "kernels_s": "kernels ready, QC evaluates",
 }
+MEMORY = {
+    "rss_mib": "memory (RSS) of the gateway with its kernels",
+    "peak_mib": "memory of the gateway and of the process that compiles, largest",
+}
+MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,20 @@ class Look:
     kernels_ready: bool
     instruments: int
     """Of which a row was taken."""
+    rss_mib: float
+    """Of the gateway."""
+    all_mib: float
+    """Of the gateway and its children."""
+
+
+def memory_mib(pid: int) -> tuple[float, float]:
+    """Resident memory of a process, and with that of its children."""
+    process = psutil.Process(pid)
+    own = together = process.memory_info().rss
+    for child in process.children():
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            together += child.memory_info().rss
+    return own / MIB, together / MIB
 
 
 async def follow(process: Process, site: LoadedSite, began_s: float) -> list[Look]:
@@ -74,7 +96,8 @@ async def follow(process: Process, site: LoadedSite, began_s: float) -> list[Loo
                 continue
             heard = sum(bool(row.get("rows")) for row in status.get("instruments", ()))
             ready = status.get("kernels") == "ready"
-            looks.append(Look(time.monotonic() - began_s, status["journal"]["durable_seq"], ready, heard))
+            durable_seq, at_s = status["journal"]["durable_seq"], time.monotonic() - began_s
+            looks.append(Look(at_s, durable_seq, ready, heard, *memory_mib(process.pid)))
             # A row that was just taken is durable only after its frame closes and a commit ends.
             enough += ready and heard == expected
             await asyncio.sleep(LOOK_S if enough == 0 else 0.5)
@@ -126,6 +149,8 @@ async def start_once(simulators: ScenarioRunner, folder: Path, cache: Path) -> d
         "durable_s": min(durable_s),
         "all_durable_s": max(durable_s),
         "kernels_s": next(look.at_s for look in looks if look.kernels_ready),
+        "rss_mib": looks[-1].rss_mib,
+        "peak_mib": max(look.all_mib for look in looks),
     }
 
 
@@ -155,6 +180,9 @@ def results_section(found: dict[str, Any]) -> str:
     rows = [
         (stage, f"{filled[key]:.2f} s", f"{empty[key]:.2f} s", f"{empty[key] / filled[key]:.2f}")
         for key, stage in STAGES.items()
+    ] + [
+        (what, f"{filled[key]:.0f} MiB", f"{empty[key]:.0f} MiB", f"{empty[key] / filled[key]:.2f}")
+        for key, what in MEMORY.items()
     ]
     text = (
         "From the start of `yaosu run` on a new site of six simulated instruments, no broker there. "
@@ -164,7 +192,8 @@ def results_section(found: dict[str, Any]) -> str:
         f"gateway has a row on disk ({spread['filled'][0]:.1f} to {spread['filled'][1]:.1f} s), and "
         f"{empty['durable_s']:.1f} s ({spread['empty'][0]:.1f} to {spread['empty'][1]:.1f} s) where the "
         "kernels have to be compiled: it does not wait for that, and until they are ready the rules on "
-        "values are recorded as not evaluated."
+        "values are recorded as not evaluated. A process of its own compiles them and ends, so that the "
+        f"gateway takes {empty['rss_mib'] - filled['rss_mib']:+.0f} MiB of memory after a cold start."
     )
     header = ("since the start", "cache filled", "cache empty", "empty / filled")
     return section_text("Cold start to first sample", text, header, rows)

@@ -9,6 +9,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`: a disk that is about to be full takes a part, and only the next write fails.
+
+    Raises:
+        OSError: not all of it was written.
+    """
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
 def write_durably(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Write beside the file, fsync, rename over it, fsync the folder.
 

@@ -192,17 +192,15 @@ def rotate(
     """Replace the key of a role by a new one, which the old one signs.
 
     A running gateway changes its log's key by itself, in a record of the log. A collector or a witness does
-    at its next start; before that, take the note that is written here to every gateway: yaosu keys succeed.
+    at its next start. A witness shows every gateway what its old key has signed, and the gateways record it;
+    of a collector, take the note that is written here to every gateway before: yaosu keys succeed.
     """
     site = site_of(config)
-    known = {
-        "log": (site.state.journal / KEY_NAME, ""),
-        "collector": (site.state.collector_key, "yaosu-collector"),
-        "witness": (site.state.witness_key, site.settings.witness.name if site.settings.witness else ""),
-    }
+    state = site.state
+    known = {"log": state.journal / KEY_NAME, "collector": state.collector_key, "witness": state.witness_key}
     if role not in known:
         fail(Exit.USAGE, "a role is log, collector or witness")
-    path, name = known[role]
+    path = known[role]
     if not path.exists():
         fail(
             Exit.UNAVAILABLE,
@@ -212,34 +210,33 @@ def rotate(
         old, new = SigningKey.load_or_create(path), SigningKey.load_or_create(next_key_path(path))
     except (ValueError, OSError) as error:
         fail(Exit.IO, str(error))
-    if role == "log":
-        OUT.print(f"made {next_key_path(path)}; a running gateway changes to it within seconds", markup=False)
-        OUT.print("see: yaosu keys show, yaosu events; keep a backup of the new key", markup=False)
+    if role == "collector":
+        note = path.with_suffix(".succession")
+        note.write_text(succession_note("yaosu-collector", old, new), encoding="utf-8")
+        OUT.print(
+            f"wrote {note}: take it to every gateway and run there: yaosu keys succeed FILE", markup=False
+        )
+        OUT.print(f"then start the collector anew; it takes {next_key_path(path)} for its key", markup=False)
         return
-    note = path.with_suffix(".succession")
-    note.write_text(succession_note(name, old, new), encoding="utf-8")
-    OUT.print(f"wrote {note}: take it to every gateway and run there: yaosu keys succeed FILE", markup=False)
-    OUT.print(f"then start the {role} anew; it takes {next_key_path(path)} for its key", markup=False)
+    when = "a running gateway" if role == "log" else "the witness, at its next start,"
+    OUT.print(f"made {next_key_path(path)}; {when} changes to it; keep a backup of it", markup=False)
+    OUT.print("see: yaosu keys show; on the gateway also: yaosu events", markup=False)
 
 
 @keys_app.command("succeed", epilog=example("keys succeed collector.succession -c gateway.toml"))
 def succeed(
-    file: Annotated[Path, typer.Argument(help="Note of yaosu keys rotate, of a collector or a witness.")],
+    file: Annotated[Path, typer.Argument(help="Note of yaosu keys rotate collector.")],
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Pin the successor of a key that is pinned here and has signed it; the old one stays pinned."""
+    """Pin the successor of a collector's key that is pinned here and has signed it; the old one stays."""
     state = site_of(config).state
     try:
         name, old, new = read_succession(file.read_text(encoding="utf-8"))
-        keys, witnesses = TrustedKeys(state.trusted_keys), TrustedWitnesses(state.trusted_witnesses)
+        keys = TrustedKeys(state.trusted_keys)
         collectors = keys.keys()
-        known = witnesses.witnesses().get(vkey(witness_key(name, old)))
-        if known is not None:
-            witnesses.trust(vkey(witness_key(name, new)), known[1])
-        elif key_id(old) in collectors:
-            keys.trust(new)
-        else:
+        if key_id(old) not in collectors:
             fail(Exit.FINDINGS, f"key {key_id(old)} of {name}, which signs its successor, is not pinned here")
+        keys.trust(new)
     except ValueError as error:
         fail(Exit.FINDINGS, str(error))
     except OSError as error:

@@ -178,6 +178,16 @@ def _waiting(journal: Json) -> str:
     return f"{journal['backlog_records']} records wait{since}"
 
 
+def of_kernels(daemon: Json) -> str:
+    """Say that the rules do not judge yet, or what their compilation costs for good; else nothing."""
+    warm_up = daemon.get("kernels_warm_up") or {"state": "loading", "problem": ""}
+    if warm_up["problem"]:
+        return f"rules: compiled by the daemon itself, which keeps some 150 MB for it: {warm_up['problem']}"
+    if daemon.get("kernels") == "warming":
+        return "rules: their kernels are compiled for the first time; until then they say not evaluated"
+    return ""
+
+
 def _show_daemon(daemon: Json, site: LoadedSite) -> None:
     journal = daemon["journal"]
     OUT.print(
@@ -196,6 +206,8 @@ def _show_daemon(daemon: Json, site: LoadedSite) -> None:
     if refused := (daemon.get("publisher") or {}).get("receipts_refused"):
         last = daemon["publisher"]["receipt_error"]
         OUT.print(f"receipts: {refused} refused since the start, the last: {last}", markup=False)
+    if told := of_kernels(daemon):
+        OUT.print(told, markup=False)
     for name, one in (daemon.get("witnesses") or {}).items():
         seen = f"has seen the first {one['size']} records, {local_time(one['t_s'] * 10**9)} by its clock"
         OUT.print(f"witness {name} ({one['operator']}): {seen}", markup=False)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gateway.durable import write_durably
+from gateway.durable import write_all, write_durably
 from pipeline.records.envelope import decode
 from pipeline.store.door import Origin
 
@@ -62,7 +62,7 @@ class DeadLetters:
                     return False
                 if size and os.pread(descriptor, 1, size - 1) != b"\n":
                     data = b"\n" + data  # the last run was cut off in mid-line
-                os.write(descriptor, data)
+                write_all(descriptor, data)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)

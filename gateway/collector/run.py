@@ -65,8 +65,7 @@ async def run_collector(
         SocketInUseError, ArchiveBusyError: another collector runs on this state folder.
         ArchiveError, OSError: the state folder cannot be used.
     """
-    async with _opened(settings, state) as (listener, key, archive):
-        dead_letters = DeadLetters(state.dead_letters, settings.dead_letter_bytes_max)
+    async with _opened(settings, state) as (listener, key, archive, dead_letters):
         collector = Collector(
             settings, store=store, archive=archive, dead_letters=dead_letters, key=key, clock=clock,
             random=random,
@@ -80,6 +79,7 @@ async def run_collector(
         async with Supervisor(_report) as parts:
             parts.start("status", lambda: serve(application, listener))
             parts.start("archive upkeep", Upkeep(state.archive, archive, settings.archive, clock).run)
+            parts.start("encoder", store.warm)
             parts.start("link", lambda: keep_connected(link, collector.work, health.link, clock, random))
             ready(key.id)
             await stop.wait()
@@ -88,8 +88,8 @@ async def run_collector(
 @asynccontextmanager
 async def _opened(
     settings: CollectorSettings, state: StateFolder
-) -> AsyncIterator[tuple[socket.socket, SigningKey, Archive]]:
-    """Take the role's socket first, so that a second collector touches nothing; then key and archive."""
+) -> AsyncIterator[tuple[socket.socket, SigningKey, Archive, DeadLetters]]:
+    """Take the role's socket first, so that a second collector touches nothing; then key and files."""
     listener = bind(state.socket(ROLE))
     try:
         take_over(state.collector_key)
@@ -98,7 +98,7 @@ async def _opened(
             state.archive, hashlib.sha256(key.public).digest()[:16], settings.archive
         )
         try:
-            yield listener, key, archive
+            yield listener, key, archive, DeadLetters(state.dead_letters, settings.dead_letter_bytes_max)
         finally:
             await archive.close()
     finally:

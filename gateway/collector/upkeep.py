@@ -29,6 +29,8 @@ STATE_NAME = "check.json"
 class Upkeep:
     """Checks one segment after the other, no faster than the settings allow; once a day lets go of old ones.
 
+    A clock that nobody vouches for counts no further than the latest stamp of an archived record.
+
     Where a round has come to is kept in the archive's folder, so that a restart does not begin it anew.
     """
 
@@ -89,6 +91,8 @@ class Upkeep:
             return
         self._purged_ns = now_ns
         try:
+            if not self._clock.state().synchronised:  # set wrong, it could be years ahead
+                now_ns = min(now_ns, await self._archive.latest_ns())
             gone = await self._archive.purge(now_ns - int(self._settings.keep_years * YEAR_NS))
         except (ArchiveError, HoldsError) as error:
             LOG.error("nothing over age was let go: %s", error)  # noqa: TRY400 - the trace says no more

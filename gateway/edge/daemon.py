@@ -45,6 +45,7 @@ from pipeline.intake import Intake
 from pipeline.journal import Journal, JournalFullError
 from pipeline.mqtt import Publisher, Questions, Topics
 from pipeline.qc import QcEngine
+from pipeline.qc.compiling import WarmUp
 from pipeline.records.envelope import own_source
 from pipeline.records.events import event_body
 
@@ -79,6 +80,7 @@ class EdgeDaemon:
         self._state = site.state
         self._password: str | None = None
         self._recording: WireRecording | None = None
+        self.warm_up = WarmUp()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set.
@@ -134,7 +136,14 @@ class EdgeDaemon:
         def compiling() -> None:
             loop.call_soon_threadsafe(cold.set)
 
-        supervisor.start("warm kernels", lambda: asyncio.to_thread(self._warm, compiling))
+        async def warm() -> None:
+            self.warm_up = WarmUp(compiling)
+            try:
+                await asyncio.to_thread(self._warm, self.warm_up)
+            finally:
+                self.warm_up.give_up()  # nobody waits for a process that compiles when the daemon stops
+
+        supervisor.start("warm kernels", warm)
         ready = supervisor.wait(["warm kernels"], WARM_S)
         ends = {asyncio.ensure_future(ready), asyncio.ensure_future(cold.wait())}
         try:
@@ -143,9 +152,10 @@ class EdgeDaemon:
             for end in ends:
                 end.cancel()
 
-    def _warm(self, compiling: Callable[[], None]) -> None:
-        self.engine.warm(compiling)
-        warm_charting()
+    def _warm(self, warm_up: WarmUp) -> None:
+        with warm_up:
+            warm_charting()  # first: it is soon done, and a QC sample cannot wait
+            self.engine.warm()
         release_compiler()
         settle()
 
@@ -179,7 +189,7 @@ class EdgeDaemon:
         self.witnessing = Witnessing(
             self.recorder, lambda: self._durable(journal, self.rhythm.latest_checkpoint),
             journal.consistency_proof,
-            TrustedWitnesses(self._state.trusted_witnesses, self._keys_damaged).witnesses,
+            TrustedWitnesses(self._state.trusted_witnesses, self._keys_damaged).witnesses, self.history.trust,
         )  # fmt: skip
         self.publisher = self._publisher(journal)
         own = Topics(settings.site.lab, settings.site.gateway)
@@ -333,6 +343,7 @@ class EdgeDaemon:
             "publisher": self.publisher.status(),
             "witnesses": {name: asdict(one) for name, one in self.witnessing.health.items()},
             "kernels": "ready" if self.engine.ready else "warming",
+            "kernels_warm_up": {"state": self.warm_up.state, "problem": self.warm_up.problem},
             **self.remote.health(),
             "alarms": self._alarm_health(),
         }

@@ -51,6 +51,11 @@ class StateFolder:
         return self.root / "witness.json"
 
     @property
+    def witness_keys(self) -> Path:
+        """Notes in which each key of the witness named its successor."""
+        return self.root / "witness-keys.json"
+
+    @property
     def witness_alarms(self) -> Path:
         """What the witness has refused, with the notes that prove it."""
         return self.root / "witness-alarms.jsonl"

@@ -14,11 +14,11 @@ from starlette.routing import Route
 from gateway.door.socket_server import bind, serve
 from gateway.supervise import Supervisor
 from gateway.witness.judge import Witness
+from gateway.witness.keys import load_key
 from gateway.witness.service import WitnessService
 from gateway.witness.state import Alarms, WitnessState
 from pipeline.evidence.cosignature import vkey, witness_key
 from pipeline.mqtt import Link, keep_connected
-from pipeline.records.signing import SigningKey, take_over
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,17 +54,16 @@ async def run_witness(
 
     Raises:
         SocketInUseError: another witness runs on this state folder.
-        WitnessStateError: what it signed before is not known any more.
+        WitnessStateError: what it signed before is not known any more, or how it came to its key.
         OSError: the state folder cannot be used.
     """
     listener = bind(state.socket(ROLE))
     try:
-        take_over(state.witness_key)
         memory = WitnessState(state.witness_state, state.witness_key)
-        key = SigningKey.load_or_create(state.witness_key)
+        key, changes = load_key(state.witness_key, state.witness_keys, settings.name)
         own = witness_key(settings.name, key.public)
         alarms = Alarms(state.witness_alarms, settings.alarm_bytes_max)
-        service = WitnessService(settings, Witness(settings.name, key, memory), own, alarms, clock)
+        service = WitnessService(settings, Witness(settings.name, key, memory), own, changes, alarms, clock)
         link = partial(Link, mqtt, f"yaosu-witness-{key.id}", None, password)
         application = _application(lambda: _status(settings, service, memory, alarms, vkey(own)))
         health = service.health.link

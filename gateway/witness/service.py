@@ -79,16 +79,19 @@ class WitnessService:
         settings: who witnesses whom, and how often.
         witness: judges and signs.
         own: the witness's public key.
+        changes: the notes in which its keys named their successors, up to this one.
         alarms: takes what is refused.
         clock: UTC of the cosignatures.
     """
 
     def __init__(
-        self, settings: WitnessSettings, witness: Witness, own: Key, alarms: Alarms, clock: Clock
+        self, settings: WitnessSettings, witness: Witness, own: Key, changes: list[str], alarms: Alarms,
+        clock: Clock,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._witness = witness
         self._own = own
+        self._changes = changes
         self._logs = [read_key(log.key, LOG_KEY) for log in settings.log]
         self._alarms = alarms
         self._clock = clock
@@ -161,7 +164,10 @@ class WitnessService:
         one.correlation = secrets.token_bytes(CORRELATION_BYTES)
         one.answer = asyncio.get_running_loop().create_future()
         last = self._witness.last(one.key)
-        question = orjson.dumps({"key": vkey(self._own), "old": last.size, "new": health.heard_size})
+        question = orjson.dumps({
+            "key": vkey(self._own), "old": last.size, "new": health.heard_size,
+            **({"changes": self._changes} if self._changes else {}),
+        })  # fmt: skip
         await link.publish(
             one.topics.witness, question, response_topic=self._reply_topic(one), correlation=one.correlation
         )

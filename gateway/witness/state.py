@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from gateway.durable import write_durably
+from gateway.durable import write_all, write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ NOTHING = Seen(0, b"", 0)
 
 
 class WitnessState:
-    """Log origin to what was seen last; on the disk before anybody is answered.
+    """Log origin to what was seen last; on the disk before anybody is answered. Thread-safe.
 
     Args:
         path: the file.
@@ -45,6 +46,7 @@ class WitnessState:
 
     def __init__(self, path: Path, key: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
         if path.exists():
             self._seen = _read(path)
         elif key.exists():
@@ -63,9 +65,10 @@ class WitnessState:
 
     def note(self, origin: str, seen: Seen) -> None:
         """Remember a checkpoint, durably. Raises OSError: then it must not be signed."""
-        changed = {**self._seen, origin: seen}
-        self._write(changed)
-        self._seen = changed
+        with self._lock:  # logs are cosigned beside each other: none may write over what another has seen
+            changed = {**self._seen, origin: seen}
+            self._write(changed)
+            self._seen = changed
 
     def _write(self, seen: dict[str, Seen]) -> None:
         content = {
@@ -128,7 +131,7 @@ class Alarms:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         try:
             if os.fstat(descriptor).st_size + len(line) <= self._bytes_max:
-                os.write(descriptor, line)
+                write_all(descriptor, line)
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)

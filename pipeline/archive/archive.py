@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+LOG = logging.getLogger(__name__)
 LOCK_NAME = "archive.lock"
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 FORKS_MAX = 1000
 """Forks that are remembered by name from earlier runs."""
 
@@ -132,7 +135,7 @@ class Archive:
         return opened
 
     async def _call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        call = partial(function, *args, **kwargs)
+        call = partial(self._healed, partial(function, *args, **kwargs))
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, call)
         except JournalBusyError as error:
@@ -145,16 +148,42 @@ class Archive:
                 f" dmesg); {INDEX_NAME} alone may be removed, it is made again"
             ) from error
 
+    def _healed(self, call: Callable[[], _T]) -> _T:
+        """Call; when the index turns out to be damaged, make it again from the segments, then call again."""
+        try:
+            return call()
+        except sqlite3.DatabaseError as error:
+            if self._index is None or getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+                raise
+            LOG.error("the index of the archive is damaged and made again: %s", error)  # noqa: TRY400 - known
+            self._make_index_again()
+            return call()
+
+    def _make_index_again(self) -> None:
+        self._index = self._require_index().made_again()
+        self._bring_up_to_date({})
+        self.health.forks = len(self._index.forks(FORKS_MAX))
+
     def _open(self) -> None:
         self._disk.make_directory(self._folder)
         self._disk.lock(self._folder / LOCK_NAME)
         self._index = Index(self._folder / INDEX_NAME)
-        through = self._index.through()
+        self._healed(self._take_up)
+
+    def _take_up(self) -> None:
+        index = self._require_index()
+        through = index.through()
+        for segment in self._segments.missing(through):
+            LOG.error("segment %s of the archive is missing, or shorter than it was", segment)
+            self.health.damaged.append(segment)
         # A segment is indexed only as far as it was synced.
         names = self._segments.own()
         self.health.torn_bytes = self._segments.recover(through.get(names[-1], 0) if names else 0)
+        if self.health.damaged:  # what they held may lie in another collector's segment too
+            self._make_index_again()
+            return
         self._bring_up_to_date(through)
-        self.health.forks = len(self._index.forks(FORKS_MAX))
+        self.health.forks = len(index.forks(FORKS_MAX))
 
     def _bring_up_to_date(self, through: dict[str, int]) -> None:
         """Index what the segments hold beyond the index, and the hashes of those whose bytes are gone."""
@@ -162,8 +191,6 @@ class Archive:
         names = self._segments.names()
         for segment in names:
             size = self._segments.size(segment)
-            if size < through.get(segment, 0):
-                index.forget(segment)
             if size != through.get(segment):
                 self._index_segment(segment, size)
         purged = self._segments.purged()
@@ -263,6 +290,10 @@ class Archive:
         """Journal id to the number of archived records. Raises ArchiveError."""
         return await self._call(lambda: self._require_index().journals())
 
+    async def latest_ns(self) -> int:
+        """Return the latest UTC stamp of a record in it, ns; 0 when there is none. Raises ArchiveError."""
+        return await self._call(lambda: max(self._require_index().youngest().values(), default=0))
+
     async def verify(self) -> list[Finding]:
         """Read every segment again and compare it with the index; appends go on meanwhile.
 
@@ -301,12 +332,12 @@ class Archive:
         youngest_ns = max(index.youngest().get(segment, 2**63), path.stat().st_mtime_ns)
         if youngest_ns >= older_than_utc_ns:
             return False
-        holds = Holds(self._folder, self._disk).all()
-        if any(hold.covers(*span) for hold in holds for span in index.spans(segment)):
-            return False
-        write_purged(self._disk, self._folder, segment, index.within(segment))
-        self._disk.remove(path)
-        self._disk.sync_directory(path.parent)
+        with Holds(self._folder, self._disk).unchanged() as holds:
+            if any(hold.covers(*span) for hold in holds for span in index.spans(segment)):
+                return False
+            write_purged(self._disk, self._folder, segment, index.within(segment))
+            self._disk.remove(path)
+            self._disk.sync_directory(path.parent)
         index.let_go(segment)
         self.health.purged += 1
         return True

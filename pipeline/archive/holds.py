@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +13,11 @@ import orjson
 from pipeline.journal.disk import Disk, RealDisk, write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 HOLDS_NAME = "holds.json"
+LOCK_NAME = "holds.lock"
 
 
 class HoldsError(Exception):
@@ -44,7 +49,18 @@ class Holds:
 
     def __init__(self, folder: Path, disk: Disk | None = None) -> None:
         self._path = folder / HOLDS_NAME
+        self._lock = folder / LOCK_NAME
         self._disk = RealDisk() if disk is None else disk
+
+    @contextmanager
+    def unchanged(self) -> Iterator[list[Hold]]:
+        """Give the holds in force, which nobody changes meanwhile: who wants to waits. Raises as `all`."""
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield self.all()
+        finally:
+            os.close(descriptor)
 
     def all(self) -> list[Hold]:
         """Return every hold in force. Raises HoldsError, OSError."""
@@ -57,19 +73,19 @@ class Holds:
 
     def add(self, hold: Hold) -> None:
         """Hold records, durably. Raises HoldsError, OSError; ValueError for an id that is taken."""
-        holds = self.all()
-        if any(one.id == hold.id for one in holds):
-            raise ValueError(f"there is a hold '{hold.id}' already")
-        self._write([*holds, hold])
+        with self.unchanged() as holds:
+            if any(one.id == hold.id for one in holds):
+                raise ValueError(f"there is a hold '{hold.id}' already")
+            self._write([*holds, hold])
 
     def release(self, identifier: str) -> Hold:
         """Take a hold away, durably. Raises KeyError where there is none, HoldsError, OSError."""
-        holds = self.all()
-        released = next((one for one in holds if one.id == identifier), None)
-        if released is None:
-            raise KeyError(identifier)
-        self._write([one for one in holds if one.id != identifier])
-        return released
+        with self.unchanged() as holds:
+            released = next((one for one in holds if one.id == identifier), None)
+            if released is None:
+                raise KeyError(identifier)
+            self._write([one for one in holds if one.id != identifier])
+            return released
 
     def _write(self, holds: list[Hold]) -> None:
         content = orjson.dumps([asdict(one) for one in holds], option=orjson.OPT_INDENT_2)

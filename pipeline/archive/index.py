@@ -104,13 +104,11 @@ class Index:
         """Segment to the latest UTC stamp of its records, ns."""
         return dict(self._connection.execute("SELECT name, t_max_ns FROM segment_v2"))
 
-    def forget(self, segment: str) -> None:
-        """Drop what is known of a segment that is shorter than it was."""
-        with self._connection:
-            self._connection.execute("BEGIN")
-            self._connection.execute("DELETE FROM record WHERE segment = ?", (self._id(segment),))
-            self._connection.execute("DELETE FROM segment_v2 WHERE name = ?", (segment,))
-            self._ids.pop(segment, None)
+    def made_again(self) -> Index:
+        """Close this one and return an empty one in its place."""
+        self.close()
+        self._remove()
+        return Index(self._path)
 
     def _id(self, segment: str) -> int:
         if segment not in self._ids:

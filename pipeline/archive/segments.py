@@ -31,6 +31,7 @@ from pipeline.journal.framing import (
 from pipeline.store.door import Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pipeline.journal.disk import Disk
@@ -128,6 +129,13 @@ class Segments:
     def size(self, segment: str) -> int:
         """Bytes of a segment file; -1 when there is none."""
         return self._disk.size(self.path(segment))
+
+    def missing(self, through: Mapping[str, int]) -> list[str]:
+        """Name the segments that are missing, or shorter than they were indexed, though not let go."""
+        return sorted(
+            name for name, end in through.items()
+            if self.size(name) < end and self._disk.size(self._folder / f"{name}{PURGED_SUFFIX}") < 0
+        )  # fmt: skip
 
     def contents(
         self, segment: str, through: int | None = None

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 VERSION = 3
 """Version of the fold, for `By` and for the names of snapshots."""
-_PATIENT = frozenset({"flags", "gap", "event", "checkpoint", "cosignature", "command", "reply", "key"})
+_PATIENT = frozenset(
+    {"flags", "gap", "event", "checkpoint", "cosignature", "command", "reply", "key", "witness-key"}
+)
 """Kinds that change nothing that rows are judged by: frames go on waiting for the next tick or command."""
 _OFF = frozenset({"maintenance", "fault", "out-of-service"})
 """Service states in which an instrument may be off or cold: it has to warm up afterwards."""

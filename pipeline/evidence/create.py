@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import msgpack
 
 from pipeline.evidence.select import NoEvidenceError, Selected, Source, select
+from pipeline.evidence.story import CHANGING
 from pipeline.evidence.verify import MAGIC, RECORDS_MAX
 from pipeline.journal.merkle import HashGoneError, consistency_proof, range_hash
 from pipeline.journal.note import MalformedNote, read_checkpoint, split_note
-from pipeline.journal.succession import KIND
 from pipeline.records.ranges import RangeSet
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def create(source: Source, task: str, out: Path) -> Made:
     if len(found.seqs) > RECORDS_MAX:
         raise NoEvidenceError(f"the task has {len(found.seqs)} records, above the limit of {RECORDS_MAX}")
     trees = choose(sealed_sizes(source, min(found.seqs)), max(found.seqs) + 1)
-    changes = [record for record in source.after(-1, {KIND}) if record.seq < trees[-1].size]
+    changes = [record for record in source.after(-1, CHANGING) if record.seq < trees[-1].size]
     found.seqs.update(record.seq for record in changes)
     try:
         header = _header(source, found, trees, changes)

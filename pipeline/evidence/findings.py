@@ -41,6 +41,8 @@ class Checked:
     cosigned: list[Cosigned] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     """Signatures of keys that the policy does not name."""
+    changes: list[str] = field(default_factory=list)
+    """In words: where the log or a witness changed its key, which the old key has signed."""
     unwitnessed: tuple[int, int] | None = None
     """First and last record of the file that the quorum has not seen yet."""
 

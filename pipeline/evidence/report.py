@@ -25,6 +25,7 @@ def report(checked: Checked) -> str:
     for one in checked.cosigned:
         at = datetime.fromtimestamp(min(one.t_s, _LATEST_S), UTC).isoformat()
         lines.append(f"witness {one.witness} had seen the first {one.size} records at {at} by its own clock")
+    lines += checked.changes
     if checked.unwitnessed:
         lines.append("not witnessed yet: seq {} to {}".format(*checked.unwitnessed))
     elif not checked.witnessed_size:

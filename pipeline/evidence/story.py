@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 CITING = frozenset({"verdict", "result", "review"})
 """Kinds of a task whose cited records must be in the file."""
 
+CHANGING = frozenset({"key", "witness-key"})
+"""Kinds in which the log's key, or a witness's, names its successor."""
+
 
 class Story:
     """Whether what was left out of the file is missing from it."""
@@ -30,7 +33,7 @@ class Story:
 
     def take(self, seq: int, kind: str, body: dict[str, Any]) -> None:
         """Take the next record, whose bytes are those that were sealed."""
-        if kind == "key":
+        if kind in CHANGING:
             self._changes[seq] = body.get("note")
         own = body.get("task") == self._task
         if own and kind == "task" and body.get("action") == "start":
@@ -46,12 +49,10 @@ class Story:
             self._rows[instrument] = n + int(body["rows"])
 
     def end(self, there: set[int], changes: list[Any]) -> None:
-        """Say what is missing; `changes` of the log's key (seq, note) must be records themselves."""
+        """Say what is missing; `changes` of keys (seq, note) must be records themselves."""
         for seq, note in changes:
             if self._changes.get(seq) != note:
-                self._checked.add(
-                    "the log does not say here that its key was changed as the header has it", seq
-                )
+                self._checked.add("the log does not say here that a key was changed as in the header", seq)
         if self._start is None:
             self._checked.add(f"the start of task {self._task!r} is not in the file")
         for seq in sorted(set(self._cited) - there):

@@ -1,7 +1,7 @@
 """Check an evidence file offline, with nothing but the public keys of a policy. Meant to be read, in minutes.
 
-Of this program it needs its neighbours `policy` (whose word counts), `proofs` (RFC 6962), `story` (is it
-whole?) and `findings` alone, and of others only `cryptography` and `msgpack`.
+Of this program it needs its neighbours `policy` (whose word counts), `notes` (who signed what), `proofs`
+(RFC 6962), `story` (is it whole?) and `findings` alone, and of others only `cryptography` and `msgpack`.
 
 The file is `MAGIC`, a header with its length (4 bytes, big-endian), then each record's bytes with their
 length. The header, a msgpack map, says which seqs follow and holds *trees*. A tree is a checkpoint (C2SP
@@ -11,13 +11,12 @@ children of every node above a record. Each pair must hash to its node, so what 
 A tree holds the records that the one before does not reach; an RFC 6962 consistency proof links the two.
 
 The policy is a C2SP tlog-policy: the keys of log and witnesses, groups (operators), and how many it takes.
-Where the log has changed its key, the header holds the notes (*changes*) in which each key names its
-successor, signed by both.
+Where the log or a witness has changed its key, the header holds the notes (*changes*) in which each key names
+its successor, signed by both, and the file the records of the log in which they stand.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 import struct
@@ -26,7 +25,8 @@ from typing import IO, TYPE_CHECKING, Any
 import msgpack
 
 from pipeline.evidence.findings import Checked, Cosigned, Refused
-from pipeline.evidence.policy import LOG, Key, read_key
+from pipeline.evidence.notes import Chain, decoded, read_changes, split
+from pipeline.evidence.policy import LOG, WITNESS, Key
 from pipeline.evidence.proofs import consistent, descend
 from pipeline.evidence.story import Story, opened
 
@@ -39,9 +39,6 @@ MAGIC = b"yaosu evidence 1\n"
 HEADER_BYTES_MAX = 2**29
 RECORD_BYTES_MAX = 2**24
 RECORDS_MAX = 2_000_000
-DASH = "\u2014 "
-CHANGE = "yaosu key succession"
-"""First line of the note in which a log's key names its successor."""
 
 
 def check_file(path: Path, policy: Policy) -> Checked:
@@ -67,8 +64,10 @@ def _check(stream: IO[bytes], size: int, policy: Policy, checked: Checked) -> No
     checked.records, checked.seqs = len(seqs), (seqs[0], seqs[-1])
     leaves: list[bytes] = []
     before = (0, b"")
+    changes = header.get("changes", [])
+    chains = read_changes(changes)
     for tree, link in zip(header["trees"], [b"", *header["links"]], strict=True):
-        checkpoint = _check_note(tree["note"], policy, header.get("changes", []), checked)
+        checkpoint = _check_note(tree["note"], policy, chains, checked)
         if before[0] and not consistent(*before, *checkpoint, link):
             raise Refused(f"the checkpoint of {checkpoint[0]} records does not continue that of {before[0]}")
         own = [seq for seq in seqs[len(leaves) :] if seq < checkpoint[0]]
@@ -77,6 +76,7 @@ def _check(stream: IO[bytes], size: int, policy: Policy, checked: Checked) -> No
     if len(leaves) != len(seqs):
         raise Refused("no checkpoint of the file reaches this record", seqs[len(leaves)])
     checked.sealed_size = before[0]
+    checked.changes = [told for name, chain in chains.items() for told in _told(name, chain, checked.origin)]
     # A witness of a later checkpoint has seen what the earlier ones hold: they are linked.
     for reach in sorted({one.size for one in checked.cosigned}):
         if policy.satisfied({one.witness for one in checked.cosigned if one.size >= reach}):
@@ -135,85 +135,69 @@ def _is_header(header: dict[str, Any]) -> bool:
     )  # fmt: skip
 
 
-def _check_note(note: str, policy: Policy, changes: list[Any], checked: Checked) -> tuple[int, bytes]:
+def _check_note(
+    note: str, policy: Policy, chains: dict[str, Chain], checked: Checked
+) -> tuple[int, bytes]:  # fmt: skip
     """Check a checkpoint's signatures; return its size and root."""
-    text, signatures = _split(note)
+    text, signatures = split(note)
     origin, count, root = [*text.split("\n"), "", ""][:3]
     if not re.fullmatch("0|[1-9][0-9]{0,18}", count):
         raise Refused("a checkpoint is not a signed note of origin, size and root")
-    logs = log_keys(origin, int(count), policy, changes)
-    known = {(key.name, key.id): (key, "") for key in logs}
-    known |= {(key.name, key.id): (key, name) for name, key in policy.witnesses.items()}
+    known = signers(origin, int(count), policy, chains)
     sealed, cosigned = False, list[Cosigned]()
     for name, signature in signatures:
         message = text.encode()
-        key, witness = known.get((name, signature[:4]), (None, ""))
+        key, witness, in_force = known.get((name, signature[:4]), (None, "", False))
         if key is None:
             checked.ignored.append(name)
             continue
+        t_s = int.from_bytes(signature[4:12], "big")
         if witness:
-            cosigned.append(Cosigned(witness, int(count), int.from_bytes(signature[4:12], "big")))
-            message = f"cosignature/v1\ntime {cosigned[-1].t_s}\n".encode() + message
+            message = f"cosignature/v1\ntime {t_s}\n".encode() + message
         if not key.signed(signature[12 if witness else 4 :], message):
             raise Refused(f"the signature of {name} under the checkpoint of {count} records does not fit")
-        sealed = sealed or not witness
+        if not in_force:
+            checked.add(f"{name} has signed the checkpoint of {count} records with a key not in force there")
+        elif witness:
+            cosigned.append(Cosigned(witness, int(count), t_s))
+        else:
+            sealed = True
     if not sealed:
         raise Refused(f"the checkpoint of {count} records is not signed by its log")
     checked.origin = origin
     checked.cosigned += cosigned
-    return int(count), _decoded(root)
+    return int(count), decoded(root)
 
 
-def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
-    """Split a signed note into its text and its signatures: name, key id (4 bytes) with what it signed."""
-    text, separator, lines = note.rpartition("\n\n")
-    if not separator or not lines.endswith("\n"):
-        raise Refused("a checkpoint is not a signed note of origin, size and root")
-    signatures = []
-    for line in lines.removesuffix("\n").split("\n"):
-        name, _, encoded = line.removeprefix(DASH).partition(" ")
-        signatures.append((name if line.startswith(DASH) else "", _decoded(encoded)))
-    return text + "\n", signatures
+def _told(name: str, chain: Chain, origin: str) -> list[str]:
+    """Say in words when a key was changed; the hashes are those of the keys as a policy writes them."""
+    ids = [Key(name, LOG if name == origin else WITNESS, public).id.hex() for public in chain.keys]
+    pairs = zip(chain.ends, ids, ids[1:], strict=False)
+    return [f"{name} changed its key at seq {end}: {old} has signed {new}" for end, old, new in pairs]
 
 
-def log_keys(origin: str, size: int, policy: Policy, changes: list[Any]) -> list[Key]:
-    """Return the keys that may seal a checkpoint of so many records.
+def signers(
+    origin: str, size: int, policy: Policy, chains: dict[str, Chain]
+) -> dict[tuple[str, bytes], tuple[Key, str, bool]]:
+    """Return name and id of each key that may have signed a checkpoint of so many records.
 
-    Each key names its successor in a record of the log, `seq`, that both have signed: who believes one of
-    them believes all. The old one seals up to `seq` records, the new one more.
+    With the key stand the policy's name of the witness, empty for the log, and whether it is the key in force
+    there. Who believes one key of a chain believes all: each has signed the next one.
     """
-    pinned = [key for key in policy.logs if key.name == origin]
-    chain: list[Key] = []
-    ends: list[int] = []
-    for seq, note in changes:
-        text, signatures = _split(note)
-        try:
-            heading, old, new = text.removesuffix("\n").split("\n")
-            pair = [read_key(old, LOG), read_key(new, LOG)]
-        except ValueError as error:
-            raise Refused(f"the change of the log's key cannot be read: {error}", seq) from error
-        if heading != CHANGE or chain[-1:] not in ([], pair[:1]) or {key.name for key in pair} != {origin}:
-            raise Refused("the change of the log's key does not continue the one before", seq)
-        for key in pair:
-            signed = [value[4:] for name, value in signatures if (name, value[:4]) == (key.name, key.id)]
-            if not any(key.signed(value, text.encode()) for value in signed):
-                which = "old" if key is pair[0] else "new"
-                raise Refused(f"the change of the log's key is not signed by the {which} key", seq)
-        chain, ends = [*(chain or pair[:1]), pair[1]], [*ends, seq]
-    if not pinned or (chain and not set(pinned) & set(chain)):
+    pinned = [("", key) for key in policy.logs if key.name == origin] + [*policy.witnesses.items()]
+    known: dict[tuple[str, bytes], tuple[Key, str, bool]] = {}
+    for witness, key in pinned:
+        chain = chains.get(key.name)
+        if chain is None or key.public not in chain.keys:
+            chain = Chain([key.public])
+        for public in chain.keys:
+            one = Key(key.name, key.kind, public)
+            if public == key.public or (one.name, one.id) not in known:  # what the policy names itself, first
+                known[one.name, one.id] = (one, witness, public == chain.at(size))
+    logs = {key.public for key, witness, _ in known.values() if not witness}
+    if not logs or (origin in chains and not logs & set(chains[origin].keys)):
         raise Refused(f"the policy names no key of the log {origin!r}")
-    return [chain[sum(end < size for end in ends)]] if chain else pinned
-
-
-def _decoded(encoded: str) -> bytes:
-    """Decode base64 that is written in the one way in which it is written."""
-    try:
-        raw = base64.b64decode(encoded, validate=True)
-    except ValueError:
-        raw = b""
-    if base64.b64encode(raw).decode() != encoded:
-        raise Refused("a checkpoint holds base64 that is none")
-    return raw
+    return known
 
 
 def _check_records(

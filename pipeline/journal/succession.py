@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pipeline.records.signing import SigningKey
 
 KIND = "key"
+WITNESS_KIND = "witness-key"
+"""The same of a witness: what it cosigns of up to as many records is signed by the old key."""
 HEADING = "yaosu key succession"
 
 
@@ -110,6 +112,11 @@ class KeyChain:
     def current(self) -> bytes:
         """The key that seals now."""
         return self.publics[-1]
+
+    @property
+    def since(self) -> int:
+        """Seq of the record behind which the current key seals; -1: from the beginning."""
+        return self._links[-1][0] if self._links else -1
 
     def at(self, size: int) -> bytes:
         """The key that seals the first `size` records."""

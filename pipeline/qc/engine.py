@@ -102,17 +102,14 @@ class QcEngine:
         """True once `warm` has ended: before that only missing values are found."""
         return self._drive is not None
 
-    def warm(self, compiling: Callable[[], None] = lambda: None) -> None:
-        """Compile the kernels or load them from the cache; many seconds when cold. May run in a thread.
+    def warm(self) -> None:
+        """Load the kernels from the cache; many seconds where they must be compiled. May run in a thread.
 
-        Args:
-            compiling: called when they are not in the cache, before they are compiled.
+        `pipeline.qc.compiling.WarmUp` tells how it goes.
         """
         from pipeline.qc.driver import compile_driver  # noqa: PLC0415 - importing Numba takes half a second
-        from pipeline.qc.jit import telling  # noqa: PLC0415
 
-        with telling(compiling):
-            self._drive = compile_driver()
+        self._drive = compile_driver()
 
     def process(
         self,

@@ -5,14 +5,18 @@ million readings a second), and a kernel that allocates does not compile. Divisi
 so that no division carries a check. No fast-math, no threads.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import logging
+import threading
+from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
 from numba import njit, types
 from numba.core.event import Listener, install_listener
 from numba.extending import intrinsic
 
+from pipeline.qc.compiling import ATTEMPTS, ChildError, ChildKilledError, WarmUp, current, is_child
+
+LOG = logging.getLogger(__name__)
 Slots: TypeAlias = Any
 """An array; Numba knows its type, mypy need not."""
 
@@ -28,6 +32,8 @@ _INLINED: dict[str, Any] = {
 }
 _UNCACHED: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 _CACHED: dict[str, Any] = {**_UNCACHED, "cache": True}
+_ONE_CHILD = threading.Lock()
+"""Two threads that need one kernel wait for one child."""
 
 
 def _pointer_to(_typing: Any, array: Any) -> Any:
@@ -65,30 +71,96 @@ def kernel(function: Function) -> Function:
     return cast("Function", njit(**_INLINED)(function))
 
 
-@contextmanager
-def telling(compiling: Callable[[], None]) -> Iterator[None]:
-    """Call `compiling`, in the thread that compiles, whenever a function was not in the cache."""
-
-    class Compiling(Listener):
-        def on_start(self, event: Any) -> None:  # noqa: ARG002 - which one does not matter
-            compiling()
-
-        def on_end(self, event: Any) -> None:
-            """Nobody asks."""
-
-    with install_listener("numba:compile", Compiling()):
-        yield
+class _NotCachedError(Exception):
+    """The cache does not have it."""
 
 
-def compiled(signature: Any, function: Function) -> Function:
-    """Compile a function at once, or load it from the cache on disk (NUMBA_CACHE_DIR, else beside the code).
+class _Refusing(Listener):
+    """Lets nothing be compiled: at the event that Numba tells of before it begins."""
 
-    Where neither can be written it is compiled anew by every process: slower to start, no reason to fail.
-    """
+    def __init__(self, dispatcher: Any) -> None:
+        self._dispatcher = dispatcher
+
+    def on_start(self, event: Any) -> None:
+        if event.data["dispatcher"] is self._dispatcher:
+            raise _NotCachedError
+
+    def on_end(self, event: Any) -> None:
+        """Nobody asks."""
+
+
+def _is_loaded(dispatcher: Any, signature: Any) -> bool:
+    """Load a kernel from the cache on disk; False if it is not there, or not whole."""
     try:
-        return cast("Function", njit(signature, **_CACHED)(function))
-    except RuntimeError:
+        with install_listener("numba:compile", _Refusing(dispatcher)):
+            dispatcher.compile(signature)
+    except _NotCachedError:
+        return False
+    except Exception as error:  # noqa: BLE001 - whatever a file raises that a power cut has left half written
+        LOG.warning("the cache of compiled kernels is damaged and is made anew: %r", error)
+        return False
+    return True
+
+
+def _compile_into_cache(dispatcher: Any, signature: Any) -> None:
+    """Compile, and write to the cache; what is in it and cannot be read is dropped."""
+    try:
+        dispatcher.compile(signature)
+    except Exception:  # noqa: BLE001 - see above; what has another cause comes again
+        dispatcher._cache.flush()  # noqa: SLF001 - Numba has no other door to its index
+        dispatcher.compile(signature)
+
+
+def compiled(signature: Any, function: Function, maker: str = "") -> Function:
+    """Load a kernel from the cache on disk (NUMBA_CACHE_DIR, else beside the code), compiled where need be.
+
+    What the cache does not have, a process of its own compiles into it (`pipeline.qc.compiling`). Where that
+    cannot be, for want of a cache that can be written, this process compiles it for itself, and says so.
+
+    Args:
+        signature: of the kernel.
+        function: the kernel.
+        maker: function of the same module, without arguments, that makes this call: the one the other process
+            calls. The default is the one in which `function` is defined.
+
+    Raises:
+        GivenUpError: the warm-up was given up.
+    """
+    maker = f"{function.__module__}:{maker or function.__qualname__.partition('.')[0]}"
+    warm_up = current()
+    try:
+        dispatcher: Any = njit(**_CACHED)(function)
+    except RuntimeError as error:  # no folder that can be written
+        warm_up.compile_here(f"{error}; set NUMBA_CACHE_DIR to a folder that can be written")
         return cast("Function", njit(signature, **_UNCACHED)(function))
+    if is_child():
+        _compile_into_cache(dispatcher, signature)
+    elif problem := _load(dispatcher, signature, maker, warm_up):
+        warm_up.compile_here(problem)
+        return cast("Function", njit(signature, **_UNCACHED)(function))
+    return cast("Function", dispatcher)
+
+
+def _load(dispatcher: Any, signature: Any, maker: str, warm_up: WarmUp) -> str:
+    """Load a kernel, once it is in the cache; returns why that cannot be, or nothing."""
+    if _is_loaded(dispatcher, signature):
+        return ""
+    with _ONE_CHILD:
+        problem = ""
+        for _ in range(ATTEMPTS):
+            if _is_loaded(dispatcher, signature):
+                return ""
+            try:
+                warm_up.compile_apart(maker)
+            except ChildKilledError as error:
+                LOG.warning("%s: %s", maker, error)
+                problem = f"{error}, {ATTEMPTS} times"
+            except ChildError as error:
+                return str(error)
+            else:
+                missing = "what another process compiled is not in the cache for this one"
+                return "" if _is_loaded(dispatcher, signature) else missing
+        return problem
 
 
 def entry_of(function: Function) -> Function:

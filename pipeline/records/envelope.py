@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, cast
 import msgpack
 
 from pipeline.records.clock import ClockState
+from pipeline.records.shared import unpack
 
 VERSION = 1
 Source = Literal["live", "simulated", "replayed", "manual", "imported"]
@@ -22,6 +23,7 @@ BULK_KINDS = frozenset({"data", "flags"})
 LEDGER_KINDS = frozenset({
     "reading", "entry", "event", "tick", "gap", "config", "registry", "task", "result", "verdict", "review",
     "command", "reply", "checkpoint", "cosignature", "batch", "control", "chart", "lookback", "alarm", "key",
+    "witness-key",
 })  # fmt: skip
 KINDS = BULK_KINDS | LEDGER_KINDS
 """Kinds that this version writes. Kinds that it does not know are stored and forwarded all the same."""
@@ -94,7 +96,7 @@ def decode(data: bytes) -> Record:
         MalformedRecord: not msgpack, not an envelope, or of a version that this code does not know.
     """
     try:
-        fields = msgpack.unpackb(data, strict_map_key=False)
+        fields = unpack(data)
     except (ValueError, TypeError, msgpack.UnpackException) as error:  # TypeError: a map keyed by an array
         raise MalformedRecord(f"record is not msgpack: {error}") from error
     if not isinstance(fields, list) or len(fields) != 12:

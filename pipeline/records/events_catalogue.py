@@ -141,6 +141,16 @@ CATALOGUE: dict[str, EventKind] = {
         "The log's key was changed: {old} has signed its successor {new}, which seals from here on",
         "日志密钥已更换：{old} 已签署其后继密钥 {new}，此后由后者封存",
     ),
+    "witness-key-changed": EventKind(
+        "warning",
+        "Witness {witness} has changed its key: {old} has signed its successor {new}",
+        "见证方 {witness} 已更换密钥：{old} 已签署其后继密钥 {new}",
+    ),
+    "witness-key-misused": EventKind(
+        "alarm",
+        "A key of witness {witness} may be in the wrong hands; ask its operator: {reason}",
+        "见证方 {witness} 的密钥可能已被他人掌握，请询问其运营机构：{reason}",
+    ),
     "qc-failed": EventKind(
         "alarm",
         "{instrument}: the rules failed on rows from {n} on, which stand as not evaluated: {error}",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.records.frame import DELTAS, layout_of
+from pipeline.records.shared import Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +27,9 @@ _FIELDS = itemgetter(
     "instrument", "n", "rows", "t_utc", "t_run", "t_req", "t_res", "status", "f8", "i8", "u8", "text", "flag",
     "reason", "uneval", "service",
 )  # fmt: skip
+
+_known: Remembered[tuple[list[Any], Layout]] = Remembered()
+"""Of instruments the channels that their last record listed, and their layout."""
 
 Shape = tuple[int, int, int]
 """Frames k, channels c, rows n of each."""
@@ -70,7 +74,15 @@ def stack_key(body: Body) -> tuple[Layout, int]:
     Raises:
         ValueError, KeyError, TypeError: the body is damaged.
     """
-    return layout_of(body), body["rows"]
+    instrument, channels = body["instrument"], body["channels"]
+    known = _known.get(instrument)
+    # What is equal makes the same layout, and most of the time it is even the same list.
+    if known is not None and (known[0] is channels or known[0] == channels):
+        return known[1], body["rows"]
+    layout = layout_of(body)
+    if type(instrument) is str:
+        _known.put(instrument, (channels, layout))
+    return layout, body["rows"]
 
 
 def decode_stack(layout: Layout, rows: int, bodies: Sequence[Body]) -> Stack:
@@ -87,7 +99,7 @@ def decode_stack(layout: Layout, rows: int, bodies: Sequence[Body]) -> Stack:
     for column in (t_utc, t_run, t_req, t_res):
         _check_times(column, rows)
     counts, shape = layout.counts, (len(bodies), len(layout.channels), rows)
-    if any(type(number) is not int for number in n_first) or any(type(state) is not str for state in service):
+    if set(map(type, n_first)) != {int} or set(map(type, service)) != {str}:
         raise ValueError("an ordinal is no integer, or a service state no text")
     _sparse(uneval, "<i8", 0, shape)
     return Stack(
@@ -100,7 +112,7 @@ def decode_stack(layout: Layout, rows: int, bodies: Sequence[Body]) -> Stack:
         status=_sparse(status, "u1", 0, shape),
         flag=_sparse(flag, "u1", 1, shape),
         reason=_sparse(reason, "<i8", 0, shape),
-        corrected=tuple(_corrected(body.get("corrected"), layout, rows) for body in bodies),
+        corrected=_corrected_of([body.get("corrected") for body in bodies], layout, rows),
     )  # fmt: skip
 
 
@@ -197,12 +209,24 @@ def _sparse(parts: Sequence[bytes | None], dtype: str, normal: int, shape: Shape
 def _texts(
     frames: tuple[list[list[str | None]], ...], columns: int, rows: int
 ) -> tuple[list[list[str | None]], ...]:
+    if set(map(type, frames)) != {list}:
+        raise ValueError("columns of text are no list")
+    if not columns and not any(frames):
+        return frames
     for frame in frames:
-        if len(frame) != columns or any(len(column) != rows for column in frame):
+        if len(frame) != columns or any(type(column) is not list or len(column) != rows for column in frame):
             raise ValueError("columns of text are missing, or have another number of rows")
         if any(type(text) is not str for column in frame for text in column if text is not None):
             raise ValueError("a text column holds something else")
     return frames
+
+
+def _corrected_of(
+    packed: list[dict[str, tuple[str, bytes]] | None], layout: Layout, rows: int
+) -> tuple[dict[str, NDArray[np.float64]], ...]:
+    if packed.count(None) == len(packed):
+        return ({},) * len(packed)
+    return tuple([_corrected(one, layout, rows) for one in packed])
 
 
 def _corrected(

@@ -170,6 +170,10 @@ class Store(Protocol):
     StoreUnavailable or its kind StoreMisconfigured.
     """
 
+    async def warm(self) -> None:
+        """Load what only writing needs, so that the first batch need not wait for it. It asks no server."""
+        ...
+
     async def write(self, origin: Origin, records: Sequence[Record]) -> WriteReport:
         """Store records and return once the store has said that they are durable.
 

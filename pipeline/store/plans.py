@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +12,19 @@ import numpy as np
 from pipeline.store import schema
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from pipeline.records import Layout
+    from pipeline.records.block import Kind
     from pipeline.records.stack import Stack
 
 PLANS_KEPT = 1024
 """Plans that are remembered; the one made first goes first."""
+
+_KINDS: tuple[Kind, ...] = ("f8", "i8", "u8", "text")
+"""In the order of `Plan.positions`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +32,16 @@ class Plan:
     """How the frames of one layout are stored."""
 
     layout: Layout
-    names: tuple[str, ...]
-    positions: tuple[int, ...]
-    """Positions c: floats first, then integers, naturals, texts; `formats` has the same order."""
-    formats: tuple[str, ...]
-    """printf format of each channel's value field, a comma before it; of naturals and texts the whole field
-    is the argument."""
-    template: str
-    """A whole line: what comes before the ordinal, the ordinal, all formats, further fields, stored time."""
-    marks: dict[str, tuple[str, ...]]
-    """By part (q, r, c) each channel's sparse field as it begins, a comma before it."""
+    words: NDArray[np.uint8]
+    """Of each channel the value's field as it begins, a comma before it (of a uint64: for values up to
+    2**63 - 1); then of each channel its name, a comma before it."""
+    word_ends: NDArray[np.int64]
+    """int64[2 c + 1]: where each of these ends; a 0 before."""
+    positions: NDArray[np.int64]
+    """int64[c]: floats first, then integers, naturals, texts."""
+    counts: NDArray[np.int64]
+    """int64[4]: how many of each there are."""
     floats: tuple[int, ...]
-    naturals: tuple[int, ...]
     texts: tuple[int, ...]
 
 
@@ -56,26 +61,27 @@ def plan_of(layout: Layout) -> Plan:
     return plan
 
 
+def join_words(words: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Join words: uint8[all bytes], and int64[words + 1] where each ends, a 0 before."""
+    encoded = [word.encode() for word in words]
+    ends = np.zeros(len(encoded) + 1, dtype=np.int64)
+    np.cumsum(list(map(len, encoded)), out=ends[1:])
+    return np.frombuffer(b"".join(encoded), dtype=np.uint8), ends
+
+
 def _make(layout: Layout) -> Plan:
     schema.check_channels(layout.index)
-    floats, integers = layout.of_kind("f8"), layout.of_kind("i8")
-    naturals, texts = layout.of_kind("u8"), layout.of_kind("text")
-    names = tuple(channel.name for channel in layout.channels)
-    formats = (
-        *(f",{schema.field_name(names[position], 'f8')}=%s" for position in floats),
-        *(f",{schema.field_name(names[position], 'i8')}=%si" for position in integers),
-        *(",%s" for _ in [*naturals, *texts]),
-    )
+    by_kind = [layout.of_kind(kind) for kind in _KINDS]
+    fields = [f",{schema.field_name(channel.name, channel.kind)}=" for channel in layout.channels]
+    words, word_ends = join_words([*fields, *(f",{channel.name}" for channel in layout.channels)])
     return Plan(
         layout=layout,
-        names=names,
-        positions=(*floats, *integers, *naturals, *texts),
-        formats=formats,
-        template=f"%s%si{''.join(formats)}%s %s",
-        marks={part: tuple(f",{name}.{part}=" for name in names) for part in ("q", "r", "c")},
-        floats=tuple(floats),
-        naturals=tuple(naturals),
-        texts=tuple(texts),
+        words=words,
+        word_ends=word_ends,
+        positions=np.array(list(chain(*by_kind)), dtype=np.int64),
+        counts=np.array(list(map(len, by_kind)), dtype=np.int64),
+        floats=tuple(by_kind[0]),
+        texts=tuple(by_kind[-1]),
     )
 
 
@@ -89,7 +95,7 @@ def present(stack: Stack) -> NDArray[np.bool_] | None:
     if stack.status is None and not plan.texts and finite.all():
         return None
     if stack.status is None:
-        there = np.ones((len(stack), len(plan.names), stack.rows), dtype=np.bool_)
+        there = np.ones((len(stack), len(plan.positions), stack.rows), dtype=np.bool_)
     else:
         there = stack.status == 0
     there[:, list(plan.floats)] &= finite

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from pipeline.records.frame import decode_flags
 from pipeline.records.ranges import RangeSet
 from pipeline.records.stack import decode_stack, stack_key
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from pipeline.records import FlagSet, Record
     from pipeline.records.block import Layout
+    from pipeline.records.ranges import Range
     from pipeline.records.stack import Stack
     from pipeline.store.door import Origin
     from pipeline.store.schema import LedgerPoint
@@ -52,14 +55,18 @@ def prepare(origin: Origin, records: Sequence[Record]) -> tuple[Prepared, list[D
         schema.check_origin(origin)
     except Unstorable as error:
         return ready, [_dead(record, error) for record in records]
+    # By identity: a layout of 500 channels is not hashed for every frame of it.
     groups: dict[tuple[int, int], tuple[Layout, list[Record]]] = {}
     for record in records:
         try:
             schema.check_record(record)
             if record.kind == "data":
                 layout, rows = _key(record)
-                # By identity: a layout of 500 channels is not hashed for every frame of it.
-                groups.setdefault((id(layout), rows), (layout, []))[1].append(record)
+                key = id(layout), rows
+                if key not in groups:
+                    plan_of(layout)
+                    groups[key] = (layout, [])
+                groups[key][1].append(record)
             else:
                 _prepare_other(record, ready)
         except Unstorable as error:
@@ -84,7 +91,6 @@ def _key(record: Record) -> tuple[Layout, int]:
         raise _damaged(record.kind, error) from error
     if type(rows) is not int or rows < 0:
         raise Unstorable(f"body of kind data is damaged: {rows!r} is no number of rows")
-    plan_of(layout)
     return layout, rows
 
 
@@ -132,5 +138,16 @@ def report(records: Iterable[Record], dead: list[DeadLetter]) -> WriteReport:
     for record in records:
         if not lost or (record.journal, record.seq) not in lost:
             seqs.setdefault(record.journal, []).append(record.seq)
-    stored = {journal: RangeSet((seq, seq) for seq in sorted(found)) for journal, found in seqs.items()}
+    stored = {journal: RangeSet(_ranges(found)) for journal, found in seqs.items()}
     return WriteReport(stored, sorted(dead, key=lambda letter: (letter.journal, letter.seq)))
+
+
+def _ranges(seqs: list[int]) -> list[Range]:
+    """Put seqs of any order together."""
+    ordered = np.unique(np.array(seqs, dtype=np.uint64))
+    breaks = np.flatnonzero(np.diff(ordered) != 1)
+    return list(zip(
+        ordered[np.concatenate(([0], breaks + 1))].tolist(),
+        ordered[np.append(breaks, len(ordered) - 1)].tolist(),
+        strict=True,
+    ))  # fmt: skip

@@ -29,6 +29,10 @@ class Core(Protocol[_E]):
 
     kind: str
 
+    def warm(self) -> None:
+        """See `Store.warm`."""
+        ...
+
     def encode(self, origin: Origin, records: Sequence[Record]) -> _E:
         """Do what of a write needs no store; runs beside `send`, never twice at a time. Never unavailable."""
         ...
@@ -118,6 +122,10 @@ class StoreShell(Generic[_E]):
         self._writer.shutdown(wait=True, cancel_futures=True)
         self._readers.shutdown(wait=True, cancel_futures=True)
         self._core.close()
+
+    async def warm(self) -> None:
+        """See `Store.warm`."""
+        await self._run(self._encoder, self._core.warm)
 
     async def write(self, origin: Origin, records: Sequence[Record]) -> WriteReport:
         """See `Store.write`."""

@@ -68,45 +68,54 @@ POINTS: dict[Role, list[Point]] = {
 }
 
 
-def arm(point: Point, number: int) -> None:
-    """Let this process die at the `number`-th call of a point."""
+def arm(point: Point, number: int, last_words: Callable[[], None]) -> None:
+    """Let this process die at the `number`-th call of a point, after its last words."""
     owner = getattr(importlib.import_module(point.module), point.owner)
     original = getattr(owner, point.function)
     wrapped = _async if inspect.iscoroutinefunction(original) else _plain
-    setattr(owner, point.function, wrapped(original, point, itertools.count(1), number))
 
+    def die() -> None:
+        last_words()
+        os.kill(os.getpid(), signal.SIGKILL)
 
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    setattr(owner, point.function, wrapped(original, point, itertools.count(1), number, die))
 
 
 def _plain(
-    original: Callable[..., Any], point: Point, calls: itertools.count[int], number: int
+    original: Callable[..., Any],
+    point: Point,
+    calls: itertools.count[int],
+    number: int,
+    die: Callable[[], None],
 ) -> Callable[..., Any]:
     @functools.wraps(original)
     def fatal(*args: Any, **kwargs: Any) -> Any:
         mine = next(calls) == number
         if mine and point.when == "before":
-            _die()
+            die()
         result = original(*args, **kwargs)
         if mine:
-            _die()
+            die()
         return result
 
     return fatal
 
 
 def _async(
-    original: Callable[..., Any], point: Point, calls: itertools.count[int], number: int
+    original: Callable[..., Any],
+    point: Point,
+    calls: itertools.count[int],
+    number: int,
+    die: Callable[[], None],
 ) -> Callable[..., Any]:
     @functools.wraps(original)
     async def fatal(*args: Any, **kwargs: Any) -> Any:
         mine = next(calls) == number
         if mine and point.when == "before":
-            _die()
+            die()
         result = await original(*args, **kwargs)
         if mine:
-            _die()
+            die()
         return result
 
     return fatal

@@ -10,8 +10,9 @@ from typer.testing import CliRunner, Result
 from config import Exit
 from gateway.cli.main import app
 from gateway.edge.state import StateFolder
-from gateway.trust import TrustedKeys, TrustedWitnesses
-from pipeline.evidence.cosignature import vkey, witness_key
+from gateway.trust import TrustedKeys
+from gateway.witness.keys import load_key
+from gateway.witness.state import WitnessStateError
 from pipeline.journal.succession import read_succession, succession_note
 from pipeline.records.signing import SigningKey, next_key_path, take_over
 from tests.support.paper_log import signing_key
@@ -55,14 +56,43 @@ def test_a_collector_s_new_key_is_pinned_by_the_word_of_the_old_one(config: Path
     assert SigningKey.load_or_create(state.collector_key).public == new.public
 
 
-def test_a_witness_s_new_key_is_pinned_with_its_operator(config: Path, state: StateFolder) -> None:
+def test_a_witness_s_new_key_waits_for_its_next_start_which_has_the_old_one_sign_it(
+    config: Path, state: StateFolder
+) -> None:
     old = SigningKey.load_or_create(state.witness_key)
-    pinned = TrustedWitnesses(state.trusted_witnesses)
-    pinned.trust(vkey(witness_key("w.example/1", old.public)), "Institute")
     assert keys(config, "rotate", "witness").exit_code == Exit.OK
-    assert keys(config, "succeed", str(state.witness_key.with_suffix(".succession"))).exit_code == Exit.OK
     new = SigningKey.load_or_create(next_key_path(state.witness_key))
-    assert pinned.witnesses()[vkey(witness_key("w.example/1", new.public))][1] == "Institute"
+    key, notes = load_key(state.witness_key, state.witness_keys, "w.example/1")
+    assert key.public == new.public
+    assert [read_succession(note) for note in notes] == [("w.example/1", old.public, new.public)]
+    assert load_key(state.witness_key, state.witness_keys, "w.example/1")[1] == notes
+
+
+def test_a_witness_that_crashed_between_note_and_key_goes_on_with_both(
+    config: Path, state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SigningKey.load_or_create(state.witness_key)
+    keys(config, "rotate", "witness")
+
+    def crash(_path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr("gateway.witness.keys.take_over", crash)
+        with pytest.raises(KeyboardInterrupt):
+            load_key(state.witness_key, state.witness_keys, "w.example/1")
+    key, notes = load_key(state.witness_key, state.witness_keys, "w.example/1")
+    assert [read_succession(note).new for note in notes] == [key.public]
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b'["yaosu key succession"]'])
+def test_a_witness_whose_notes_do_not_lead_to_its_key_does_not_start(
+    content: bytes, config: Path, state: StateFolder
+) -> None:
+    keys(config, "gen", "witness")
+    state.witness_keys.write_bytes(content)
+    with pytest.raises(WitnessStateError, match="restore"):
+        load_key(state.witness_key, state.witness_keys, "w.example/1")
 
 
 @pytest.mark.parametrize("which", ["stranger", "unsigned"])

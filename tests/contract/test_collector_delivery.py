@@ -1,7 +1,9 @@
 """The collector over a real broker: store and archive first, then the receipt, whatever happens between."""
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from gateway.collector import CollectorSettings
 from gateway.door.socket_server import SocketInUseError
 from gateway.edge.state import StateFolder
 from pipeline.archive import Archive
+from pipeline.journal.disk import RealDisk
 from pipeline.mqtt import Link, MqttSettings, Topics
 from pipeline.records.envelope import encode
 from pipeline.store import Origin, Store, StoreUnavailable
@@ -125,6 +128,38 @@ async def test_a_store_that_is_away_holds_everything_up_and_loses_nothing(
         watched.failure = None
         await journal.all_receipted()
         assert (await collector.status())["store"]["ok"]
+    assert len(await archived(tmp_path, journal)) == len(journal.records)
+
+
+async def test_an_archive_that_cannot_be_synced_holds_everything_up_and_loses_nothing(
+    mqtt: MqttSettings, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, broken, refused = JournalInMemory(), asyncio.Event(), asyncio.Event()
+    loop, sync = asyncio.get_running_loop(), RealDisk.sync
+
+    def failing(disk: RealDisk, path: Path) -> None:
+        if path.suffix == ".segment" and broken.is_set():
+            loop.call_soon_threadsafe(refused.set)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(disk, path)
+
+    monkeypatch.setattr(RealDisk, "sync", failing)
+    fill(journal, 10)
+    key = key_of(tmp_path)
+    watched = StoreUnderTest(store)
+    broken.set()
+    async with (
+        collecting(mqtt, tmp_path, watched.as_store()) as collector,
+        publishing(mqtt, journal, {key.id: key.public}),
+    ):
+        await refused.wait()
+        status = await collector.until_status(lambda s: not s["archive"]["ok"])
+        assert "Input/output error" in status["archive"]["error"]
+        assert watched.writes == 0
+        assert list(journal.receipts.done) == []
+        broken.clear()
+        await journal.all_receipted()
+        assert (await collector.status())["archive"]["ok"]
     assert len(await archived(tmp_path, journal)) == len(journal.records)
 
 
@@ -316,9 +351,14 @@ async def test_two_gateways_of_one_identity_drive_each_other_out_and_lose_nothin
         async with publishing(mqtt, journals[0], trusted) as one:
             async with publishing(mqtt, journals[1], trusted) as other:
                 await until(lambda: min(one.health.link.connections, other.health.link.connections) > 1)
+                twins = [(one, journals[1]), (other, journals[0])]
+                while not any(twin.id.hex() in own.health.namesake for own, twin in twins):
+                    for journal in journals:
+                        await journal.grow("event", {"code": "part", "number": len(journal.records)})
+                    await asyncio.sleep(0.01)
             await journals[0].all_receipted()
         async with publishing(mqtt, journals[1], trusted):
             await journals[1].all_receipted()
     rows = await store.ledger(Origin("lab", "one"), "event")
     assert {row.journal for row in rows} == {journal.id for journal in journals}
-    assert len(rows) == 80
+    assert len(rows) == sum(len(journal.records) for journal in journals)

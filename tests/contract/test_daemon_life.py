@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import threading
 from typing import TYPE_CHECKING, Any
+
+import numba
+import psutil
 
 from gateway.door.client import DoorClient
 from gateway.edge.daemon import EdgeDaemon
@@ -16,6 +20,7 @@ from pipeline.records import Flag
 from pipeline.records.frame import decode_frame
 from tests.support.bench import until
 from tests.support.daemon import ADMINISTRATOR, PIN, records_of, rows, running
+from tests.support.small_kernel import GATE, compile_thrice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,30 +109,53 @@ async def test_a_daemon_that_is_told_to_stop_while_it_starts_ends_in_order(tmp_p
     assert codes.count("daemon-start") == codes.count("daemon-stop") == 2
 
 
-async def test_with_cold_kernels_acquisition_starts_at_once_and_rules_say_warming(
+def compiling(maker: Callable[[], object]) -> psutil.Process:
+    """The process that compiles for this one."""
+    name = f"{maker.__module__}:{maker.__qualname__}"
+    (found,) = (child for child in psutil.Process().children() if child.cmdline()[-1:] == [name])
+    return found
+
+
+async def test_a_daemon_that_stops_while_its_kernels_are_compiled_waits_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compiled, warm = threading.Event(), QcEngine.warm
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv(GATE, str(tmp_path / "gate"))  # which never opens
+    monkeypatch.setattr("gateway.edge.daemon.warm_charting", compile_thrice)
+    os.mkfifo(tmp_path / "gate")
+    async with running(tmp_path):
+        child = compiling(compile_thrice)
+    assert child.wait(30) is None or not child.is_running()
 
-    def slow(engine: QcEngine, compiling: Callable[[], None]) -> None:
-        compiling()
-        compiled.wait(60)
-        warm(engine)
 
-    monkeypatch.setattr(QcEngine, "warm", slow)
+async def test_with_cold_kernels_acquisition_starts_at_once_and_another_process_compiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    QcEngine({}, {}).warm()  # from the cache of all tests; what comes now begins with an empty one
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv(GATE, str(tmp_path / "gate"))
+    monkeypatch.setattr("gateway.edge.daemon.warm_charting", compile_thrice)
     monkeypatch.setattr("gateway.edge.daemon.WARM_S", 3600.0)
+    os.mkfifo(tmp_path / "gate")
+    gate = os.open(tmp_path / "gate", os.O_RDWR)
     try:
         async with running(tmp_path) as site, DoorClient(site.state.socket("door")) as door:
-            assert (await door.get("status"))["kernels"] == "warming"
+            status = await door.get("status")
+            assert status["kernels"] == "warming"
+            assert status["kernels_warm_up"] == {"state": "compiling apart", "problem": ""}
+            compiling(compile_thrice).kill()
             before = await rows(door)
-            compiled.set()
+            os.write(gate, b"1")
 
             async def ready() -> bool:
                 return (await door.get("status"))["kernels"] == "ready" and await rows(door) > before + 2
 
             await until(ready, "the kernels are there and rows go on")
+            assert (await door.get("status"))["kernels_warm_up"]["problem"] == ""
     finally:
-        compiled.set()
+        os.close(gate)
     frames = [decode_frame(r.body) for r in records_of(site.state.journal) if r.kind == "data"]
     assert set(frames[0].flag.ravel().tolist()) == {Flag.NOT_EVALUATED}
     assert frames[0].unevaluated.ravel()[0] >> WARMING_BIT & 1

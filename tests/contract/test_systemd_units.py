@@ -16,6 +16,8 @@ UNITS = (
     "yaosu-sim@.service",
 )  # fmt: skip
 EXPOSURE_MAX_TENTHS = {"yaosu.service": 13} | dict.fromkeys(UNITS[1:], 10)
+COMPILED = {"yaosu.service": "yaosu", "yaosu-collect.service": "yaosu-collect"}
+"""Units that run compiled kernels, and the folder of their cache."""
 EXAMPLES = {"gateway.toml", "collector.toml", "witness.toml"}
 
 
@@ -104,16 +106,19 @@ def test_no_unit_waits_for_the_network(installed: Path, name: str) -> None:
     assert not any("network-online.target" in value for _, value in _settings(_unit(installed, name)))
 
 
-def test_only_the_daemon_may_make_memory_executable(installed: Path) -> None:
-    # Numba compiles in the daemon; everywhere else nothing does.
+def test_only_daemon_and_collector_may_make_memory_executable(installed: Path) -> None:
+    # Numba's kernels run in them; everywhere else nothing of the kind does.
     denied = {name: _values(_unit(installed, name), "MemoryDenyWriteExecute") for name in UNITS}
-    assert denied == {name: [] if name == "yaosu.service" else ["yes"] for name in UNITS}
+    assert denied == {name: [] if name in COMPILED else ["yes"] for name in UNITS}
 
 
-def test_compiled_kernels_have_a_cache_that_the_daemon_may_write(installed: Path) -> None:
-    unit = _unit(installed, "yaosu.service")
-    assert _values(unit, "CacheDirectory") == ["yaosu"]
-    assert "NUMBA_CACHE_DIR=%C/yaosu/numba" in _values(unit, "Environment")[0].split()
+@pytest.mark.parametrize(("name", "folder"), COMPILED.items())
+def test_compiled_kernels_have_a_cache_that_the_role_may_write(
+    installed: Path, name: str, folder: str
+) -> None:
+    unit = _unit(installed, name)
+    assert _values(unit, "CacheDirectory") == [folder]
+    assert f"NUMBA_CACHE_DIR=%C/{folder}/numba" in _values(unit, "Environment")[0].split()
 
 
 def test_the_daemon_can_read_the_id_of_the_running_boot(installed: Path) -> None:

@@ -16,12 +16,14 @@ from gateway.edge.recorder import Recorder
 from gateway.edge.state import StateFolder
 from gateway.edge.witnessing import Witnessing
 from gateway.trust import TrustedWitnesses
+from gateway.trust.history import TrustHistory
 from gateway.witness import WitnessSettings, run_witness
 from gateway.witness.settings import WitnessedLog
 from pipeline.elements import Elements
 from pipeline.evidence.cosignature import cosigned_at, vkey, witness_key
 from pipeline.evidence.policy import LOG, Key
 from pipeline.journal import Journal, JournalSettings
+from pipeline.journal.succession import WITNESS_KIND, read_succession
 from pipeline.mqtt import Link, MqttSettings, Publisher, Questions, Topics
 from pipeline.records import Record, SystemClock
 from pipeline.records.signing import SigningKey, next_key_path
@@ -47,8 +49,9 @@ class Gateway:
         self.recorder = Recorder(journal, Elements(), {}, "live")
         self.trusted = TrustedWitnesses(folder / "trusted-witnesses.json")
         self.witnessing = Witnessing(
-            self.recorder, lambda: self.latest, journal.consistency_proof, self.trusted.witnesses
-        )
+            self.recorder, lambda: self.latest, journal.consistency_proof, self.trusted.witnesses,
+            TrustHistory(),
+        )  # fmt: skip
         self.publisher = Publisher(
             settings=mqtt, topics=TOPICS, source=journal, clock=SystemClock(), random=random.Random(2),
             trusted=dict, status=dict, retained=self._retained,
@@ -169,6 +172,31 @@ async def test_a_witness_follows_a_gateway_that_changes_the_key_of_its_log(
         third = await gateway.seal(5)
         async with witnessing(mqtt, tmp_path / "witness", log):
             await gateway.until_cosigned(third)
+
+
+async def test_a_witness_that_changes_its_key_is_followed_and_the_record_holds_the_change(
+    mqtt: MqttSettings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "witness"
+    own = own_key(folder)
+    async with gateway_on(mqtt, tmp_path / "journal") as gateway:
+        gateway.trusted.trust(vkey(own), "Institute")
+        first = await gateway.seal(5)
+        log = Key(ORIGIN, LOG, gateway.journal.key.public)
+        async with witnessing(mqtt, folder, log):
+            await gateway.until_cosigned(first)
+        new = witness_key(NAME, SigningKey.load_or_create(next_key_path(folder / "witness.key")).public)
+        async with witnessing(mqtt, folder, log) as until_status:
+            waits = await until_status(lambda s: "not sealed yet" in s["logs"][ORIGIN]["refused"])
+            assert waits["key"] == vkey(new)
+            await gateway.journal.wait_durable(gateway.journal.head_seq - 1)
+            (change,) = [r for r in await gateway.journal.read(0, bytes_max=2**24) if r.kind == WITNESS_KIND]
+            assert read_succession(change.body["note"]) == (NAME, own.public, new.public)
+            second = await gateway.seal(5)
+            record = await gateway.until_cosigned(second)
+        assert cosigned_at(record.body["note"], new) == record.body["t_s"]
+        assert record.body["operator"] == "Institute"
+        assert second > change.seq > first
 
 
 async def test_a_gateway_that_rewrites_its_history_gets_no_cosignature_and_raises_an_alarm(

@@ -7,6 +7,7 @@ YAOSU_SOAK_SECONDS (default an hour) and prints how far it has come. One seed ag
 
 import os
 import time
+from collections import Counter
 from random import Random
 
 import pytest
@@ -19,17 +20,24 @@ FIXED = (1, 2, 3, 5, 8, 1630180717, 2099588780, 3337850073)
 FRESH_S = float(os.environ.get("YAOSU_SIMULATION_SECONDS", "20"))
 SOAK_S = float(os.environ.get("YAOSU_SOAK_SECONDS", "3600"))
 CRASHES_MIN = 10
+FAULTS_MET = {
+    "power cut", "kill", "disk fails", "slow disk", "store away", "store stores and does not say so",
+    "clock step", "suspend", "broker falls", "cable cut",
+}  # fmt: skip
+"""The fixed seeds have all of these."""
 
 
 @pytest.mark.timeout(300)
 def test_fixed_seeds_keep_the_promise() -> None:
-    crashes = 0
+    crashes, faults = 0, Counter[str]()
     for seed in FIXED:
         outcome = simulate(seed)
         assert not outcome.findings, outcome.report()
         assert outcome.answers > 100, "too little happened to prove anything"
         crashes += outcome.crashes
+        faults.update(outcome.faults)
     assert crashes > CRASHES_MIN
+    assert not FAULTS_MET - faults.keys(), "a sentence of docs/guarantees.md was not put to the test"
 
 
 def try_seeds(random: Random, seconds: float, say: pytest.TerminalReporter | None = None) -> dict[str, int]:

@@ -172,11 +172,11 @@ class Bench:
         )
         assert answer["ok"], answer
 
-    async def drained(self) -> None:
+    async def drained(self, wait_s: float = WAIT_S) -> None:
         """Wait until the gateway, still running, has a receipt for all but the newest records."""
 
         async def receipted() -> bool:
             status = await self.status()
             return bool(status) and status["journal"]["backlog_records"] < 50
 
-        await until(receipted, "the backlog is receipted")
+        await until(receipted, "the backlog is receipted", wait_s)

@@ -107,6 +107,9 @@ class StoreUnderTest:
         """Seq of a record over which the store breaks."""
         self.writes = 0
 
+    async def warm(self) -> None:
+        await self._store.warm()
+
     async def write(self, origin: Origin, records: list[Record]) -> WriteReport:
         self.writes += 1
         if self.failure is not None:

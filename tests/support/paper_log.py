@@ -53,6 +53,8 @@ class PaperLog:
     rows: dict[str, int] = field(default_factory=dict)
     key: SigningKey = LAB_KEY
     """Seals from now on."""
+    witness_keys: dict[str, SigningKey] = field(default_factory=lambda: dict(WITNESS_KEYS))
+    """Operator to the key that cosigns from now on."""
     _hashes: tuple[int, LeafHashes] | None = None
 
     def add(self, kind: str, body: dict[str, Any] | None = None) -> Record:
@@ -72,7 +74,7 @@ class PaperLog:
         for record in self.records[:size]:
             tree.append(record.data)
         text = checkpoint_text(Checkpoint(ORIGIN, size, tree.root()))
-        lines = [cosign(text, OPERATORS[one], WITNESS_KEYS[one], COSIGNED_S + size) for one in witnesses]
+        lines = [cosign(text, OPERATORS[one], self.witness_keys[one], COSIGNED_S + size) for one in witnesses]
         return "".join([sign(text, ORIGIN, self.key), *lines])
 
     def seal(self, size: int | None = None, witnesses: Collection[str] = OPERATORS) -> None:
@@ -86,6 +88,13 @@ class PaperLog:
         """Record that another key follows, as a gateway does."""
         record = self.add("key", {"note": succession_note(ORIGIN, self.key, new)})
         self.key = new
+        return record
+
+    def change_witness_key(self, operator: str, new: SigningKey) -> Record:
+        """Record that another key of a witness follows, as a gateway does."""
+        note = succession_note(OPERATORS[operator], self.witness_keys[operator], new)
+        record = self.add("witness-key", {"note": note})
+        self.witness_keys[operator] = new
         return record
 
     def record(self, seq: int) -> Record | None:

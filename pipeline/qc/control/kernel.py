@@ -297,4 +297,4 @@ def compiled_judge() -> Callable[..., Any]:
     The cache looks at this file alone. That suffices: what it takes from elsewhere, the bits of the table and
     the flags, never changes.
     """
-    return compiled(SIGNATURE, judge)
+    return compiled(SIGNATURE, judge, "compiled_judge")

@@ -54,6 +54,9 @@ class EmbeddedCore:
             self._writer.close()
             self._writer = None
 
+    def warm(self) -> None:
+        """See `Core.warm`: there is nothing to load."""
+
     def encode(self, origin: Origin, records: Sequence[Record]) -> Encoded:
         """See `Core.encode`."""
         return Encoded(origin, records, *prepare(origin, records))

@@ -8,7 +8,7 @@ from pipeline.store.door import StoreUnavailable
 from pipeline.store.influx.http import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from pipeline.store.influx.text import Lines
 
 LINES_MAX = 5000
 BYTES_MAX = 2_000_000
@@ -21,7 +21,7 @@ CANARY = b"yaosu_canary ok=1i"
 class Poster(Protocol):
     """Sends one body of lines; raises as `http.judge`."""
 
-    def post(self, body: bytes) -> None:
+    def post(self, body: bytes | memoryview) -> None:
         """Send one body."""
         ...
 
@@ -37,7 +37,7 @@ class BadLine(NamedTuple):
     reason: str
 
 
-def write_lines(poster: Poster, lines: Sequence[str]) -> list[BadLine]:
+def write_lines(poster: Poster, lines: Lines) -> list[BadLine]:
     """Write lines in batches and return those that the server refuses one by one, in order.
 
     Writing a line again changes nothing, so a refused batch, of which some lines may be stored, is halved and
@@ -47,25 +47,17 @@ def write_lines(poster: Poster, lines: Sequence[str]) -> list[BadLine]:
         StoreUnavailable: the server is away or ill; nothing is known to be stored.
     """
     bad: list[BadLine] = []
-    for start, stop in _batches(lines):
+    start = 0
+    while start < len(lines):
+        stop = lines.reach(start, lines_max=LINES_MAX, bytes_max=BYTES_MAX)
         _write(poster, lines, start, stop, bad)
+        start = stop
     return bad
 
 
-def _batches(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
-    start, size = 0, 0
-    for index, line in enumerate(lines):
-        if index > start and (index - start >= LINES_MAX or size + len(line) > BYTES_MAX):
-            yield start, index
-            start, size = index, 0
-        size += len(line) + 1
-    if start < len(lines):
-        yield start, len(lines)
-
-
-def _write(poster: Poster, lines: Sequence[str], start: int, stop: int, bad: list[BadLine]) -> None:
+def _write(poster: Poster, lines: Lines, start: int, stop: int, bad: list[BadLine]) -> None:
     try:
-        poster.post("\n".join(lines[start:stop]).encode())
+        poster.post(lines.body(start, stop))
     except Rejected as error:
         if error.status >= 500:
             _check_alive(poster, error)

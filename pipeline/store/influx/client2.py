@@ -46,13 +46,13 @@ class ClientWriter:
         """Make the error that says that no answer came."""
         return self._http.away(error)
 
-    def post(self, body: bytes) -> None:
+    def post(self, body: bytes | memoryview) -> None:
         """Write lines. Raises: as `judge`, and StoreUnavailable when no answer comes."""
         try:
             self._service.post_write(
                 org=self._settings.organisation,
                 bucket=self._settings.database,
-                body=gzip_compress(body) if self._settings.compresses else body,
+                body=gzip_compress(body) if self._settings.compresses else bytes(body),
                 precision="ns",
                 content_encoding="gzip" if self._settings.compresses else "identity",
                 content_type="text/plain; charset=utf-8",

@@ -18,7 +18,8 @@ from pipeline.store.influx.answers import (
 )
 from pipeline.store.influx.batches import write_lines
 from pipeline.store.influx.http import InfluxHttp
-from pipeline.store.influx.lines import encode_lines
+from pipeline.store.influx.lines import encode_lines, load_writer
+from pipeline.store.influx.text import Memory
 from pipeline.store.prepare import prepare, report
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pipeline.store.influx.batches import Poster
     from pipeline.store.influx.http import Table
     from pipeline.store.influx.settings import InfluxStoreSettings
+    from pipeline.store.influx.text import Lines
 
 STATEMENTS_MAX = 50
 """In one request for the newest rows."""
@@ -41,9 +43,7 @@ class Encoded(NamedTuple):
     """A batch as lines, ready to be sent any number of times."""
 
     records: Sequence[Record]
-    lines: list[str]
-    owners: list[Record]
-    """Whose each line is."""
+    lines: Lines
     dead: list[DeadLetter]
 
 
@@ -54,6 +54,7 @@ class InfluxCore:
 
     def __init__(self, settings: InfluxStoreSettings, credentials: Path | None) -> None:
         self._http = InfluxHttp(settings, credentials)
+        self._memory = Memory()
         self._poster: Poster = self._http
         if settings.generation != "1":
             # Only here: it brings 16 MiB along, which a gateway has no use for.
@@ -66,18 +67,22 @@ class InfluxCore:
         self._poster.close()
         self._http.close()
 
+    def warm(self) -> None:
+        """See `Core.warm`: load the encoder's kernel."""
+        load_writer()
+
     def encode(self, origin: Origin, records: Sequence[Record]) -> Encoded:
         """See `Core.encode`: prepared records as lines."""
         ready, dead = prepare(origin, records)
-        lines, owners = encode_lines(origin, ready)
-        return Encoded(records, lines, owners, dead)
+        return Encoded(records, encode_lines(origin, ready, self._memory), dead)
 
     def send(self, encoded: Encoded) -> WriteReport:
         """See `Core.send`."""
         dead = list(encoded.dead)
         for bad in write_lines(self._poster, encoded.lines):
-            owner = encoded.owners[bad.position]
-            dead.append(DeadLetter(owner.journal, owner.seq, encoded.lines[bad.position], bad.reason))
+            owner = encoded.lines.owner(bad.position)
+            dead.append(DeadLetter(owner.journal, owner.seq, encoded.lines.line(bad.position), bad.reason))
+        self._memory.give(encoded.lines.data)
         return report(encoded.records, dead)
 
     def _tag_values(self, statement: str) -> list[str]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import zlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from urllib.parse import urlencode, urlsplit
 
-import httpx
 import orjson
+import urllib3
+from urllib3.exceptions import HTTPError
 
 from pipeline.store.door import StoreMisconfigured, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pipeline.store.influx.settings import InfluxStoreSettings
@@ -24,8 +28,13 @@ GZIP_LEVEL = 1
 CHUNK_ROWS = 10_000
 """Rows a server sends at a time, so that a long answer is never one JSON text."""
 
+PIECE_BYTES = 65536
+CONNECTIONS_KEPT = 4
+"""For what is written, and for queries beside each other; a further one is closed after its request."""
+
 RETRY_AFTER_MAX_S = 300.0
 MISCONFIGURED_RETRY_S = 30.0
+_NO_HEADERS: Mapping[str, str] = {}
 _MINUS_ZERO = re.compile(rb"[\[,]-0[,\]]")
 
 
@@ -46,7 +55,7 @@ class Table(NamedTuple):
     values: list[list[Any]]
 
 
-def gzip_compress(body: bytes) -> bytes:
+def gzip_compress(body: bytes | memoryview) -> bytes:
     """Compress in gzip format (RFC 1952) at the fastest level."""
     packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     return packer.compress(body) + packer.flush()
@@ -102,22 +111,25 @@ def parse_json(data: bytes) -> Any:
 
 
 class InfluxHttp:
-    """Connections to one server."""
+    """Connections to one server, kept open: what is written goes out as it lies in memory."""
 
     def __init__(self, settings: InfluxStoreSettings, credentials: Path | None) -> None:
         self._settings = settings
-        headers, auth = {}, None
+        headers = {"User-Agent": "yaosu"}
         if settings.token is not None:
             headers["Authorization"] = f"Token {settings.token.resolve_text(credentials)}"
         if settings.username is not None and settings.password is not None:
-            auth = httpx.BasicAuth(settings.username, settings.password.resolve_text(credentials))
-        self._client = httpx.Client(
-            base_url=settings.url, headers=headers, auth=auth, timeout=settings.timeout_s, trust_env=False
+            user = f"{settings.username}:{settings.password.resolve_text(credentials)}"
+            headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
+        self._headers = headers
+        self._path = urlsplit(settings.url).path.rstrip("/")
+        self._pool = urllib3.connection_from_url(
+            settings.url, maxsize=CONNECTIONS_KEPT, timeout=urllib3.Timeout(settings.timeout_s), retries=False
         )
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._pool.close()
 
     def away(self, error: Exception) -> StoreUnavailable:
         """Make the error that says that no answer came."""
@@ -127,32 +139,42 @@ class InfluxHttp:
             hint="check that the server runs and that the address is right",
         )
 
-    def post(self, body: bytes) -> None:
+    def post(self, body: bytes | memoryview) -> None:
         """Write lines through the 1.x API, making the database when it is missing.
 
         Raises: as `judge`, and StoreUnavailable when no answer comes.
         """
-        response = self._post(body)
-        if response.status_code == 404 and "database not found" in response.text:
+        status, text, retry_after = self._post(body)
+        if status == 404 and "database not found" in text:
             self._create_database()
-            response = self._post(body)
-        judge(
-            response.status_code,
-            response.text,
-            response.headers.get("Retry-After"),
-            self._settings.retry_after_s,
-        )
+            status, text, retry_after = self._post(body)
+        judge(status, text, retry_after, self._settings.retry_after_s)
 
-    def _post(self, body: bytes) -> httpx.Response:
+    def _post(self, body: bytes | memoryview) -> tuple[int, str, str | None]:
+        compresses = self._settings.compresses
         try:
-            return self._client.post(
-                "/write",
-                params={"db": self._settings.database, "precision": "ns"},
-                content=gzip_compress(body) if self._settings.compresses else body,
-                headers={"Content-Encoding": "gzip" if self._settings.compresses else "identity"},
-            )
-        except httpx.HTTPError as error:
+            response = self._request(
+                "POST", "/write", {"db": self._settings.database, "precision": "ns"},
+                body=gzip_compress(body) if compresses else body,
+                headers={"Content-Encoding": "gzip" if compresses else "identity"},
+            )  # fmt: skip
+        except HTTPError as error:
             raise self.away(error) from error
+        return response.status, response.data.decode(errors="replace"), response.headers.get("Retry-After")
+
+    def _request(
+        self, method: str, path: str, parameters: Mapping[str, str], *,
+        body: bytes | memoryview | None = None, headers: Mapping[str, str] = _NO_HEADERS,
+        stream: bool = False,
+    ) -> urllib3.BaseHTTPResponse:  # fmt: skip
+        return self._pool.urlopen(
+            method,
+            f"{self._path}{path}?{urlencode(parameters)}",
+            cast("bytes | None", body),  # any buffer is sent as it is
+            {**self._headers, **headers},
+            redirect=False,
+            preload_content=not stream,
+        )
 
     def _create_database(self) -> None:
         for _ in self.query(f'CREATE DATABASE "{self._settings.database}"'):
@@ -171,15 +193,17 @@ class InfluxHttp:
             "chunked": "true",
             "chunk_size": str(CHUNK_ROWS),
         }
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
         try:
-            with self._client.stream("POST", "/query", params=parameters, data={"q": statements}) as response:
-                if response.status_code != 200:
-                    self._refuse(
-                        response.status_code, response.read().decode(errors="replace"), response.headers
-                    )
-                for document in _documents(response.iter_bytes()):
+            with self._request(
+                "POST", "/query", parameters, body=urlencode({"q": statements}).encode(), headers=form,
+                stream=True,
+            ) as response:  # fmt: skip
+                if response.status != 200:
+                    self._refuse(response.status, response.data.decode(errors="replace"), response.headers)
+                for document in _documents(response.stream(PIECE_BYTES)):
                     yield from self._tables(parse_json(document))
-        except httpx.HTTPError as error:
+        except HTTPError as error:
             raise self.away(error) from error
         except ValueError as error:
             raise self.away(error) from error
@@ -212,11 +236,11 @@ class InfluxHttp:
     def ping(self) -> str:
         """Return the server's version. Raises StoreUnavailable."""
         try:
-            response = self._client.get("/ping")
-        except httpx.HTTPError as error:
+            response = self._request("GET", "/ping", {})
+        except HTTPError as error:
             raise self.away(error) from error
-        if response.status_code >= 400:
-            self._refuse(response.status_code, response.text, response.headers)
+        if response.status >= 400:
+            self._refuse(response.status, response.data.decode(errors="replace"), response.headers)
         version: str = response.headers.get("X-Influxdb-Version", "unknown")
         return version
 

@@ -1,35 +1,38 @@
 """Line protocol: records to lines, columnar and bit-exact. Pure.
 
 Source of the escaping rules: InfluxDB documentation, *Line protocol reference*. Floats are printed by orjson:
-the shortest digits that read back as the same bits.
+the shortest digits that read back as the same bits. `kernel` puts the lines of rows together.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import orjson
 
 from pipeline.store import schema
-from pipeline.store.plans import plan_of, present
+from pipeline.store.influx.text import Lines, Run, join
+from pipeline.store.plans import join_words, plan_of, present
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from pipeline.records import FlagSet, Record
     from pipeline.records.stack import Stack
     from pipeline.store.door import Origin
+    from pipeline.store.influx.text import Memory
     from pipeline.store.plans import Plan
     from pipeline.store.prepare import Prepared
     from pipeline.store.schema import LedgerPoint
 
-_T = TypeVar("_T")
-
 _TAG_ESCAPES = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
-_INT64_MAX = 2**63 - 1
+_NUMBER_MAX = 21
+"""Bytes of an integer field's value at most: sign and digits of 64 bits, and its letter."""
+_PART_MAX = 5
+"""Bytes beside name and number of a sparse field, or of a uint64 written as text: `.s=""`."""
 
 
 def escape_tag(value: str) -> str:
@@ -42,21 +45,83 @@ def quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def encode_lines(origin: Origin, ready: Prepared) -> tuple[list[str], list[Record]]:
-    """Write records as lines: one a row, one a judged row, one a ledger record; and whose each line is."""
-    lines: list[str] = []
-    owners: list[Record] = []
+class _Table(NamedTuple):
+    """What the kernel takes of a stack; see `kernel.SIGNATURE`."""
+
+    heads: NDArray[np.uint8]
+    head_ends: NDArray[np.int64]
+    frames: NDArray[np.int64]
+    t_store_ns: NDArray[np.int64]
+    words: NDArray[np.uint8]
+    word_ends: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    floats: NDArray[np.uint8]
+    i8: NDArray[np.int64]
+    u8: NDArray[np.uint64]
+    texts: NDArray[np.uint8]
+    text_ends: NDArray[np.int64]
+    corrected: NDArray[np.int64]
+    corrected_floats: NDArray[np.uint8]
+    there: NDArray[np.uint8]
+    flag: NDArray[np.uint8]
+    reason: NDArray[np.int64]
+
+    @property
+    def size_max(self) -> int:
+        """Bytes of all lines at most."""
+        values = self.floats, self.texts, self.corrected_floats
+        names, name_count = int(self.word_ends[-1]), len(self.positions)
+        marked = (len(self.there) or len(self.flag)) + len(self.reason) + len(self.corrected)
+        a_row = (
+            int(np.diff(self.head_ends).max(initial=0)) + 5 * _NUMBER_MAX
+            # Every name once for its value, and once for each part that may stand beside it.
+            + (1 + 3 * bool(marked)) * (names + name_count * (_NUMBER_MAX + _PART_MAX))
+        )  # fmt: skip
+        return self.t_store_ns.size * a_row + sum(column.nbytes for column in values)
+
+
+def encode_lines(origin: Origin, ready: Prepared, memory: Memory) -> Lines:
+    """Write records as lines: one a row, one a judged row, one a ledger record.
+
+    The lines lie in a piece of `memory`, which the caller gives back.
+    """
+    tables, runs, count = list[_Table](), list[Run](), 0
     for records, stack in ready.frames:
-        lines += _stack_lines(origin, records, stack)
-        owners += _repeat(records, stack.rows)
-    for record, flags in ready.flags:
-        judged = _flags_lines(_head(schema.READING, origin, record, flags.instrument), flags)
-        lines += judged
-        owners += [record] * len(judged)
-    for record, point in ready.ledger:
-        lines.append(_ledger_line(origin, record, point))
-        owners.append(record)
-    return lines, owners
+        if stack.rows:
+            tables.append(_table(origin, records, stack))
+            runs.append(Run(count, stack.rows, records))
+            count += len(records) * stack.rows
+    rest: list[str] = []
+    for record, some in _other_lines(origin, ready):
+        if some:
+            runs.append(Run(count + len(rest), len(some), [record]))
+            rest += some
+    text, text_ends = join(rest)
+    data = memory.take(sum(table.size_max for table in tables) + len(text))
+    ends = np.empty(count + len(rest), dtype=np.int64)
+    at = _write_rows(tables, data, ends)
+    data[at : at + len(text)], ends[count:] = text, at + text_ends
+    return Lines(data, ends, runs)
+
+
+def _write_rows(tables: Sequence[_Table], data: NDArray[np.uint8], ends: NDArray[np.int64]) -> int:
+    """Write the lines of all rows and where each ends; return the place behind the last."""
+    if not tables:
+        return 0
+    write, line, at = load_writer(), 0, 0
+    for table in tables:
+        at = write(data, at, ends[line:], *table)
+        line += table.t_store_ns.size
+    return at
+
+
+def load_writer() -> Callable[..., int]:
+    """Load the kernel, or have it compiled where it is not in the cache; once a process."""
+    # Only here: who reads a store needs no compiler, which takes a second and 90 MB.
+    from pipeline.store.influx.kernel import writer  # noqa: PLC0415
+
+    return writer()
 
 
 def _head(measurement: str, origin: Origin, record: Record, instrument: str) -> str:
@@ -68,111 +133,73 @@ def _head(measurement: str, origin: Origin, record: Record, instrument: str) -> 
     return measurement + "".join(f",{key}={escape_tag(value)}" for key, value in tags.items() if value) + " "
 
 
-def _heads(origin: Origin, records: Sequence[Record], stack: Stack) -> list[str]:
-    """Return what the lines of each frame begin with, up to the ordinal."""
-    heads: dict[tuple[Any, ...], str] = {}
-    found = []
+def _table(origin: Origin, records: Sequence[Record], stack: Stack) -> _Table:
+    plan, there = plan_of(stack.layout), present(stack)
+    heads, numbers = _heads(origin, records, stack)
+    frames = np.array([numbers, [record.seq for record in records], stack.n_first], dtype=np.int64).T
+    corrected, values = _corrected(stack, plan)
+    nothing: tuple[int, ...] = (0, len(plan.positions), stack.rows)
+    return _Table(
+        *join_words(heads), np.ascontiguousarray(frames), np.ascontiguousarray(stack.t_store_ns),
+        plan.words, plan.word_ends, plan.positions, plan.counts, _print(stack.f8.transpose(0, 2, 1)),
+        stack.i8, stack.u8, *join_words(_texts(stack)),
+        corrected, _print(values),
+        np.empty(nothing, dtype=np.uint8) if there is None else there.view(np.uint8),
+        np.empty(nothing, dtype=np.uint8) if stack.flag is None else stack.flag,
+        np.empty(nothing, dtype=np.int64) if stack.reason is None else stack.reason,
+    )  # fmt: skip
+
+
+def _heads(origin: Origin, records: Sequence[Record], stack: Stack) -> tuple[list[str], list[int]]:
+    """Return what lines begin with, up to their seq, and of each record which one it is."""
+    places: dict[tuple[Any, ...], int] = {}
+    heads, numbers = list[str](), list[int]()
     for record, instrument, service in zip(records, stack.instrument, stack.service, strict=True):
-        key = (record.journal, record.epoch, record.source, instrument)
-        head = heads.get(key)
-        if head is None:
-            head = heads[key] = _head(schema.READING, origin, record, instrument)
-        state = "" if service == schema.SERVICE_DEFAULT else f"service={quote(service)},"
-        found.append(f"{head}seq={record.seq}i,channels={len(stack.layout.channels)}i,{state}n=")
-    return found
+        key = (record.journal, record.epoch, record.source, instrument, service)
+        number = places.get(key)
+        if number is None:
+            number = places[key] = len(heads)
+            state = "" if service == schema.SERVICE_DEFAULT else f"service={quote(service)},"
+            tags = _head(schema.READING, origin, record, instrument)
+            heads.append(f"{tags}{state}channels={len(stack.layout.channels)}i,seq=")
+        numbers.append(number)
+    return heads, numbers
 
 
-def _repeat(values: Sequence[_T], times: int) -> list[_T]:
-    return [value for value in values for _ in range(times)] if times != 1 else list(values)
-
-
-def _print(values: NDArray[Any]) -> list[str]:
+def _print(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Print an array's numbers, the last axis fastest."""
-    if not values.size:
-        return []
     flat = np.ascontiguousarray(values).ravel()
-    return orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().split(",")
+    return np.frombuffer(orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY), dtype=np.uint8)
 
 
-def _columns(matrix: NDArray[Any]) -> list[list[str]]:
-    """Print a [k, channels, n] matrix: of each channel the k times n numbers."""
-    width = matrix.shape[1]
-    tokens = _print(matrix.transpose(0, 2, 1))
-    return [tokens[channel::width] for channel in range(width)]
-
-
-def _big_fields(name: str, values: NDArray[np.uint64]) -> list[str]:
+def _texts(stack: Stack) -> list[str]:
+    """Return the quoted texts of all rows, row by row; "" where there is none."""
+    if not stack.layout.counts["text"]:
+        return []
     return [
-        f"{name}.i={value}i" if value <= _INT64_MAX else f'{name}.s="{value}"'
-        for value in values.ravel().tolist()
+        "" if text is None else quote(text)
+        for frame in stack.text
+        for row in zip(*frame, strict=True)
+        for text in row
     ]
 
 
-def _text_fields(name: str, frames: Iterable[Sequence[str | None]]) -> list[str]:
-    return ["" if text is None else f"{name}.s={quote(text)}" for texts in frames for text in texts]
+def _corrected(stack: Stack, plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the channels of which a row has a corrected value, and these: float64[k, n, channels]."""
+    names = sorted({name for frame in stack.corrected for name in frame})
+    values = np.full((len(stack), stack.rows, len(names)), np.nan)
+    for number, frame in enumerate(stack.corrected):
+        for slot, name in enumerate(names):
+            if name in frame:
+                values[number, :, slot] = frame[name]
+    return np.array([plan.layout.index[name] for name in names], dtype=np.int64), values
 
 
-def _value_columns(stack: Stack, plan: Plan) -> list[list[str]]:
-    """Return the printed values of all rows, a column each in the order of `plan.formats`."""
-    columns = _columns(stack.f8) + _columns(stack.i8)
-    for slot, position in enumerate(plan.naturals):
-        columns.append(_big_fields(plan.names[position], stack.u8[:, slot]))
-    for slot, position in enumerate(plan.texts):
-        columns.append(_text_fields(plan.names[position], [frame[slot] for frame in stack.text]))
-    return columns
-
-
-def _sparse_fields(stack: Stack, plan: Plan, there: NDArray[np.bool_] | None) -> list[str]:
-    """Return the sparse fields of all rows: flag, reasons, corrected value; "" for most."""
-    fields, n = [""] * (len(stack) * stack.rows), stack.rows
-    flag, marked = stack.flag, None if stack.flag is None else stack.flag != 1
-    if there is not None:
-        # A reading without a value leaves its flag in any case, so that it leaves a trace.
-        marked = ~there if marked is None else marked | ~there
-        flag = np.ones(there.shape, dtype=np.uint8) if flag is None else flag
-    for part, matrix, mask in (
-        ("q", flag, marked), ("r", stack.reason, None if stack.reason is None else stack.reason != 0),
-    ):  # fmt: skip
-        if matrix is None or mask is None:
-            continue
-        marks, places = plan.marks[part], np.nonzero(mask)
-        columns = (places[1].tolist(), (places[0] * n + places[2]).tolist(), matrix[places].tolist())
-        for channel, row, value in zip(*columns, strict=True):
-            fields[row] += f"{marks[channel]}{value}i"
-    for frame, corrected in enumerate(stack.corrected):
-        for name, values in corrected.items():
-            mark = plan.marks["c"][plan.layout.index[name]]
-            for row in np.flatnonzero(np.isfinite(values)).tolist():
-                fields[frame * n + row] += f"{mark}{orjson.dumps(float(values[row])).decode()}"
-    return fields
-
-
-def _stack_lines(origin: Origin, records: Sequence[Record], stack: Stack) -> list[str]:
-    plan, there = plan_of(stack.layout), present(stack)
-    ordinals = np.array(stack.n_first, dtype=np.int64)[:, np.newaxis] + np.arange(stack.rows)
-    columns = [
-        _repeat(_heads(origin, records, stack), stack.rows), _print(ordinals),
-        *_value_columns(stack, plan),
-        _sparse_fields(stack, plan, there), _print(stack.t_store_ns),
-    ]  # fmt: skip
-    lines = list(map(plan.template.__mod__, zip(*columns, strict=True)))
-    if there is not None:
-        _mend_lines(lines, columns, plan, there)
-    return lines
-
-
-def _mend_lines(lines: list[str], columns: list[list[str]], plan: Plan, there: NDArray[np.bool_]) -> None:
-    """Write the lines of rows with missing values again, without these."""
-    rows = there.shape[2]
-    for number in np.flatnonzero(~there.all(axis=1).ravel()).tolist():
-        head, ordinal, *tokens, sparse, t_ns = [column[number] for column in columns]
-        measured = there[number // rows, :, number % rows][list(plan.positions)].tolist()
-        values = "".join(
-            form % token
-            for form, token, is_there in zip(plan.formats, tokens, measured, strict=True)
-            if is_there
-        )
-        lines[number] = f"{head}{ordinal}i{values}{sparse} {t_ns}"
+def _other_lines(origin: Origin, ready: Prepared) -> Iterator[tuple[Record, list[str]]]:
+    for record, flags in ready.flags:
+        yield record, _flags_lines(_head(schema.READING, origin, record, flags.instrument), flags)
+    for record, point in ready.ledger:
+        yield record, [_ledger_line(origin, record, point)]
 
 
 def _flags_lines(head: str, flags: FlagSet) -> list[str]:

@@ -1,7 +1,9 @@
 """Batches, dead letters, latency, what gateways say of themselves."""
 
 import asyncio
+import errno
 import json
+import os
 from pathlib import Path
 
 import msgpack
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.collector.batch import gather, open_batch
-from gateway.collector.dead_letters import DeadLetters
+from gateway.collector.dead_letters import DeadLetters, read_letters
 from gateway.collector.health import GATEWAYS_MAX, RETAINED_BYTES_MAX, CollectorHealth, TargetHealth
 from gateway.collector.latency import NEWEST_MAX, Latency
 from gateway.collector.settings import CollectorSettings
@@ -125,6 +127,29 @@ async def test_dead_letters_that_cannot_be_written_raise(tmp_path: Path) -> None
     (tmp_path / "dead.jsonl").mkdir()
     with pytest.raises(OSError, match="directory"):
         await DeadLetters(tmp_path / "dead.jsonl", 100).append([{}])
+
+
+async def test_a_dead_letter_for_which_the_room_ends_in_mid_line_is_not_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is about to be full takes a part and says how much; only the next write fails."""
+    path, write, room = tmp_path / "dead.jsonl", os.write, [20]
+
+    def nearly_full(descriptor: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        count = write(descriptor, bytes(data)[: room[0]])
+        room[0] -= count
+        return count
+
+    letters = DeadLetters(path, 10_000)
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", nearly_full)
+        with pytest.raises(OSError, match="space"):
+            await letters.append([{"seq": 1, "reason": "x" * 40}])
+    assert await letters.append([{"seq": 1}])
+    assert [letter["seq"] for letter in read_letters(path).values()] == [1]
+    assert letters.count == 1
 
 
 def test_latency_counts_from_the_end_of_the_answer() -> None:

@@ -8,8 +8,9 @@ import orjson
 from gateway.collector.upkeep import DAY_NS, STATE_NAME, Upkeep
 from pipeline.archive import Archive, ArchiveSettings
 from pipeline.records import SystemClock
+from pipeline.records.clock import ClockState
 from pipeline.store import Origin
-from tests.support.journal_fake import make_record
+from tests.support.journal_fake import T0_NS, make_record
 
 QUICK = ArchiveSettings(segment_bytes=4096, check_bytes_per_s=2**40)
 
@@ -19,6 +20,10 @@ class TestClock(SystemClock):
 
     __test__ = False
     days = 0
+    synchronised = True
+
+    def state(self) -> ClockState:
+        return ClockState(self.synchronised, -1)
 
     def utc_ns(self) -> int:
         return super().utc_ns() + self.days * DAY_NS
@@ -78,4 +83,22 @@ async def test_six_years_are_kept_and_then_let_go(tmp_path: Path) -> None:
     clock.days = 6 * 366
     await upkeep.turn()
     assert archive.health.purged == len(segments) - 1
+    await archive.close()
+
+
+async def test_a_clock_that_nobody_vouches_for_and_that_is_years_ahead_lets_nothing_go(
+    tmp_path: Path,
+) -> None:
+    archive, clock = await archive_in(tmp_path), TestClock()
+    clock.synchronised = False
+    clock.days = 60 * 366
+    for path in tmp_path.glob("*.segment"):  # noqa: ASYNC240 - a test
+        os.utime(path, ns=(0, 0))
+    await Upkeep(tmp_path, archive, QUICK, clock).turn()
+    assert archive.health.purged == 0
+    # A record that is as young as the clock says vouches for it.
+    late = make_record((clock.utc_ns() - T0_NS) // 10**9, "event")
+    await archive.append([(Origin("lab", "gw"), late)])
+    await Upkeep(tmp_path, archive, QUICK, clock).turn()
+    assert archive.health.purged > 0
     await archive.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.status import find
+from gateway.cli.status import find, of_kernels
 
 SINCE_NS = 1_790_000_000_000_000_000
 DAEMON: dict[str, Any] = {
@@ -115,3 +115,20 @@ def test_a_refused_receipt_of_the_past_is_a_finding_only_while_records_wait_for_
 def test_what_is_wrong_with_the_collector_is_told(path: str, value: Any, what: str) -> None:
     (found,) = find(None, changed(COLLECTOR, path, value), expects_daemon=False)
     assert what in found
+
+
+@pytest.mark.parametrize(
+    ("kernels", "state", "problem", "said"),
+    [
+        ("ready", "loading", "", ""),
+        ("ready", "compiling apart", "", ""),
+        ("warming", "compiling apart", "", "rules: their kernels are compiled for the first time"),
+        ("ready", "compiling here", "no room", "keeps some 150 MB for it: no room"),
+    ],
+)
+def test_kernels_that_are_not_there_or_cost_memory_are_told(
+    kernels: str, state: str, problem: str, said: str
+) -> None:
+    told = of_kernels({"kernels": kernels, "kernels_warm_up": {"state": state, "problem": problem}})
+    assert said in told
+    assert bool(told) is bool(said)

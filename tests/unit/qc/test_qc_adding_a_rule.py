@@ -14,6 +14,14 @@ from tests.support.tree import ROOT
 PAGE = ROOT / "docs" / "qc" / "adding-a-rule.md"
 BLOCK = re.compile(r"\*\*(?P<step>\d)\. .*?```(?:python|text)\n(?P<code>.*?)```", re.DOTALL)
 LINES_MAX = 40
+PEAK = """
+from pathlib import Path
+
+def pytest_terminal_summary(terminalreporter):
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
+    terminalreporter.write_line(f"peak {line.split()[1]} kB")
+"""
+"""Tells what the test took: it begins with an empty cache of kernels, and all of them."""
 
 
 def steps() -> dict[str, str]:
@@ -50,6 +58,7 @@ def test_a_copy_of_the_package_with_the_example_passes_its_test(tmp_path: Path) 
     put(qc / "table.py", "\n)  # fmt: skip\n\nBY_NAME", "\n" + code["3"].rstrip(), after=False)
     own_test = tmp_path / "test_coarse.py"
     own_test.write_text(code["4"], encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(PEAK, encoding="utf-8")
     environment = {
         **os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")
     }  # fmt: skip
@@ -60,3 +69,6 @@ def test_a_copy_of_the_package_with_the_example_passes_its_test(tmp_path: Path) 
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+    (peak_kib,) = re.findall(r"peak (\d+) kB", done.stdout)
+    # With the compiler at work in it, a process takes above 300 MB.
+    assert int(peak_kib) < 230_000, "the kernels were compiled by the process that needs them"

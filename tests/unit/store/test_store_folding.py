@@ -14,6 +14,7 @@ from pipeline.store import StoreMisconfigured, StoreUnavailable
 from pipeline.store.folding import decimate
 from pipeline.store.influx.batches import BYTES_MAX, CANARY, LINES_MAX, BadLine, write_lines
 from pipeline.store.influx.http import Rejected, judge, parse_json, retry_after_s
+from pipeline.store.influx.text import Lines, join
 from pipeline.store.schema import read_text
 
 
@@ -75,6 +76,10 @@ def test_only_the_digits_of_a_uint64_beyond_int64_read_back_as_a_number(text: st
     assert read_text(text) == read
 
 
+def joined(lines: list[str]) -> Lines:
+    return Lines(*join(lines), [])
+
+
 class Server:
     """Refuses the lines it is told to; counts what it was sent."""
 
@@ -83,8 +88,8 @@ class Server:
         self.posts: list[list[str]] = []
         self.stored: set[str] = set()
 
-    def post(self, body: bytes) -> None:
-        lines = body.decode().split("\n")
+    def post(self, body: bytes | memoryview) -> None:
+        lines = bytes(body).decode().split("\n")
         self.posts.append(lines)
         if self.ill_after is not None and len(self.posts) > self.ill_after:
             raise Rejected(500, "engine is closed")
@@ -103,7 +108,7 @@ def test_exactly_the_bad_lines_are_found_and_all_others_stored(status: int) -> N
     lines = [f"m f={index} {index}" for index in range(12_000)]
     bad = {lines[0], lines[4999], lines[5000], lines[11_999]}
     server = Server(bad=bad, status=status)
-    found = write_lines(server, lines)
+    found = write_lines(server, joined(lines))
     assert found == [BadLine(position, f"{status}: no") for position in (0, 4999, 5000, 11_999)]
     assert server.stored == set(lines) - bad
     assert len(server.posts) < 250
@@ -113,14 +118,14 @@ def test_a_server_that_takes_nothing_is_away_and_no_line_is_called_dead() -> Non
     lines = [f"m f={index} {index}" for index in range(5000)]
     server = Server(bad=set(lines), status=500, ill_after=0)
     with pytest.raises(StoreUnavailable, match="takes no line at all"):
-        write_lines(server, lines)
+        write_lines(server, joined(lines))
     assert len(server.posts) == 2
 
 
 def test_a_server_that_falls_ill_while_a_batch_is_halved_is_away() -> None:
     lines = [f"m f={index} {index}" for index in range(1000)]
     with pytest.raises(StoreUnavailable):
-        write_lines(Server(bad={lines[400]}, status=500, ill_after=7), lines)
+        write_lines(Server(bad={lines[400]}, status=500, ill_after=7), joined(lines))
 
 
 def test_batches_are_bounded_in_lines_and_bytes() -> None:
@@ -128,11 +133,11 @@ def test_batches_are_bounded_in_lines_and_bytes() -> None:
     lines = [f"{index} {'x' * 900_000}" for index in range(5)] + [
         str(index) for index in range(LINES_MAX + 10)
     ]
-    assert write_lines(server, lines) == []
+    assert write_lines(server, joined(lines)) == []
     assert [line for post in server.posts for line in post] == lines
     assert max(len(post) for post in server.posts) <= LINES_MAX
     assert max(sum(map(len, post)) for post in server.posts) <= BYTES_MAX
-    assert write_lines(server, []) == []
+    assert write_lines(server, joined([])) == []
 
 
 def test_retry_after_is_read_as_seconds_or_date_and_bounded() -> None:

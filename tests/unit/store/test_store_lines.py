@@ -11,6 +11,7 @@ from pipeline.records import Flag, Record
 from pipeline.records.frame import encode_frame
 from pipeline.store import Origin
 from pipeline.store.influx.lines import encode_lines
+from pipeline.store.influx.text import Memory
 from pipeline.store.prepare import prepare
 from tests.support.stored import JOURNAL, ORIGIN, T0_NS, data, frame, parse_line, record, verdicts
 
@@ -31,7 +32,7 @@ Made: TypeAlias = tuple[Any, dict[Any, int], dict[Any, Flag], dict[Any, int], st
 def lines_of(origin: Origin, records: list[Record]) -> list[str]:
     ready, dead = prepare(origin, records)
     assert dead == []
-    return encode_lines(origin, ready)[0]
+    return list(encode_lines(origin, ready, Memory()))
 
 
 @st.composite
@@ -129,11 +130,13 @@ def test_damaged_frames_among_good_ones_of_their_layout_are_the_only_ones_not_wr
         for seq, is_good in enumerate(good)
     ]
     ready, dead = prepare(ORIGIN, records)
-    lines, owners = encode_lines(ORIGIN, ready)
+    lines = encode_lines(ORIGIN, ready, Memory())
     assert {parse_line(line)[2]["seq"] for line in lines} == {
         seq for seq, is_good in enumerate(good) if is_good
     }
-    assert [parse_line(line)[2]["seq"] for line in lines] == [owner.seq for owner in owners]
+    assert [parse_line(line)[2]["seq"] for line in lines] == [
+        lines.owner(position).seq for position in range(len(lines))
+    ]
     assert {letter.seq for letter in dead} == {seq for seq, is_good in enumerate(good) if not is_good}
 
 

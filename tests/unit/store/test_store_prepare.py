@@ -12,6 +12,7 @@ from pipeline.records import Flag
 from pipeline.records.frame import encode_flags, encode_frame
 from pipeline.store.embedded import EmbeddedCore, EmbeddedStoreSettings
 from pipeline.store.influx.lines import encode_lines
+from pipeline.store.influx.text import Memory
 from pipeline.store.prepare import Prepared, prepare
 from pipeline.store.schema import units_of
 from tests.support.stored import ORIGIN, T0_NS, frame, parse_line, record, verdicts
@@ -69,7 +70,7 @@ def test_a_damaged_body_is_stored_whole_or_becomes_a_dead_letter(
     records = [record(kind, body, seq, t_utc_ns=t_utc_ns), record("event", {"code": "y"}, 1)]
     ready, dead = prepare(ORIGIN, records)
     assert count(ready) + len(dead) == 2
-    for line in encode_lines(ORIGIN, ready)[0]:
+    for line in encode_lines(ORIGIN, ready, Memory()):
         parse_line(line)
     with TemporaryDirectory() as folder:
         core = EmbeddedCore(EmbeddedStoreSettings(kind="embedded", path=Path(folder) / "yaosu.db"))

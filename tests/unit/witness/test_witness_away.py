@@ -11,6 +11,7 @@ import pytest
 from gateway.edge.recorder import Recorder
 from gateway.edge.witnessing import Witnessing
 from gateway.trust import TrustedWitnesses
+from gateway.trust.history import TrustHistory
 from gateway.witness.judge import Witness, read_answer
 from gateway.witness.state import WitnessState
 from pipeline.elements import Elements
@@ -47,7 +48,7 @@ class Bench:
         self.log = Key(ORIGIN, LOG, journal.key.public)
         self.witnessing = Witnessing(
             Recorder(journal, Elements(), {}, "live"), lambda: self.latest, journal.consistency_proof,
-            trusted.witnesses,
+            trusted.witnesses, TrustHistory(),
         )  # fmt: skip
 
     async def seal_at(self, size: int) -> None:

@@ -1,11 +1,13 @@
 """What a witness signs, what it refuses, and what it never forgets."""
 
 import base64
+import threading
 from pathlib import Path
 
 import orjson
 import pytest
 
+from gateway.durable import write_durably
 from gateway.witness.judge import Answer, RefusedError, Witness, read_answer
 from gateway.witness.state import Alarms, Seen, WitnessState, WitnessStateError
 from pipeline.evidence.cosignature import cosigned_at, witness_key
@@ -55,6 +57,32 @@ def test_nothing_is_signed_that_could_not_be_remembered(folder: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         one.cosign(LAB, answer(paper_log(), 0, 5), 1000)
     assert one.last(LAB).size == 0
+
+
+def test_two_logs_cosigned_at_once_are_both_remembered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is forgotten could be rewritten and cosigned again."""
+    state = WitnessState(folder / "witness.json", folder / "none.key")
+    begun, both = threading.Event(), threading.Event()
+
+    def slowly(path: Path, content: bytes) -> None:
+        if begun.is_set():
+            both.set()
+        else:
+            begun.set()
+            both.wait(0.05)  # the other one would have begun by then, if it may
+        write_durably(path, content)
+
+    monkeypatch.setattr("gateway.witness.state.write_durably", slowly)
+    threads = [
+        threading.Thread(target=state.note, args=(origin, Seen(5, bytes(32), 1000)))
+        for origin in ("yaosu/lab/one", "yaosu/lab/two")
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    again = WitnessState(folder / "witness.json", folder / "none.key")
+    assert set(state.all()) == set(again.all()) == {"yaosu/lab/one", "yaosu/lab/two"}
 
 
 def test_a_clock_that_went_back_makes_no_earlier_word(folder: Path) -> None:

@@ -1,0 +1,84 @@
+"""Records that share the list of their channels are unpacked to what each holds by itself."""
+
+from typing import Any
+
+import msgpack
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.records.shared import SHARED_FROM_BYTES, Remembered, unpack
+from tests.support.stored import data, frame
+
+CHANNELS: dict[tuple[str, str], Any] = {(f"ch{number:03}", "f8"): [1.5, 2.5] for number in range(150)}
+LARGE = data(frame("logger", CHANNELS), 7)
+FIELDS: list[Any] = msgpack.unpackb(LARGE.data)
+
+
+def packed(body: Any) -> bytes:
+    made: bytes = msgpack.packb([*FIELDS[:-1], body])
+    return made
+
+
+def alone(record: bytes) -> Any:
+    return msgpack.unpackb(record, strict_map_key=False)
+
+
+def test_frames_of_one_instrument_share_their_list_of_channels_while_it_stays_the_same() -> None:
+    assert len(LARGE.data) > SHARED_FROM_BYTES
+    first, second = unpack(LARGE.data), unpack(packed({**FIELDS[-1], "n": 99}))
+    assert (first[-1], second[-1]) == (FIELDS[-1], {**FIELDS[-1], "n": 99})
+    assert second[-1]["channels"] is first[-1]["channels"]
+    changed = packed({**FIELDS[-1], "channels": [*FIELDS[-1]["channels"][:-1], ["other", "f8"]]})
+    assert unpack(changed) == alone(changed)
+    assert unpack(LARGE.data) == FIELDS
+
+
+@given(
+    st.permutations(sorted(FIELDS[-1])),
+    st.sampled_from(["instrument", "n", "rows", "channels", "text"]),
+    st.sampled_from([None, 5, "channels", b"\xa8channels", ["x"], {"channels": 1}, "logger", {}]),
+)
+def test_bodies_that_no_gateway_writes_are_unpacked_as_msgpack_does(
+    keys: list[str], key: str, value: Any
+) -> None:
+    unpack(LARGE.data)
+    for body in (
+        {name: FIELDS[-1][name] for name in keys},
+        {**FIELDS[-1], key: value},
+        value,
+        {"instrument": value, **{name: FIELDS[-1][name] for name in keys if name != "instrument"}},
+    ):
+        record = packed(body)
+        padded = msgpack.packb([*alone(record)[:-1], body, "x" * SHARED_FROM_BYTES])
+        assert unpack(record) == alone(record)
+        assert unpack(padded) == alone(padded)
+
+
+def test_a_key_that_comes_twice_has_its_last_value() -> None:
+    unpack(LARGE.data)
+    pairs = [*FIELDS[-1].items(), ("channels", [["late", "f8"]])]
+    body = msgpack.Packer().pack_map_pairs(pairs)
+    record = LARGE.data[: LARGE.data.index(msgpack.packb("instrument")) - 3] + body
+    assert alone(record)[-1]["channels"] == [["late", "f8"]]
+    assert unpack(record) == alone(record)
+
+
+@given(st.integers(0, len(LARGE.data) - 1), st.integers(0, 255))
+def test_a_changed_byte_changes_as_much_as_it_does_without_sharing(place: int, byte: int) -> None:
+    unpack(LARGE.data)
+    damaged = LARGE.data[:place] + bytes([byte]) + LARGE.data[place + 1 :]
+    results = []
+    for read in (alone, unpack):
+        try:
+            # repr tells NaN apart from other values, and equals itself.
+            results.append(repr(read(damaged)))
+        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            results.append(f"{type(error)}")
+    assert results[0] == results[1]
+
+
+def test_what_was_remembered_first_is_forgotten_first() -> None:
+    memory: Remembered[int] = Remembered(2)
+    for name in ("a", "b", "a", "c"):
+        memory.put(name, ord(name))
+    assert [memory.get(name) for name in "abc"] == [97, None, 99]
