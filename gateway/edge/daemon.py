@@ -200,17 +200,17 @@ class EdgeDaemon:
             try:
                 self._recording = WireRecording(
                     self._state.wire, settings.recording, settings.instrument, journal.clock,
-                    self._recording_ended,
+                    self._recording_changed,
                 )  # fmt: skip
             except OSError as error:
-                self._recording_ended(str(error))
+                self._recording_changed("wire-recording-ended", str(error))
             else:
                 return self._recording.drivers(journal.clock, self._world.random)
         return self._world.drivers(settings.instrument, journal.clock, self._world.random)
 
-    def _recording_ended(self, error: str) -> None:
-        LOG.warning("the wire recording has ended: %s", error)
-        self._record_event("wire-recording-ended", error=error)
+    def _recording_changed(self, code: str, error: str) -> None:
+        LOG.warning("%s: %s", code, error)
+        self._record_event(code, error=error)
 
     def _watch_alarms(self, supervisor: Supervisor) -> None:
         """Start what tells alarms outside, and what completes look-backs from the ledger."""

@@ -73,7 +73,10 @@ CATALOGUE: dict[str, EventKind] = {
         "{instrument} 报告错误 {code}（{meaning}）",
     ),
     "wire-recording-ended": EventKind(
-        "warning", "The wire recording has ended: {error}", "线路录制已结束：{error}"
+        "warning", "Nothing is recorded of the lines any more: {error}", "线路录制已中断：{error}"
+    ),
+    "wire-recording-resumed": EventKind(
+        "info", "The lines are recorded again; before: {error}", "线路录制已恢复；此前：{error}"
     ),
     "write-prepared": EventKind(
         "info",
