@@ -22,6 +22,7 @@ from gateway.edge.commands import Commands
 from gateway.edge.config_history import ConfigHistory
 from gateway.edge.footprint import release_compiler, release_freed
 from gateway.edge.ledger import Ledger
+from gateway.edge.open_writes import LookUp
 from gateway.edge.pulse import Pulse
 from gateway.edge.reach import Reach
 from gateway.edge.recorder import Recorder
@@ -186,6 +187,7 @@ class EdgeDaemon:
         self.publisher.questions = Questions(own.witness, self.witnessing.answer)
         await self._open_doors(journal, supervisor)
         self.acquisition.start()
+        supervisor.start("open writes", self.look_up.run)
         self.rhythm.start(supervisor)
         supervisor.start("publisher", self.publisher.run)
         supervisor.start("trust", self.trust.run)
@@ -239,7 +241,9 @@ class EdgeDaemon:
         self.ledger = Ledger(state.ledger_index, journal, self.elements)
         supervisor.start("ledger", self.ledger.run)
         commands = Commands(self.recorder, directory, self.history, self.ledger, self.trust)
-        commands.offer(Writes(self.recorder, directory, writers_of(self._drivers)).handlers)
+        writers, opened = writers_of(self._drivers), self.history.writes
+        commands.offer(Writes(self.recorder, directory, writers, opened).handlers)
+        self.look_up = LookUp(self.recorder, opened, writers)
         self.services = DaemonServices(
             self._site, elements=self.elements, intake=self.intake, counters=self.health,
             supervisor=supervisor, actors=actors, commands=commands, directory=directory, journal=journal,
@@ -298,7 +302,9 @@ class EdgeDaemon:
         await self.acquisition.stop()
         if self._recording is not None:
             self._recording.close()
-        await supervisor.stop(*self.remote.parts(), *self.rhythm.parts, "look-back", "webhook", "trust")
+        await supervisor.stop(
+            *self.remote.parts(), *self.rhythm.parts, "look-back", "webhook", "trust", "open writes"
+        )
         self._record_event("daemon-stop")
         await self.rhythm.last()
         with contextlib.suppress(TimeoutError):
