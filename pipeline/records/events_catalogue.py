@@ -120,6 +120,11 @@ CATALOGUE: dict[str, EventKind] = {
         "meanwhile, and now: {error}",
         "无法确认 {instrument} 的 {point} 是否已设为 {value} {unit}：期间网关中断，目前：{error}",
     ),
+    "environment-too-seldom": EventKind(
+        "warning",
+        "Environment {environment} cannot be judged as registered: {problem}",
+        "环境 {environment} 无法按登记要求判定（{target}）：{problem}",
+    ),
     "device-message": EventKind("info", "{instrument} says: {text}", "{instrument} 报告：{text}"),
     # daemon
     "daemon-start": EventKind(
