@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.door.actors import SIGNED_COMMANDS
-from simulators.days import Above, Act, Load, OneOf, Restart, Seen, SetClock, Step, Trouble, Weight, Work
+from simulators.days import Above, Act, Load, OneOf, Seen, SetClock, Step, Trouble, Weight, Work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -30,12 +30,15 @@ class DayStoppedError(Exception):
 class Machine(Protocol):
     """Hands on the gateway's machine, for what no command and no instrument can do."""
 
-    def set_clock(self, by_s: float) -> None:
-        """Set the UTC clock, by so many seconds."""
+    def set_clock(self, by_s: float) -> str:
+        """Set the UTC clock, by so many seconds; say what was set."""
         ...
 
-    async def restart(self, *, change: bool) -> None:
-        """Stop the gateway and start it again; `change`: with one byte of its journal changed in between."""
+    async def restart(self, *, change: bool) -> str:
+        """Stop the gateway and start it again, one byte of its journal changed in between; say which.
+
+        Without `change` nothing is changed, and nothing said.
+        """
         ...
 
 
@@ -48,7 +51,7 @@ class Day:
         simulators: the instruments.
         say: told a line for each step.
         steps: what is played.
-        machine: for days that need hands on the gateway's machine; None: nobody has them.
+        machine: that of the gateway, where a step needs hands on it.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Day:
         simulators: ScenarioRunner,
         say: Callable[[str], None],
         steps: Sequence[Step],
-        machine: Machine | None = None,
+        machine: Machine,
     ) -> None:  # fmt: skip
         self._door = door
         self._people = people
@@ -98,8 +101,12 @@ class Day:
             await self._weigh(step)
         elif isinstance(step, Work):
             await asyncio.sleep(step.lasts_s)
+        elif isinstance(step, SetClock):
+            told = f" ({self._machine.set_clock(step.by_s)})"
         else:
-            await self._at_machine(step)
+            said = await self._machine.restart(change=step.change)
+            self._tokens.clear()  # after a restart everybody logs in again
+            told = f" ({said})" if said else ""
         kept = {name: self._kept[name] for name in self._kept.keys() - kept_before}
         took_s = time.monotonic() - began_s
         self.steps.append({"step": step.name, "took_s": took_s, "seqs": seqs, "kept": kept})
@@ -133,15 +140,6 @@ class Day:
                 raise DayStoppedError(f"{person.id} cannot log in: {answer.get('en')}")
             self._tokens[person.id] = answer["token"]
         return self._tokens[person.id]
-
-    async def _at_machine(self, step: SetClock | Restart) -> None:
-        if self._machine is None:
-            raise DayStoppedError(f"{step.name}: nobody has hands on the gateway's machine here")
-        if isinstance(step, SetClock):
-            self._machine.set_clock(step.by_s)
-        else:
-            await self._machine.restart(change=step.change)
-            self._tokens.clear()  # after a restart everybody logs in again
 
     async def _weigh(self, step: Weight) -> None:
         """Wait until the pan is at rest, and has been read since."""
