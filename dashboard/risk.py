@@ -60,9 +60,11 @@ async def risk(context: Context, request: Request, viewer: Viewer) -> Response:
     text, names = lang.messages(lang.language_of(request)), await context.sessions.names(viewer)
     content: Json = answer.content or {"subjects": [], "credit_class": None, "spot_checks": None}
     rows = [risk_row(one, text, names) for one in content["subjects"] if may_see(one["subject"], viewer.role)]
+    as_of = content.get("as_of_utc_ns")
     return render(context, request, viewer, "risk.html", await context.watcher.view(), {
+        "as_of": lang.time_text(as_of) if as_of else "",
         "risk": content, "subjects": rows, "problem": answer.problem, "names": names,
-    })  # fmt: skip
+    }, kept=answer)  # fmt: skip
 
 
 async def subject(context: Context, request: Request, viewer: Viewer) -> Response:
@@ -76,13 +78,14 @@ async def subject(context: Context, request: Request, viewer: Viewer) -> Respons
         return refusal_page(context, request, viewer, answer.problem, status)
     text, names = lang.messages(lang.language_of(request)), await context.sessions.names(viewer)
     return render(context, request, viewer, "subject.html", await context.watcher.view(), {
+        "as_of": lang.time_text(answer.content["as_of_utc_ns"]),
         "subject": risk_row(answer.content, text, names),
         "groups": by_code(answer.content["contributions"], answer.content["index"], text),
         "parts": [
             {**part, "title": text.word("risk_code", part["code"])}
             for part in answer.content["contributions"]
         ],
-    })  # fmt: skip
+    }, kept=answer)  # fmt: skip
 
 
 def by_code(parts: list[Json], index: float, text: Messages) -> list[Json]:
