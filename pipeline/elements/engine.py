@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.records.envelope import Record
     from pipeline.records.frame import Frame
 
-VERSION = 3
+VERSION = 4
 """Version of the fold, for `By` and for the names of snapshots."""
 _PATIENT = frozenset({"flags", "gap", "event", "checkpoint", "cosignature", "command", "reply", "key"})
 """Kinds that change nothing that rows are judged by: frames go on waiting for the next tick or command."""
@@ -139,18 +139,10 @@ class Fold:
         """Let the oldest finished tasks go that nothing holds; they are in the store."""
         tasks, kept = self.state.tasks.values(), self.settings.retained_tasks
         finished = [task.id for task in tasks if task.final and not task.held]
-        leaving = finished[: max(0, len(finished) - kept)]
-        # A look-back may hold more tasks than fit: those whose verdict says so are held by the ledger too.
-        held = [task.id for task in tasks if task.recalled and task.held and self._is_recorded(task)]
-        leaving += held[: max(0, len(held) - kept)]
-        for task_id in leaving:
+        for task_id in finished[: max(0, len(finished) - kept)]:
             task = self.state.tasks.pop(task_id)
             self._mentions.drop(task)
             let_go(self.state.lookbacks, task)
-
-    def _is_recorded(self, task: TaskState) -> bool:
-        posted = task.verdicts.values()
-        return task.final and task.id not in self.state.touched and all(one.seq is not None for one in posted)
 
     def _registry(self, record: Record) -> list[Draft]:
         added = self.registry.add(record.seq, record.body)
