@@ -104,13 +104,17 @@ class Recorded:
                 if record.body.get("action") == "open":
                     put(view, from_body(LookBackOpen, record.body))
                 look_back(record, view)
-            case "review" | "verdict" | "result" if record.body["task"] not in self.state.tasks:
-                if record.kind == "review":
-                    look_back(record, view)  # a look-back may have held the task since it was let go
             case _:
-                take_record(self.state, self.registry, record)
-                batches_part(record, view)
-                self._finish(record, view)
+                self._of_task(record, view)
+
+    def _of_task(self, record: Record, view: View) -> None:
+        """Take in what is said of one task; of one that was let go, whether a person has disposed of it."""
+        if record.kind == "review":
+            look_back(record, view)
+        if record.kind == "task" or str(record.body.get("task")) in self.state.tasks:
+            take_record(self.state, self.registry, record)
+            batches_part(record, view)
+            self._finish(record, view)
 
     def _finish(self, record: Record, view: View) -> None:
         """Note a task that is final now, count it, and let the oldest ones go that nothing holds."""

@@ -110,7 +110,5 @@ def test_an_entry_by_hand_is_computed_again_as_a_reading_is() -> None:
 
 @pytest.mark.parametrize("kind", ["tick", "reading", "entry", "data"])
 def test_records_without_a_corrected_value_have_nothing_to_compute(kind: str) -> None:
-    assert redo_record(make_record(9, kind, {"correction": "", "corrected": None}, JOURNAL), {}.get) == (
-        0,
-        [],
-    )
+    record = make_record(9, kind, {"correction": "", "corrected": None}, JOURNAL)
+    assert redo_record(record, lambda _name: None) == (0, [])
