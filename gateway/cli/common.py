@@ -23,6 +23,7 @@ from config import ConfigInvalid, Exit
 from gateway.cli.kept import told_from_store
 from gateway.door.client import DoorClient, DoorClosedError
 from gateway.site import load_site
+from gateway.site.rehearsal import rehearsal_site
 from gateway.tuning import tune
 from pipeline.records.ranges import RangeSet
 
@@ -39,6 +40,12 @@ OUT = Console(highlight=False, soft_wrap=True)
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The site file.", envvar="YAOSU_CONFIG", show_default=True)
 ]
+RehearsalOption = Annotated[
+    bool,
+    typer.Option(
+        "--rehearsal", help="The rehearsal journal beside: rows of what was found to be simulated.",
+    ),
+]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
 PersonOption = Annotated[
     str,
@@ -98,14 +105,19 @@ def leave_invalid(invalid: ConfigInvalid) -> NoReturn:
     raise typer.Exit(int(Exit.CONFIG)) from None
 
 
-def site_of(path: Path) -> LoadedSite:
-    """Read the site file, or print every finding and leave with 78."""
+def site_of(path: Path, *, rehearsal: bool = False) -> LoadedSite:
+    """Read the site file, or print every finding and leave with 78.
+
+    With `rehearsal` it is the site of the rehearsal journal beside a production gateway.
+    """
     try:
         site = load_site(path)
     except ConfigInvalid as invalid:
         leave_invalid(invalid)
     show_findings(site.warnings)
-    return site
+    if rehearsal and site.settings.site.purpose != "production":
+        fail(Exit.USAGE, "this gateway rehearses in its own journal; leave --rehearsal out")
+    return rehearsal_site(site) if rehearsal else site
 
 
 def _as_json(value: Any) -> Any:

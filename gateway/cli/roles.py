@@ -11,7 +11,16 @@ import typer
 
 from config import CredentialUnavailableError, Exit
 from gateway import notify
-from gateway.cli.common import DEFAULT_CONFIG, ROLES, ConfigOption, example, fail, run_role, site_of
+from gateway.cli.common import (
+    DEFAULT_CONFIG,
+    ROLES,
+    ConfigOption,
+    RehearsalOption,
+    example,
+    fail,
+    run_role,
+    site_of,
+)
 from gateway.collector import run_collector
 from gateway.door.socket_server import SocketInUseError
 from gateway.edge.daemon import EdgeDaemon
@@ -104,11 +113,11 @@ def _say_ready(key: str) -> None:
     notify.notify("READY=1", f"STATUS=collecting, key {key}")
 
 
-def web(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def web(config: ConfigOption = DEFAULT_CONFIG, rehearsal: RehearsalOption = False) -> None:
     """Serve the pages for laboratory and regulator."""
     from gateway.web import PortInUseError, run_web  # noqa: PLC0415 - no other role loads the pages
 
-    site = site_of(config)
+    site = site_of(config, rehearsal=rehearsal)
     try:
         serve(lambda stop: run_web(site, stop), "starting the pages")
     except PortInUseError as error:
