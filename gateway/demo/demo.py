@@ -11,7 +11,7 @@ from gateway.broker import EmbeddedBroker
 from gateway.demo.day import Day
 from gateway.demo.machine import DemoMachine
 from gateway.demo.people import make_people
-from gateway.demo.processes import SETTABLE, Roles
+from gateway.demo.processes import SETTABLE, RoleFailedError, Roles
 from gateway.demo.report import count
 from gateway.demo.site import bench_of, write_site
 from gateway.demo.witness import write_witness
@@ -28,7 +28,7 @@ from simulators import ScenarioRunner
 from simulators.days import SetClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from gateway.demo.people import DemoPerson
@@ -38,10 +38,11 @@ if TYPE_CHECKING:
     from simulators.days import Step
 
 READY_S = 600.0
+"""Every role is ready within this time; one that has ended is noticed at once."""
 DAY_S = 30.0
 """About how long the day takes; a demonstration that is to last so long ends when the day is over."""
 SETTLE_S = 20.0
-"""At the end, the collector is given this long to store what the gateway left."""
+"""At the end, when nothing more has come into the store for so long, what is not there counts as lost."""
 FIRST_EVENT_NS = 2_500_000_000
 """Scenario time up to which nothing happens in the simulated benches."""
 
@@ -58,6 +59,18 @@ class Ends(NamedTuple):
 def programs_of(steps: Sequence[Step]) -> dict[str, str]:
     """Tell which roles are not the installed program: a gateway whose clock is set has one that can be."""
     return {"run": SETTABLE} if any(isinstance(step, SetClock) for step in steps) else {}
+
+
+@contextlib.asynccontextmanager
+async def _in_time(what: str) -> AsyncIterator[None]:
+    """Wait for at most READY_S. Raises RoleFailedError: it took longer."""
+    try:
+        async with asyncio.timeout(READY_S):
+            yield
+    except TimeoutError:
+        raise RoleFailedError(
+            f"waited {READY_S:g} s in vain until {what}; is this machine too busy?"
+        ) from None
 
 
 class Demo:
@@ -130,7 +143,10 @@ class Demo:
 
         `again`: the day has begun, and goes on meanwhile.
         """
-        async with DoorClient(site.state.socket("door")) as door, asyncio.timeout(READY_S):
+        async with (
+            DoorClient(site.state.socket("door")) as door,
+            _in_time("the gateway reads its instruments"),
+        ):
             while True:
                 roles.check()
                 with contextlib.suppress(DoorClosedError):
@@ -143,7 +159,7 @@ class Demo:
                 await asyncio.sleep(0.1)
 
     async def _wait_for_web(self, roles: Roles) -> None:
-        async with asyncio.timeout(READY_S):
+        async with _in_time("the pages are served"):
             while True:
                 roles.check()
                 with contextlib.suppress(OSError):
@@ -207,11 +223,13 @@ class Demo:
 
     @staticmethod
     async def _count_until(store: Store, origin: Origin, readings: int) -> dict[str, Any]:
-        """Count in the store until everything is there, or the time for it is up."""
+        """Count in the store until everything is there, or nothing more comes."""
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + SETTLE_S
+        stored, until_s = -1, 0.0
         while True:
             counted = await count(store, origin)
-            if counted["readings_stored"] >= readings or loop.time() >= until_s:
+            if counted["readings_stored"] > stored:
+                stored, until_s = counted["readings_stored"], loop.time() + SETTLE_S
+            if stored >= readings or loop.time() >= until_s:
                 return counted
             await asyncio.sleep(0.25)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-STOP_S = 20.0
+STOP_S = 120.0
+"""Time for what is to be brought to disk and receipted, on a busy machine too."""
 PROGRAM = "from gateway.cli.main import main; main()"
 SETTABLE = "from gateway.demo.settable import app; app()"
 """Plays the role `run` on a clock that can be set."""
