@@ -49,6 +49,8 @@ def risk_row(one: Json, text: Messages, names: Mapping[str, str]) -> Json:
         **one,
         "title": subject_text(one["subject"], text, names),
         "index_text": f"{one['index']:.1f}",
+        # Not rounded up: what is a little less than enough must not look like enough.
+        "work_text": f"{math.floor(one['work'] * 100) / 100:.2f}",
         "mark": LEVEL_MARKS.get(one["level"], "unknown"),
         "level_text": LEVEL_TEXTS.get(one["level"], (one["level"],) * 2)[0 if text.language == "en" else 1],
     }

@@ -16,7 +16,7 @@ from pipeline.elements.risk.state import (
     RiskSubject,
     SpotCheckTable,
 )  # fmt: skip
-from pipeline.elements.risk.weights import event_weight, reason_weight
+from pipeline.elements.risk.weights import counted_as, event_weight, reason_weight
 from pipeline.elements.shapes import Draft
 from pipeline.records.block import Gap
 from pipeline.records.events import event_body
@@ -163,10 +163,11 @@ def _event(record: Record, view: View) -> None:
     code, args = str(record.body.get("code")), record.body.get("args") or {}
     if code in {"credit-class", "spot-check-table"}:
         _import(record, code, args, view)
-    weight = event_weight(code, view.settings.risk)
+    counted = counted_as(code)
+    weight = event_weight(counted, view.settings.risk)
     task = view.state.tasks.get(str(args.get("task")))
     event = RiskEvent(
-        code, record.seq, view.state.risk.caused_run_ns, weight, "" if task is None else task.id
+        counted, record.seq, view.state.risk.caused_run_ns, weight, "" if task is None else task.id
     )
     _count(view, _names_of_event(code, record.body, args, task), event)
 

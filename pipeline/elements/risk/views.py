@@ -27,6 +27,7 @@ def overview(state: RiskState, settings: RiskSettings) -> dict[str, Any]:
         "attention_from": settings.attention_from,
         "action_from": settings.action_from,
         "half_life_days": settings.half_life_days,
+        "minimum_tasks": settings.minimum_tasks,
         "subjects": rows,
         "credit_class": None if newest is None else to_body(newest),
         "credit_classes_before": to_body(state.classes[:-1]),
@@ -42,6 +43,7 @@ def subject(state: RiskState, name: str, settings: RiskSettings) -> dict[str, An
         **_brief(state, name, settings),
         "as_of_utc_ns": state.now_utc_ns,
         "half_life_days": settings.half_life_days,
+        "minimum_tasks": settings.minimum_tasks,
         "contributions": [
             {
                 "code": each.code, "count": each.count, "seq_first": each.seq_first,
