@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 LOOK_S = 1.0
-RECORD_TASKS_MAX = 8
+RECORD_TASKS_MAX = 5
 """Tasks of one record: all that follows from them is appended in one turn of the loop."""
 PAGE_TASKS_MAX = 1000
 """Rows of the index that are asked for at once."""

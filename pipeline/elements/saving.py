@@ -1,14 +1,15 @@
 """Snapshots of the fold, in pieces: none takes long to make, and together they tell of one seq.
 
 A snapshot is a row of msgpack values: the version, then [path, part] for every part of the state, such as
-["risk.subjects", {...}], at last ["end", []]. A table may come in several parts. Finished tasks are packed
-once and not again while nothing about them changes.
+[["risk", "subjects"], {...}], at last [["end"], []]. A table may come in several parts. Finished tasks are
+packed once and not again while nothing about them changes.
 """
 
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias, get_origin, get_type_hints
 
 import msgpack
 
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 
     from pipeline.records.envelope import Record
 
+Path: TypeAlias = tuple[str, ...]
+"""Names of the fields and keys that lead to a part."""
 PART_BYTES = 24 * 1024
 """Of a part, and of what is packed in one turn of the loop: that takes a millisecond or two."""
+_LARGE = 100
+"""Items of a table inside an item of a table from which it is no longer packed in one go."""
 _COPIED = 32
 """Bytes that were packed before, and are only copied, for each byte that is packed in the same time."""
 _AT_ONCE = ("air", "instruments", "timeline", "touched")
@@ -69,9 +74,9 @@ class PackedTasks:
             part.append(packed)
             size += len(packed)
             if size >= PART_BYTES:
-                yield _packed(["tasks", part]), fresh + size // _COPIED
+                yield _packed([["tasks"], part]), fresh + size // _COPIED
                 part, fresh, size = [], 0, 0
-        yield _packed(["tasks", part]), fresh
+        yield _packed([["tasks"], part]), fresh
 
 
 class Capture:
@@ -117,47 +122,62 @@ def save(version: int, state: State, registry: Registry, packed: PackedTasks) ->
 def _first(version: int, state: State) -> Iterator[bytes]:
     """Make what is taken at once: single values, and the tables of `_AT_ONCE`."""
     yield _packed(version)
-    single: dict[str, Any] = {}
-    for path, value in _values(state):
-        if not isinstance(value, dict | list):
-            single[path] = to_body(value)
-    yield _packed(["", single])
-    for path, value in _values(state):
-        if path.partition(".")[0] in _AT_ONCE and isinstance(value, dict | list):
-            yield from _table(path, value)
+    for field in fields(State):
+        value = getattr(state, field.name)
+        at_once = field.name in _AT_ONCE
+        if at_once or not isinstance(value, dict | list):
+            yield from _parts((field.name,), value, tables=at_once)
 
 
 def _rest(state: State, registry: Registry, packed: PackedTasks) -> Iterator[tuple[bytes, int]]:
-    for path, value in _values(state):
-        if path.partition(".")[0] not in _AT_ONCE and isinstance(value, dict | list):
-            yield from ((part, len(part)) for part in _table(path, value))
+    for field in fields(State):
+        value = getattr(state, field.name)
+        if field.name not in {*_AT_ONCE, "tasks"}:
+            yield from ((part, len(part)) for part in _tables((field.name,), value))
     known, size = list[list[Any]](), 0
     for one in sorted(registry.versions(), key=lambda version: version.seq):
         known.append([one.seq, one.packed])
         size += len(one.packed)
         if size >= PART_BYTES:
-            yield _packed(["registry", known]), size // _COPIED
+            yield _packed([["registry"], known]), size // _COPIED
             known, size = [], 0
-    yield _packed(["registry", known]), 0
+    yield _packed([["registry"], known]), 0
     yield from packed.parts(state)
-    yield _packed(["end", []]), 0
+    yield _packed([["end"], []]), 0
 
 
-def _values(state: State) -> Iterator[tuple[str, Any]]:
-    """Go through the fields of the state, and of what is one level in it, but for the tasks."""
-    for field in fields(State):
-        value = getattr(state, field.name)
-        if is_dataclass(value):
-            yield from ((f"{field.name}.{inner.name}", getattr(value, inner.name)) for inner in fields(value))
-        elif field.name != "tasks":
-            yield field.name, value
+def _parts(path: Path, value: Any, *, tables: bool = True) -> Iterator[bytes]:
+    """Pack a value: what is single in it, then its tables."""
+    if not is_dataclass(value):
+        yield from (
+            _table(path, value) if isinstance(value, dict | list) else (_packed([path, to_body(value)]),)
+        )
+        return
+    held = _held(value.__class__)
+    names = (field.name for field in fields(value) if field.name not in held)
+    yield _packed([path, {name: to_body(getattr(value, name)) for name in names}])
+    if tables:
+        yield from _tables(path, value)
 
 
-def _table(path: str, table: dict[str, Any] | list[Any]) -> Iterator[bytes]:
-    """Pack a table in parts of about `PART_BYTES`, each item for itself to see how long it becomes."""
-    keyed = isinstance(table, dict)
-    part, size = list[bytes](), 0
+def _tables(path: Path, value: Any) -> Iterator[bytes]:
+    """Pack the tables of a value: itself, or those that are fields of it."""
+    if isinstance(value, dict | list):
+        yield from _table(path, value)
+    elif is_dataclass(value):
+        for name in _held(value.__class__):
+            yield from _table((*path, name), getattr(value, name))
+
+
+def _table(path: Path, table: dict[str, Any] | list[Any]) -> Iterator[bytes]:
+    """Pack a table in parts of about `PART_BYTES`; of a large item its own tables are parts again."""
+    part, size, keyed = list[bytes](), 0, isinstance(table, dict)
     for item in table.items() if isinstance(table, dict) else table:
+        if isinstance(table, dict) and _is_large(item[1]):
+            yield _part(path, part, keyed=True)  # in its order
+            yield from _parts((*path, item[0]), item[1])
+            part, size = [], 0
+            continue
         packed = b"".join(_packed(to_body(one)) for one in item) if keyed else _packed(to_body(item))
         part.append(packed)
         size += len(packed)
@@ -167,10 +187,22 @@ def _table(path: str, table: dict[str, Any] | list[Any]) -> Iterator[bytes]:
     yield _part(path, part, keyed=keyed)
 
 
-def _part(path: str, packed: list[bytes], *, keyed: bool) -> bytes:
+def _part(path: Path, packed: list[bytes], *, keyed: bool) -> bytes:
     packer = msgpack.Packer()
     head = packer.pack_map_header(len(packed)) if keyed else packer.pack_array_header(len(packed))
     return b"".join([packer.pack_array_header(2), _packed(path), head, *packed])
+
+
+def _is_large(value: Any) -> bool:
+    """Tell whether a value has a long table in it."""
+    return is_dataclass(value) and any(len(getattr(value, name)) > _LARGE for name in _held(value.__class__))
+
+
+@cache
+def _held(cls: type) -> tuple[str, ...]:
+    """Names of the fields of a dataclass that are tables."""
+    hints = get_type_hints(cls)
+    return tuple(field.name for field in fields(cls) if get_origin(hints[field.name]) in {dict, list})
 
 
 def _packed(value: object) -> bytes:
@@ -194,7 +226,7 @@ def load(version: int, snapshot: bytes) -> tuple[State, Registry, PackedTasks]:
         for path, part in parts:
             _put(body, path, part)
         tasks, known, _ = body.pop("tasks"), body.pop("registry"), body.pop("end")
-    except (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, msgpack.UnpackException) as error:
         raise MalformedBody(f"snapshot cannot be read: {error}") from error
     state, registry, packed = from_body(State, body), Registry(), PackedTasks()
     for one in tasks:
@@ -206,21 +238,17 @@ def load(version: int, snapshot: bytes) -> tuple[State, Registry, PackedTasks]:
     return state, registry, packed
 
 
-def _put(body: dict[str, Any], path: str, part: Any) -> None:
-    """Put a part where it belongs: single values by their paths, a table behind its earlier parts."""
-    if not path:
-        for name, value in part.items():
-            _put(body, name, value)
-        return
-    outer, _, inner = path.partition(".")
-    if inner:
-        body, outer = body.setdefault(outer, {}), inner
-    if isinstance(part, dict) and isinstance(body.get(outer), dict):
-        body[outer].update(part)
-    elif isinstance(part, list) and outer in body:
-        body[outer] += part
+def _put(body: dict[str, Any], path: list[str], part: Any) -> None:
+    """Put a part where it belongs: behind the earlier parts of the same table."""
+    for name in path[:-1]:
+        body = body[name]
+    known = body.get(path[-1])
+    if isinstance(known, dict) and isinstance(part, dict):
+        known.update(part)
+    elif isinstance(known, list) and isinstance(part, list):
+        known += part
     else:
-        body[outer] = part
+        body[path[-1]] = part
 
 
 def _unpacked(packed: bytes) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from pipeline.elements.state import TaskState
 from pipeline.elements.vocabulary import RELEASED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipeline.elements.lookback.shapes import LookBackReach
     from pipeline.elements.lookback.state import LookBackState
     from pipeline.elements.vocabulary import Overall
@@ -33,11 +35,10 @@ def hold_older(known: LookBackState, told: LookBackReach, seq: int) -> list[Draf
         told: the page.
         seq: its record.
     """
-    named = {one.task for one in known.affected}
     drafts = list[Draft]()
-    for one in (*told.reached, *(_of_state(body, known) for body in told.tasks)):
+    for one in told.reached or _of_states(told, known):
         task = one.affected.task
-        if task in named or task in known.parked:
+        if task in known.parked:
             continue
         if len(known.affected) < AFFECTED_MAX:
             known.affected.append(one.affected)
@@ -76,10 +77,12 @@ def _held(overall: Overall) -> Overall:
     return "released-under-look-back" if overall in RELEASED else "held"
 
 
-def _of_state(body: dict[str, object], known: LookBackState) -> Reached:
-    """Read what versions of the fold before 4 told: the whole state of the task."""
-    task = from_body(TaskState, body)
-    posted = task.verdicts.get(known.opened.element)
-    if posted is None:
-        return Reached(affect(task), None, None)
-    return Reached(affect(task), to_body(posted.verdict), posted.seq)
+def _of_states(told: LookBackReach, known: LookBackState) -> Iterator[Reached]:
+    """Read what versions of the fold before 4 told: whole states of tasks, and after a crash some twice."""
+    named = {one.task for one in known.affected}
+    for body in told.tasks:
+        task = from_body(TaskState, body)
+        posted = task.verdicts.get(known.opened.element)
+        if task.id not in named:
+            verdict = (None, None) if posted is None else (to_body(posted.verdict), posted.seq)
+            yield Reached(affect(task), *verdict)

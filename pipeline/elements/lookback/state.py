@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LOOKBACKS_MAX = 500
 """Closed look-backs kept; the oldest gives way. Open ones are always kept."""
 
-AFFECTED_MAX = 5000
+AFFECTED_MAX = 1000
 """Affected tasks that a look-back describes in memory; of further ones the ids of those held are kept."""
 
 

@@ -104,3 +104,19 @@ def test_a_snapshot_that_was_cut_off_is_refused(busy: Bench) -> None:
     for end in range(1, len(whole), 997):
         with pytest.raises(MalformedBody):
             Elements().restore(whole[:end])
+
+
+def test_what_lies_in_a_long_table_comes_in_parts_and_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.elements.saving._LARGE", 1)
+    bench = opened()
+    bench.check_passes()
+    for _ in range(3):
+        bench.weigh()
+    bench.check_passes(101.0)
+    bench.air(2)
+    monkeypatch.setattr("pipeline.elements.saving.PART_BYTES", 200)
+    again = Elements(bench.settings)
+    again.restore(captured(bench.elements.capture()))
+    assert again.fold.state == bench.elements.fold.state
+    assert list(again.fold.state.lookbacks.items) == list(bench.elements.fold.state.lookbacks.items)
+    assert again.snapshot() == bench.elements.snapshot()
