@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from gateway.edge.recorder import Recorder
 from gateway.edge.rehearsal import Routing
 from gateway.edge.rehearsal.routing import shifted, span_of
+from gateway.wire_audit import WireAudit
 from pipeline.elements import Elements
 from pipeline.intake import Intake
 from pipeline.qc import QcEngine
@@ -19,6 +22,9 @@ from pipeline.records.frame import decode_frame
 from tests.unit.gateway.paper import RUN0, UTC0, HandClock, PaperJournal
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from drivers.replay import Replay
     from gateway.edge.rehearsal import Beside
     from pipeline.journal import Journal
     from pipeline.records import Frame, Record
@@ -249,3 +255,38 @@ async def test_rows_have_the_gateway_time_of_the_journal_that_they_are_in() -> N
     assert shifted(event, 3) == DeviceEvent("i", "identity", 1, 5, {})
     assert shifted(event, 0) is event
     assert span_of(event) is None
+
+
+@dataclass
+class Played:
+    """A recording of the line, played back."""
+
+    blocks: list[Block]
+    instruments: tuple[SimpleNamespace, ...] = (SimpleNamespace(id="i"),)
+
+    async def items(self) -> AsyncIterator[Block]:
+        for each in self.blocks:
+            yield each
+
+
+@pytest.mark.parametrize("cause", ["rehearsal", "disconnected"])
+async def test_a_recording_of_the_line_is_borne_out_where_a_gap_says_that_rows_are_elsewhere(
+    cause: str,
+) -> None:
+    bench = Bench()
+    await bench.read()
+    await bench.say("source-simulator", endpoint="e")
+    await bench.read()
+    await bench.read()
+    await bench.say("source-live", endpoint="e")
+    await bench.read()
+    for record in bench.production.records:
+        if record.kind == "gap":
+            record.body["cause"] = cause
+    played = Played([block(number * SECOND) for number in range(1, 5)])
+    audit = WireAudit(cast("Replay", played), QcEngine({}, {}), Elements())
+    report = await audit.run(bench.production.records)
+    assert report.rows == 2
+    assert len([one for one in report.differences if "is in no record" in one]) == (
+        0 if cause == "rehearsal" else 2
+    )
