@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dashboard import language as lang
 from dashboard.behind import read_view
 from dashboard.context import refusal_page, render
+from dashboard.subjects import may_see, subject_text
 from pipeline.elements.risk.state import LEVEL_TEXTS
 
 if TYPE_CHECKING:
@@ -19,28 +20,11 @@ if TYPE_CHECKING:
 
     from dashboard.context import Context
     from dashboard.language import Messages
-    from dashboard.sessions import Role, Viewer
+    from dashboard.sessions import Viewer
 
 Json = dict[str, Any]
 LEVEL_MARKS = {"ordinary": "info", "attention": "attention", "action": "alarm"}
 """Level to the mark that it is shown with."""
-CLOSED_KINDS = frozenset({"person"})
-"""Kinds of subjects that a regulator is not shown: the index is the laboratory's own tool."""
-
-
-def subject_text(subject: str, text: Messages, names: Mapping[str, str]) -> str:
-    """Write a subject out: its kind in words, its id or the name behind it."""
-    kind, _, name = subject.partition(":")
-    word = text.word("risk_kind", kind)
-    if not name:
-        return word
-    shown = text.word("element", name) if kind == "element" else names.get(name, name)
-    return f"{word} {shown}"
-
-
-def may_see(subject: str, role: Role) -> bool:
-    """Tell whether a role is shown a subject."""
-    return role == "lab" or subject.partition(":")[0] not in CLOSED_KINDS
 
 
 def risk_row(one: Json, text: Messages, names: Mapping[str, str]) -> Json:
