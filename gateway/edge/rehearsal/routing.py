@@ -70,6 +70,16 @@ class Routing:
         known = self._recorder.elements.fold.state.instruments.get(instrument)
         return None if known is None else known.found
 
+    def _is_vouched_for(self, instrument: str, found: Observed) -> bool:
+        """Tell whether an instrument that was found out before the restart, and not since, may count again.
+
+        A port that was a pseudo-terminal is none now, or the driver had said so first. One that had said by
+        itself that it is a simulator must say who it is (see `_take_event`); for what cannot say, a person
+        does who has put it in use since.
+        """
+        known = self._recorder.elements.fold.state.instruments[instrument]
+        return found.value == "pty" or (known.service == "in-use" and known.service_seq > found.seq)
+
     async def take(self, item: Item) -> None:
         """Take one item of a driver's stream; waits while the journal that it belongs into has no room."""
         name = item.instrument
@@ -79,8 +89,7 @@ class Routing:
         found = self._found(name)
         if found is None or name in self._kept_here:
             await self._intake.take(item)
-        elif found.value == "pty" and name not in self._confirmed and _answered(item):
-            # Its port was a pseudo-terminal before the restart. It is none now, or the driver had said so.
+        elif name not in self._confirmed and _answered(item) and self._is_vouched_for(name, found):
             await self._say_live(name)
             await self._intake.take(item)
         else:

@@ -18,6 +18,7 @@ from pipeline.elements import Elements
 from pipeline.intake import Intake
 from pipeline.qc import QcEngine
 from pipeline.records import Block, Channel, DeviceEvent, Gap, Layout
+from pipeline.records.events import event_body
 from pipeline.records.frame import decode_frame
 from tests.unit.gateway.paper import RUN0, UTC0, HandClock, PaperJournal
 
@@ -170,6 +171,10 @@ async def test_rows_go_aside_from_the_event_on_and_come_back_after_the_other() -
         ("source-simulator", [("row", 0)], False),
         ("source-simulator", [("identity", 0), ("row", 0)], True),
         ("source-simulator", [("source-simulator", 0), ("identity", 0), ("row", 0)], False),
+        ("source-simulator", [("in-use", 0), ("row", 0)], True),
+        ("source-simulator", [("in-use", 0), ("row", 1)], False),
+        ("source-simulator", [("maintenance", 0), ("row", 0)], False),
+        ("source-simulator", [("in-use", 0), ("source-simulator", 0), ("row", 0)], False),
     ],
 )
 async def test_after_a_restart_it_has_to_show_anew_what_it_is(
@@ -181,6 +186,8 @@ async def test_after_a_restart_it_has_to_show_anew_what_it_is(
     for what, status in then:
         if what == "row":
             await bench.read(status=status)
+        elif what in {"in-use", "maintenance"}:
+            bench.recorder.append("event", event_body("service-state", instrument="i", state=what))
         else:
             await bench.say(what, serial="S", endpoint="e")
     assert bench.rows() == ((1, 0) if comes_back else (0, 1))
