@@ -11,7 +11,16 @@ import typer
 
 from config import CredentialUnavailableError, Exit
 from gateway import notify
-from gateway.cli.common import DEFAULT_CONFIG, ROLES, ConfigOption, example, fail, run_role, site_of
+from gateway.cli.common import (
+    DEFAULT_CONFIG,
+    ROLES,
+    ConfigOption,
+    RehearsalOption,
+    example,
+    fail,
+    run_role,
+    site_of,
+)
 from gateway.collector import run_collector
 from gateway.door.socket_server import SocketInUseError
 from gateway.edge.daemon import EdgeDaemon
@@ -40,7 +49,8 @@ def _logging() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def _serve(main: Callable[[asyncio.Event], Awaitable[None]], intention: str) -> None:
+def serve(main: Callable[[asyncio.Event], Awaitable[None]], intention: str) -> None:
+    """Run a role until it is asked to end; what keeps it from running is said with its exit code."""
     _logging()
     LOG.info("%s; SIGTERM or Ctrl-C ends in order", intention)
     try:
@@ -63,7 +73,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Read the instruments: acquisition, QC, journal, elements, publishing. Ends in order on SIGTERM."""
     site = site_of(config)
     names = f"{site.settings.site.lab}/{site.settings.site.gateway}"
-    _serve(
+    serve(
         EdgeDaemon(site).run,
         f"{names}: {len(site.settings.instrument)} instruments, recording into {site.state.root}; "
         f"look at it with: yaosu status -c {config}",
@@ -74,7 +84,7 @@ def collect(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Store what gateways publish, archive it, and send receipts."""
     site = site_of(config)
     mqtt = site.settings.mqtt
-    _serve(
+    serve(
         lambda stop: _collect(site, stop),
         f"collecting from {mqtt.host}:{mqtt.port} into the {site.store.kind} store; "
         f"look at it with: yaosu status -c {config}",
@@ -103,13 +113,13 @@ def _say_ready(key: str) -> None:
     notify.notify("READY=1", f"STATUS=collecting, key {key}")
 
 
-def web(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def web(config: ConfigOption = DEFAULT_CONFIG, rehearsal: RehearsalOption = False) -> None:
     """Serve the pages for laboratory and regulator."""
     from gateway.web import PortInUseError, run_web  # noqa: PLC0415 - no other role loads the pages
 
-    site = site_of(config)
+    site = site_of(config, rehearsal=rehearsal)
     try:
-        _serve(lambda stop: run_web(site, stop), "starting the pages")
+        serve(lambda stop: run_web(site, stop), "starting the pages")
     except PortInUseError as error:
         fail(Exit.UNAVAILABLE, str(error))
 
@@ -121,7 +131,7 @@ def witness(config: ConfigOption = DEFAULT_CONFIG) -> None:
     if settings is None:
         fail(Exit.CONFIG, f"{config} has no table [witness]; see docs/roles/witness.md")
     mqtt, folder = site.settings.mqtt, site.path.parent
-    _serve(
+    serve(
         lambda stop: run_witness(
             settings,
             mqtt=mqtt,

@@ -113,14 +113,35 @@ def _find_in_daemon(daemon: Json) -> list[str]:
                 f"{_waiting(daemon['journal'])}; compare yaosu keys show at the collector and here, then "
                 "yaosu keys trust PUBLIC-KEY, or stop the collector that is not yours"
             )
-    found += [
-        f"{row['id']}: not polled ({row['gap']})" for row in daemon.get("instruments", ()) if row.get("gap")
-    ]
+    if beside := daemon.get("rehearsal"):
+        found += _find_in_rehearsal(beside)
+    found += [_told_gap(row) for row in daemon.get("instruments", ()) if row.get("gap")]
     found += [
         f"{part}: failed {health['restarts']} times, last: {health['error']}"
         for part, health in daemon["failing_parts"].items()
     ]
     return found
+
+
+def _find_in_rehearsal(beside: Json) -> list[str]:
+    found = []
+    if trouble := beside["journal"]["trouble"]:
+        since = local_time(trouble["since_utc_ns"])
+        found.append(f"rehearsal journal: not writable since {since} ({trouble['error']})")
+    for topic, error in beside["publisher"]["refused"].items():
+        found.append(
+            f"rehearsal journal: the broker refuses {topic} ({error}); its rules must let this gateway "
+            f"publish as '{beside['gateway']}' too"
+        )
+    return found
+
+
+def _told_gap(row: Json) -> str:
+    if row["gap"] == "rehearsal":
+        return (
+            f"{row['id']}: found to be simulated; its rows go to the rehearsal journal and count for nothing"
+        )
+    return f"{row['id']}: not polled ({row['gap']})"
 
 
 def _find_in_collector(collector: Json) -> list[str]:
@@ -203,6 +224,8 @@ def _show_daemon(daemon: Json, site: LoadedSite) -> None:
     link = (daemon.get("publisher") or {}).get("link")
     if link is not None and link["connected"]:
         OUT.print(f"broker: connected since {local_time(link['since_utc_ns'])}", markup=False)
+    if beside := daemon.get("rehearsal"):
+        _show_rehearsal(beside)
     if refused := (daemon.get("publisher") or {}).get("receipts_refused"):
         last = daemon["publisher"]["receipt_error"]
         OUT.print(f"receipts: {refused} refused since the start, the last: {last}", markup=False)
@@ -224,6 +247,15 @@ def _show_daemon(daemon: Json, site: LoadedSite) -> None:
         shown.add_row(row["id"], row["service"], str(row.get("rows", 0)), age, row.get("gap") or "")
     if shown.row_count:
         OUT.print(shown)
+
+
+def _show_rehearsal(beside: Json) -> None:
+    OUT.print(
+        f"rehearsal journal {beside['gateway']}: {beside['rows']} rows of what is found to be simulated, "
+        f"durable to seq {beside['journal']['durable_seq']}, "
+        f"{beside['journal']['backlog_records']} records without receipt",
+        markup=False,
+    )
 
 
 def _show_collector(collector: Json) -> None:

@@ -71,5 +71,4 @@ def test_the_page_says_of_each_detector_which_day_shows_it() -> None:
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{day.id}` ")]
         assert f"`{PREFIX}{day.evidence}`" in row
         assert f"**{day.case}**" in row
-        played = f"yaosu demo {SCENARIO} --day {day.id}"
-        assert (played in row) == (not day.needs), row
+        assert f"`yaosu demo {SCENARIO} --day {day.id}`" in row

@@ -174,6 +174,12 @@ def test_a_live_instrument_in_a_rehearsal_is_found(tmp_path: Path) -> None:
     assert codes(findings(tmp_path, text)) == ["E020"]
 
 
+def test_the_name_of_a_rehearsal_journal_is_no_name_for_a_gateway(tmp_path: Path) -> None:
+    (found,) = findings(tmp_path, one_channel("").replace('"gw"', '"gw-rehearsal"'))
+    assert found.code == "E020"
+    assert "beside gateway 'gw'" in found.message
+
+
 def test_pages_on_the_brokers_port_are_found(tmp_path: Path) -> None:
     assert codes(findings(tmp_path, one_channel("") + "\n[web]\nport = 1883\n")) == ["E027"]
 
