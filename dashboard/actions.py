@@ -13,7 +13,7 @@ from dashboard import language as lang
 from dashboard.context import json_response, read_form, refusal_page, render
 from dashboard.entries import command_of, missing, signature_in
 from dashboard.scan import CODES_MAX, fitting_methods, follow, scan_state
-from dashboard.sessions import COOKIE
+from dashboard.sessions import COOKIE_TLS, cookie_name
 from dashboard.task_page import load_task, refusal_of, send
 from dashboard.tasks import fold_tasks, gather
 from pipeline.elements.registry_shapes import Material
@@ -65,7 +65,7 @@ async def login(context: Context, request: Request) -> Response:
     if not answer.get("ok"):
         return await _login(context, request, target, refusal_of(answer, text), person)
     response = RedirectResponse(_local(target), HTTPStatus.SEE_OTHER)
-    context.sessions.open(answer, response, secure=request.url.scheme == "https")
+    context.sessions.open(answer, request, response)
     return response
 
 
@@ -78,7 +78,8 @@ async def logout(context: Context, request: Request) -> Response:
         with contextlib.suppress(ConnectionError):
             await context.door.logout(viewer.token)
     response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
-    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    name = cookie_name(request)
+    response.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=name == COOKIE_TLS)
     return response
 
 

@@ -153,8 +153,10 @@ def _trusted_lines(content: dict[str, Any]) -> Iterator[str]:
         yield f"trusted collector {name}: {public}"
     for name, operator in content["trusted_witnesses"].items():
         yield f"trusted witness of {operator}: {name}"
-    if not content["trusted"]:
+    if content["log"] and not content["trusted"]:
         yield "no collector is trusted; trust one with: yaosu keys trust PUBLIC-KEY"
+    elif content["collector"] and not content["log"]:
+        yield f"on each gateway: yaosu keys trust {content['collector']['public']}"
     for name, key in content["commands"].items():
         yield f"{key['role']} {key['name']}, key {name}: {key['public']}"
     for name, role in content["services"].items():

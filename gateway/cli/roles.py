@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import sys
 from typing import TYPE_CHECKING
 
 import typer
@@ -24,6 +23,7 @@ from gateway.cli.common import (
 from gateway.collector import run_collector
 from gateway.door.socket_server import SocketInUseError
 from gateway.edge.daemon import EdgeDaemon
+from gateway.logs import log_to_stderr
 from gateway.persons import PersonsError
 from gateway.witness.run import run_witness
 from gateway.witness.state import WitnessStateError
@@ -41,17 +41,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 
-def _logging() -> None:
-    # The service manager stamps and stores what comes on standard error.
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # httpx and paho write a line per request, uvicorn tells of servers that are parts of ours.
-    for chatty in ("httpx", "httpcore", "mqtt", "uvicorn"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
 def serve(main: Callable[[asyncio.Event], Awaitable[None]], intention: str) -> None:
     """Run a role until it is asked to end; what keeps it from running is said with its exit code."""
-    _logging()
+    log_to_stderr()
     LOG.info("%s; SIGTERM or Ctrl-C ends in order", intention)
     try:
         run_role(main)

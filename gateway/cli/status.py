@@ -25,6 +25,8 @@ from gateway.cli.common import (
 from gateway.door.client import DoorClient, DoorClosedError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gateway.site import LoadedSite
 
 Json = dict[str, Any]
@@ -36,7 +38,9 @@ def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
     """Show the health of this site's roles. Ends with 0 ok, 1 when something is wrong, 69 not running."""
     site = site_of(config)
     daemon, collector, witness = run(_ask_all(site))
-    findings = find(daemon, collector, expects_daemon=bool(site.settings.instrument), witness=witness)
+    findings = find(
+        daemon, collector, expects_daemon=bool(site.settings.instrument), witness=witness, config=config
+    )
     if as_json:
         roles = {"daemon": daemon, "collector": collector}
         print_json({**roles, **({"witness": witness} if witness else {}), "findings": findings})
@@ -71,14 +75,15 @@ async def _ask_all(site: LoadedSite) -> tuple[Json | None, Json | None, Json | N
 
 
 def find(
-    daemon: Json | None, collector: Json | None, *, expects_daemon: bool, witness: Json | None = None
+    daemon: Json | None, collector: Json | None, *, expects_daemon: bool, witness: Json | None = None,
+    config: Path = DEFAULT_CONFIG,
 ) -> list[str]:  # fmt: skip
     """Say what is wrong, a sentence each; an empty list is well."""
     found: list[str] = []
     if daemon is not None:
         found += _find_in_daemon(daemon)
     elif expects_daemon or (collector is None and witness is None):
-        found.append("daemon: not running; start it with: yaosu run")
+        found.append(f"daemon: not running; start it with: yaosu run -c {config}")
     if collector is not None:
         found += _find_in_collector(collector)
     if witness is not None:

@@ -91,10 +91,15 @@ def check_purpose(purpose: str, instruments: Sequence[Placed], report: Report) -
     """A production journal takes no simulated or replayed source, a rehearsal no live one."""
     for index, instrument in instruments:
         if (instrument.source == "live") != (purpose == "production"):
+            hint = (
+                'write source = "simulated" in this instrument, or purpose = "production" in [site]'
+                if instrument.source == "live"
+                else 'write purpose = "rehearsal" in [site]; for a real instrument, leave its source out'
+            )
             report.error(
                 "E020", ("instrument", index, "source"),
                 f"source '{instrument.source}' of '{instrument.id}' does not belong into a {purpose} journal",
-                "set site.purpose to 'rehearsal' for simulators, or the instrument's source to 'live'",
+                hint,
             )  # fmt: skip
 
 

@@ -296,7 +296,7 @@ def test_where_no_daemon_runs_a_command_ends_with_69_and_says_what_to_start(tmp_
         assert outcome.code == 69
         assert "yaosu run" in outcome.err
     outcome = yaosu("status", "-c", path)
-    assert (outcome.code, outcome.out) == (69, "daemon: not running; start it with: yaosu run\n")
+    assert (outcome.code, outcome.out) == (69, f"daemon: not running; start it with: yaosu run -c {path}\n")
 
 
 def test_a_daemon_that_does_not_answer_is_75(tmp_path: Path) -> None:
