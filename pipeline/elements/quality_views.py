@@ -1,4 +1,4 @@
-"""Views of batches, charts, look-backs, alarms and risk: for the daemon's door, and from its stored records."""
+"""Views of batches, charts, look-backs, alarms and risk: for the door, and from stored records."""
 
 from __future__ import annotations
 

@@ -4,14 +4,19 @@ doubled, no simulated row is in the production journal and no live one in the ot
 from __future__ import annotations
 
 import asyncio
+import json
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.trust import TrustedWitnesses
+from pipeline.evidence.cosignature import vkey, witness_key
+from pipeline.journal.succession import succession_note
 from pipeline.records.frame import decode_frame
 from tests.simulation.faults import ACCEPT_S, Excuse
 from tests.simulation.run import play
+from tests.support.paper_log import signing_key
 
 if TYPE_CHECKING:
     from drivers.door import Found
@@ -86,3 +91,39 @@ def test_a_crash_at_any_moment_of_a_swap_loses_and_doubles_nothing(
 
     outcome = play(seed, story, (0.1, 0.5), purpose="production")
     assert not outcome.findings, f"seed {seed}\n{outcome.report()}"
+
+
+def test_the_rehearsal_log_follows_a_witness_to_its_new_key_across_a_crash() -> None:
+    name, (old, new) = "witness.example/w1", map(signing_key, (60, 61))
+    keys = [vkey(witness_key(name, one.public)) for one in (old, new)]
+    told: list[str] = []
+
+    async def ask(scene: Scene, key: str) -> None:
+        assert scene.gateway.daemon is not None
+        assert scene.gateway.daemon._beside is not None
+        services = scene.gateway.daemon._beside.services
+        assert services is not None
+        question = {"key": key, "old": 0, "new": 1, "changes": [succession_note(name, old, new)]}
+        answer = await services._witnessing.answer(json.dumps(question).encode())
+        assert answer is not None
+        told.append(json.loads(answer)["error"] if answer.startswith(b"{") else "")
+
+    async def story(scene: Scene) -> list[Excuse]:
+        TrustedWitnesses(scene.gateway.site.state.trusted_witnesses).trust(keys[0], "Institute")
+        await scene.instruments[0].swap("simulator", 2.0)
+        await asyncio.sleep(10.0)
+        await ask(scene, keys[1])
+        await asyncio.sleep(10.0)
+        now_s = asyncio.get_running_loop().time()
+        await scene.gateway.crash(power=True)
+        scene.gateway.start()
+        await asyncio.sleep(10.0)
+        await ask(scene, keys[1])
+        await ask(scene, keys[0])
+        return [Excuse(now_s - ACCEPT_S, now_s)]
+
+    outcome = play(12, story, (0.25, 1.0), purpose="production")
+    assert not outcome.findings, outcome.report()
+    assert "not sealed yet" in told[0]
+    assert told[1] == "", "the new key speaks from its record on"
+    assert "was given up" in told[2]

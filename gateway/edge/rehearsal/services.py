@@ -8,6 +8,7 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import orjson
 
 from gateway.edge.config_history import Birth
@@ -16,6 +17,7 @@ from gateway.edge.recorder import Recorder
 from gateway.edge.recovery import INTAKE, READ_BYTES_MAX, say_repairs
 from gateway.edge.witnessing import Witnessing
 from gateway.site.rehearsal import rehearsal_site
+from gateway.trust.history import TrustHistory
 from pipeline.elements import Elements
 from pipeline.intake import VERSION as INTAKE_VERSION
 from pipeline.intake import Intake
@@ -40,6 +42,8 @@ SNAPSHOT_TURNS = 30
 """Turns of the rhythm between two checkpoints, and between two snapshots."""
 FULL_PAUSE_S = 0.1
 """Between two tries to append to a journal that is full."""
+WITNESS_KEYS, WITNESS_KEYS_VERSION = "witness-keys", 1
+"""Snapshot of the changes of witness keys that this journal has recorded."""
 LAST_S = 10.0
 """At a stop, a disk that does not work is waited for this long."""
 
@@ -86,7 +90,9 @@ async def tell(recorder: Recorder, code: str, instrument: str, **args: Any) -> R
 class Services:
     """An open rehearsal journal with all that belongs to it. Made by `open`."""
 
-    def __init__(self, context: Context, journal: Journal, recorder: Recorder, engine: QcEngine) -> None:
+    def __init__(
+        self, context: Context, journal: Journal, recorder: Recorder, trust: TrustHistory, engine: QcEngine
+    ) -> None:
         self.journal = journal
         self.recorder = recorder
         self._context = context
@@ -103,8 +109,9 @@ class Services:
         self._key_change = KeyChange(recorder)
         self._site = rehearsal_site(context.site, ())
         self._topics = Topics(self._site.settings.site.lab, self._site.settings.site.gateway)
+        self._trust = trust
         self._witnessing = Witnessing(
-            recorder, lambda: self._durable(self._latest), journal.consistency_proof, context.witnesses
+            recorder, lambda: self._durable(self._latest), journal.consistency_proof, context.witnesses, trust
         )
         self.publisher = self._publisher()
         self.publisher.questions = Questions(self._topics.witness, self._witnessing.answer)
@@ -129,9 +136,10 @@ class Services:
         try:
             recorder = Recorder(journal, NothingJudged(), {}, "simulated")
             say_repairs(journal, recorder)
+            trust = TrustHistory()
             if journal.start.downtime.last_run_ns is not None:
-                await _end_last(context, journal, recorder)
-            return cls(context, journal, recorder, await asyncio.to_thread(_warm_engine, context))
+                await _end_last(context, journal, recorder, trust)
+            return cls(context, journal, recorder, trust, await asyncio.to_thread(_warm_engine, context))
         except BaseException:
             await journal.close()
             raise
@@ -211,7 +219,10 @@ class Services:
 
     def _save(self) -> None:
         state = self.intake.snapshot()
-        self.journal.save_snapshot(INTAKE, self.journal.head_seq - 1, state, INTAKE_VERSION)
+        through = self.journal.head_seq - 1
+        self.journal.save_snapshot(INTAKE, through, state, INTAKE_VERSION)
+        trust: bytes = msgpack.packb(self._trust.snapshot())
+        self.journal.save_snapshot(WITNESS_KEYS, through, trust, WITNESS_KEYS_VERSION)
 
     async def last(self) -> None:
         """The end of a clean stop: everything durable, sealed, and its state saved."""
@@ -269,26 +280,38 @@ def _warm_engine(context: Context) -> QcEngine:
     return engine
 
 
-async def _end_last(context: Context, journal: Journal, recorder: Recorder) -> None:
-    """End what the last run left open: gaps, and rows that a rule had not decided.
+def _restored(journal: Journal, name: str, version: int, restore: Callable[[bytes], None]) -> int:
+    """Take up a snapshot; return the seq that it covers, -1 when there is none that can be taken up."""
+    saved = journal.load_snapshot(name, version)
+    if saved is None:
+        return -1
+    try:
+        restore(saved[1])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        LOG.warning("the snapshot %s of the rehearsal journal is not taken up: %s", name, error)
+        return -1
+    return saved[0]
+
+
+async def _end_last(context: Context, journal: Journal, recorder: Recorder, trust: TrustHistory) -> None:
+    """Take up the witness keys, and end what the last run left open: gaps, and rows a rule had not decided.
 
     Rules begin anew with every run, and nobody counts on polls while the gateway is down: that time is a gap
     of the production journal.
     """
     engine = await asyncio.to_thread(_warm_engine, context)
     intake = Intake(engine, recorder, journal.clock, context.service_state)
-    seq = -1
-    saved = journal.load_snapshot(INTAKE, INTAKE_VERSION)
-    if saved is not None:
-        try:
-            intake.restore(saved[1])
-            seq = saved[0]
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            LOG.warning("the snapshot of the rehearsal journal is not taken up: %s", error)
-    last = journal.head_seq - 1
+    rows_seq = _restored(journal, INTAKE, INTAKE_VERSION, intake.restore)
+    trust_seq = _restored(
+        journal, WITNESS_KEYS, WITNESS_KEYS_VERSION, lambda state: trust.restore(msgpack.unpackb(state))
+    )
+    seq, last = min(rows_seq, trust_seq), journal.head_seq - 1
     while seq < last and (records := await journal.read(seq + 1, bytes_max=READ_BYTES_MAX)):
         for record in records:
-            intake.replay(record)
+            if record.seq > rows_seq:
+                intake.replay(record)
+            if record.seq > trust_seq:
+                trust.see(record)
         seq = records[-1].seq
     downtime = journal.start.downtime
     assert downtime.last_run_ns is not None  # noqa: S101 - the caller has looked
