@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pipeline.intake import Intake
     from pipeline.records import Clock, Item
 
+TELL_NS = 60_000_000_000
+"""Between two records of a gap that goes on (gateway time): it may last for days, and tasks end meanwhile."""
 FOUND_OUT = frozenset({"source-pty", "source-simulator"})
 
 
@@ -37,6 +39,8 @@ class Stretch:
     rows: int = 0
     gap: Gap | None = None
     """The production journal's account of it, from the first row or gap on."""
+    told_run_ns: int = 0
+    """Up to when that account is in a record."""
     unended_polls: int = 0
     """Polls of a gap that has begun and not ended."""
 
@@ -171,16 +175,14 @@ class Routing:
         counted = span.polls
         if isinstance(item, Gap):
             stretch.unended_polls, counted = (0, span.polls) if item.ended else (span.polls, 0)
-        if stretch.gap is None:
-            stretch.gap = replace(span, polls=counted)
+        begun = stretch.gap is None
+        gap = replace(span, polls=0) if stretch.gap is None else stretch.gap
+        stretch.gap = replace(
+            gap, to_run_ns=span.to_run_ns, to_utc_ns=span.to_utc_ns, polls=gap.polls + counted
+        )
+        if begun or span.to_run_ns - stretch.told_run_ns >= TELL_NS:
+            stretch.told_run_ns = span.to_run_ns
             await self._intake.take(stretch.gap)
-        else:
-            stretch.gap = replace(
-                stretch.gap,
-                to_run_ns=span.to_run_ns,
-                to_utc_ns=span.to_utc_ns,
-                polls=stretch.gap.polls + counted,
-            )
 
     async def _end_gap(self, stretch: Stretch) -> None:
         gap, stretch.gap = stretch.gap, None

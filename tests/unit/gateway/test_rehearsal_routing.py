@@ -162,6 +162,20 @@ async def test_rows_go_aside_from_the_event_on_and_come_back_after_the_other() -
     assert [frame.n_first for frame in frames(bench.production)] == [0, 1]
 
 
+async def test_a_gap_that_goes_on_is_told_every_minute() -> None:
+    bench = Bench()
+    await bench.say("source-simulator", endpoint="e")
+    for _ in range(150):
+        await bench.read()
+    told = [record.body["polls"] for record in bench.production.records if record.kind == "gap"]
+    assert told == [1, 61, 121]
+    (gap,) = bench.gaps()
+    assert not gap["ended"]
+    await bench.routing.end()
+    (gap,) = bench.gaps()
+    assert (gap["polls"], gap["ended"]) == (150, True)
+
+
 @pytest.mark.parametrize(
     ("found", "then", "comes_back"),
     [
