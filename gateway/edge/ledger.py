@@ -164,7 +164,7 @@ class Ledger:
         )
 
     async def holds(self) -> list[dict[str, Any]]:
-        """List what waits for a disposition: what memory has, then at most HOLDS_MAX older with look-backs."""
+        """List what waits for a disposition: what memory has, then HOLDS_MAX older with look-backs."""
         listed = self._elements.holds()
         here = {hold["task"] for hold in listed}
         for overall in ("held", "released-under-look-back"):
