@@ -13,7 +13,7 @@ import asyncio
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from benchmarks.results import section_text, show
 from gateway.edge.ledger import Ledger
 from gateway.edge.reach import Reach
 from gateway.edge.recorder import Recorder
-from gateway.tuning import tune
+from gateway.tuning import settle, tune
 from pipeline.elements import Elements
 from pipeline.elements.codec import to_body
 from pipeline.elements.lookback.part import put
@@ -49,7 +49,7 @@ READ_BYTES = 4 * 1024 * 1024
 class TimedRecorder(Recorder):
     """Times what one record leads to in one turn of the loop."""
 
-    longest_s = 0.0
+    turns_s: ClassVar[list[float]] = []
 
     def append(
         self, kind: str, body: Body, *, instrument: str | None = None, by: By | None = None
@@ -57,7 +57,7 @@ class TimedRecorder(Recorder):
         """Append as the daemon does."""
         start_s = time.thread_time()
         record = super().append(kind, body, instrument=instrument, by=by)
-        self.longest_s = max(self.longest_s, time.thread_time() - start_s)
+        self.turns_s.append(time.thread_time() - start_s)
         return record
 
 
@@ -114,7 +114,9 @@ async def move(recorder: TimedRecorder, ledger: Ledger, tasks: int) -> dict[str,
     assert len(state.affected) + state.further == len(state.parked) == tasks
     return {
         "cpu_s": cpu_s, "loop_s": loop_s, "records": journal.head_seq - first,
-        "longest_turn_ms": 1e3 * recorder.longest_s,
+        "turn_p50_ms": 1e3 * float(np.percentile(recorder.turns_s, 50)),
+        "turn_p99_ms": 1e3 * float(np.percentile(recorder.turns_s, 99)),
+        "turn_max_ms": 1e3 * max(recorder.turns_s),
         "blocked_p99_ms": 1e3 * float(np.percentile(blocked_s, 99)), "blocked_max_ms": 1e3 * max(blocked_s),
     }  # fmt: skip
 
@@ -167,6 +169,7 @@ async def measured(folder: Path, tasks: int) -> dict[str, Any]:
     try:
         await fill(journal, tasks)
         await ledger.catch_up()
+        settle()  # as the daemon does once it has taken up what there is
         found: dict[str, Any] = {"tasks": tasks, "listed_s": await listed_s(ledger, tasks)}
         found["move"] = await move(recorder, ledger, tasks)
         await ledger.catch_up_to_now()
@@ -188,15 +191,19 @@ def results_section(found: dict[str, Any]) -> str:
     """Write the figures as a section of RESULTS.md."""
     moved, seen, centre = found["move"], found["looked_at"], found["centre"]
     blocked = f"99 % {moved['blocked_p99_ms']:.1f} ms, longest {moved['blocked_max_ms']:.1f} ms"
+    turn = (
+        f"{moved['turn_p50_ms']:.2f} ms, 99 % {moved['turn_p99_ms']:.1f} ms, longest "
+        f"{moved['turn_max_ms']:.0f} ms (Python's garbage collector)"
+    )
     held = f"{moved['cpu_s']:.1f} s, {moved['loop_s']:.1f} s of it in the event loop"
     taken = f"{centre['take_s']:.1f} s, {centre['records']:,.0f} records"
     rows = [
         ("found in the index, in pages of 1,000", f"{found['listed_s']:.2f} s"),
         (f"every one held: {moved['records']:,.0f} records", held),
-        ("longest turn of the loop for one record of holds", f"{moved['longest_turn_ms']:.1f} ms"),
+        ("turn of the loop for one record of holds", turn),
         ("how long the loop was held meanwhile", blocked),
         ("list of look-backs", f"{seen['list_s'] * 1e3:.1f} ms"),
-        ("impact report, 5,000 tasks described, in both languages", f"{seen['report_s'] * 1e3:.0f} ms"),
+        ("impact report, 1,000 tasks described, in both languages", f"{seen['report_s'] * 1e3:.0f} ms"),
         ("list of what waits, 1,000 shown", f"{seen['holds_s'] * 1e3:.0f} ms"),
         ("newest 100 held tasks", f"{seen['tasks_s'] * 1e3:.1f} ms"),
         ("longest turn for a snapshot of it", f"{seen['snapshot_turn_s'] * 1e3:.1f} ms"),

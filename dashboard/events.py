@@ -90,6 +90,8 @@ def _rendered(body: dict[str, Any], names: Mapping[str, str], language: Language
             args[name] = LEVEL_TEXTS.get(args[name], (args[name],) * 2)[0 if language == "en" else 1]
         args["index"] = f"{args['index']:.1f}"
         args["subject"] = subject_text(args["subject"], messages(language), names)
+    elif body.get("code") == "lookback-opened":
+        args["cause"] = say("cause", args["cause"], language)
     elif body.get("code") == "evidence-element":
         args["element"] = say("element", args["element"], language)
     elif body.get("code") == "command-refused":

@@ -141,6 +141,8 @@ class DayEntry(Settings):
     """Code of the evidence that the day leads to, and its clean twin does not."""
     case: Annotated[str, Field(pattern=r"^[AB][1-5]$")]
     """Case that the evidence belongs to."""
+    found: dict[Twin, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+    """What either twin makes of the last task: element to status and codes of reasons; the others are ok."""
     steps: Annotated[tuple[Annotated[Step, Field(discriminator="do")], ...], Field(min_length=1)]
     """In their order."""
 

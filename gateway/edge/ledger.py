@@ -9,7 +9,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.elements.views import show_task
+from pipeline.elements.views import reasons_of_older, show_task
 from pipeline.ledger import LIMIT_MAX, LedgerIndex, TaskFilter, rebuild_task
 from pipeline.records.envelope import LEDGER_KINDS
 
@@ -164,12 +164,16 @@ class Ledger:
         )
 
     async def holds(self) -> list[dict[str, Any]]:
-        """List what waits for a disposition: with reasons what memory has, then at most HOLDS_MAX older."""
+        """List what waits for a disposition: what memory has, then HOLDS_MAX older with look-backs."""
         listed = self._elements.holds()
         here = {hold["task"] for hold in listed}
         for overall in ("held", "released-under-look-back"):
             found = await self.tasks(TaskFilter(overall=overall, limit=HOLDS_MAX + len(here)))
-            listed += [{**brief, "reasons": []} for brief in found if brief["task"] not in here]
+            listed += [
+                {**brief, "reasons": reasons_of_older(self._elements.fold, brief["task"])}
+                for brief in found
+                if brief["task"] not in here
+            ]
         return listed[: len(here) + HOLDS_MAX]
 
     async def answer(self, person: str, key: str, through_seq: int) -> Answer | None:

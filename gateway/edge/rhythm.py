@@ -120,8 +120,9 @@ class Rhythm:
             )
 
     def _save_others(self) -> None:
+        intake = self._intake.snapshot()  # closes open frames: the seq is that after them
         seq = self._journal.head_seq - 1
-        self._journal.save_snapshot(INTAKE, seq, self._intake.snapshot(), INTAKE_VERSION)
+        self._journal.save_snapshot(INTAKE, seq, intake, INTAKE_VERSION)
         self._journal.save_snapshot(
             config_history.NAME, seq, self._history.snapshot(), config_history.VERSION
         )

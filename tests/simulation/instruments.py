@@ -59,6 +59,8 @@ class Instrument:
     """When a poll reached it."""
     states: list[tuple[float, State]] = field(default_factory=lambda: [(0.0, "answers")])
     """Since when it is how."""
+    connection: int = 1
+    """A new one for whatever is put in its place, also where no poll came while the cable was out."""
     found: Found = ""
     """What it shows itself to be on a new connection, where it is declared live."""
     stands: list[tuple[float, Found]] = field(default_factory=lambda: [(0.0, "")])
@@ -67,6 +69,7 @@ class Instrument:
     async def swap(self, found: Found, away_s: float) -> None:
         """Put something else in its place: its cable is out meanwhile."""
         self.become("disconnected")
+        self.connection += 1
         await asyncio.sleep(away_s)
         self.found = found
         self.stands.append((asyncio.get_running_loop().time(), found))
@@ -110,7 +113,7 @@ class Wire:
         self._settings = settings
         self._clock = clock
         self._found: Found = ""
-        self._connected = False
+        self._connection = 0
 
     def describe(self) -> Description:
         """See `Polled.describe`."""
@@ -139,7 +142,7 @@ class Wire:
         """Ask for one answer."""
         instrument = self._instrument
         if instrument.state == "disconnected":
-            self._connected = False
+            self._connection = 0
             return Outcome(cause="disconnected", error=LinkDown("the cable is out"))
         request_ns, utc_ns = self._clock.run_ns(), self._clock.utc_ns()
         instrument.requests_s.append(asyncio.get_running_loop().time())
@@ -154,9 +157,9 @@ class Wire:
 
     def _identify(self) -> list[Item]:
         """Say who it is on a new connection: a simulator does, and what is live does; a program may not."""
-        if self._connected or self._settings.source != "live":
+        if self._connection == self._instrument.connection or self._settings.source != "live":
             return []
-        self._connected, self._found = True, self._instrument.found
+        self._connection, self._found = self._instrument.connection, self._instrument.found
         if self._found == "pty":
             return []
         serial = "SIM-1" if self._found == "simulator" else "B-1"

@@ -236,6 +236,20 @@ class Told:
     evidence: set[tuple[str, str]] = field(default_factory=set)
     """Codes of the evidence in the record, with their cases."""
 
+    def found(self) -> dict[str, tuple[str, ...]]:
+        """Give the elements of the last task that are not ok in the end: status, codes of the reasons."""
+        tasks = [
+            one.body["task"] for one in self.records if one.kind == "task" and one.body["action"] == "start"
+        ]
+        newest = {one.body["element"]: one.body for one in self.records
+                  if one.kind == "verdict" and one.body["task"] == tasks[-1]}  # fmt: skip
+        assert {one["finality"] for one in newest.values()} == {"final"}
+        return {
+            element: (one["status"], *(reason["code"] for reason in one["reasons"]))
+            for element, one in newest.items()
+            if one["status"] != "ok"
+        }
+
 
 def quick_hasher() -> PasswordHasher:
     """Make a hasher without its costs: they are 0.2 s of every login."""

@@ -163,8 +163,11 @@ document.addEventListener("click", (event) => {
 });
 window.addEventListener("focus", rest);
 
-await loadTexts();
-await refresh([]);
+// A code that is scanned while the page still loads waits for it: nothing of it is overtaken.
+waiting = loadTexts()
+  .then(() => refresh([]))
+  .catch((error) => tell("problem", String(error)));
+await waiting;
 openLive({ view: "ledger" }, {
   ledger(content) {
     if (content.kinds.includes("task")) waiting = waiting.then(() => (message.dataset.kind === "problem" ? null : refresh(codes)));

@@ -7,12 +7,15 @@ rows and gaps of the instrument go to the rehearsal journal, and a gap of the pr
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gateway.edge.rehearsal.services import tell
+from gateway.edge.rehearsal.citing import Citations, cited
+from gateway.edge.rehearsal.services import FULL_PAUSE_S
+from pipeline.journal import JournalFullError
 from pipeline.records import Block, DeviceEvent, Gap, Status
 from pipeline.records.events import told
 
@@ -21,11 +24,14 @@ if TYPE_CHECKING:
 
     from gateway.edge.recorder import Recorder
     from gateway.edge.rehearsal.beside import Beside
+    from gateway.edge.rehearsal.citing import Owed
     from gateway.edge.rehearsal.services import Services
     from pipeline.elements.state import Observed
     from pipeline.intake import Intake
-    from pipeline.records import Clock, Item
+    from pipeline.records import Clock, Item, Record
 
+TELL_NS = 60_000_000_000
+"""Between two records of a gap that goes on (gateway time): it may last for days, and tasks end meanwhile."""
 FOUND_OUT = frozenset({"source-pty", "source-simulator"})
 
 
@@ -37,6 +43,8 @@ class Stretch:
     rows: int = 0
     gap: Gap | None = None
     """The production journal's account of it, from the first row or gap on."""
+    told_run_ns: int = 0
+    """Up to when that account is in a record."""
     unended_polls: int = 0
     """Polls of a gap that has begun and not ended."""
 
@@ -61,6 +69,7 @@ class Routing:
         self._clock = clock
         self._endpoints = endpoints
         self._away: dict[str, Stretch] = {}
+        self._citations = Citations()
         self._confirmed: set[str] = set()
         """Found to be simulated in this run, not only in an earlier one."""
         self._kept_here: set[str] = set()
@@ -131,17 +140,13 @@ class Routing:
         await stretch.services.intake.take(shifted(item, stretch.services.journal.start.offset_ns))
 
     async def _leave(self, instrument: str, found: Observed) -> Stretch | None:
-        """Begin a stretch: each journal cites the other's record, and only one that is durable."""
+        """Begin a stretch; its rows do not wait for the records in which the journals cite each other."""
         services = await self._beside.opened()
         if services is None:
             self._kept_here.add(instrument)
             return None
-        await self._recorder.journal.wait_beyond(found.seq - 1)
-        begun = await services.begin(instrument, found.seq)
-        await tell(
-            self._recorder, "rows-to-rehearsal", instrument, of_journal=services.journal.id.hex(),
-            of_seq=begun.seq,
-        )  # fmt: skip
+        await services.expect(instrument)
+        self._citations.add(instrument, self._cite_begin(services, instrument, found.seq))
         self._away[instrument] = Stretch(services)
         return self._away[instrument]
 
@@ -155,12 +160,29 @@ class Routing:
             await self._intake.take(event)
             return
         await self._end_gap(stretch)
-        said = await tell(self._recorder, event.code, name, **told(event)["args"])
-        ended = await stretch.services.end(name, said.seq, stretch.rows)
-        await tell(
-            self._recorder, "rows-to-rehearsal-end", name, of_journal=stretch.services.journal.id.hex(),
-            of_seq=ended.seq, rows=stretch.rows,
-        )  # fmt: skip
+        said = await self._said(event)
+        await stretch.services.depart(name)
+        self._citations.add(name, self._cite_end(stretch, name, said.seq))
+
+    async def _said(self, event: DeviceEvent) -> Record:
+        while True:
+            await self._recorder.room()
+            try:
+                return self._recorder.append("event", told(event), instrument=event.instrument)
+            except JournalFullError:
+                await asyncio.sleep(FULL_PAUSE_S)
+
+    def _cite_begin(self, services: Services, instrument: str, found_seq: int) -> Owed:
+        here, there = self._recorder.journal, services.journal
+        begun = yield from cited(services.recorder, "rows-from-production", instrument, (here, found_seq))
+        yield from cited(self._recorder, "rows-to-rehearsal", instrument, (there, begun.seq))
+
+    def _cite_end(self, stretch: Stretch, instrument: str, said_seq: int) -> Owed:
+        here, there, rows = self._recorder.journal, stretch.services.journal, stretch.rows
+        ended = yield from cited(
+            stretch.services.recorder, "rows-from-production-end", instrument, (here, said_seq), rows=rows
+        )
+        yield from cited(self._recorder, "rows-to-rehearsal-end", instrument, (there, ended.seq), rows=rows)
 
     async def _count(self, stretch: Stretch, item: Item) -> None:
         """Count an item's polls in the production journal's gap, which begins with the first of them."""
@@ -171,16 +193,14 @@ class Routing:
         counted = span.polls
         if isinstance(item, Gap):
             stretch.unended_polls, counted = (0, span.polls) if item.ended else (span.polls, 0)
-        if stretch.gap is None:
-            stretch.gap = replace(span, polls=counted)
+        begun = stretch.gap is None
+        gap = replace(span, polls=0) if stretch.gap is None else stretch.gap
+        stretch.gap = replace(
+            gap, to_run_ns=span.to_run_ns, to_utc_ns=span.to_utc_ns, polls=gap.polls + counted
+        )
+        if begun or span.to_run_ns - stretch.told_run_ns >= TELL_NS:
+            stretch.told_run_ns = span.to_run_ns
             await self._intake.take(stretch.gap)
-        else:
-            stretch.gap = replace(
-                stretch.gap,
-                to_run_ns=span.to_run_ns,
-                to_utc_ns=span.to_utc_ns,
-                polls=stretch.gap.polls + counted,
-            )
 
     async def _end_gap(self, stretch: Stretch) -> None:
         gap, stretch.gap = stretch.gap, None
@@ -198,7 +218,8 @@ class Routing:
             stretch.services.intake.interrupted(instrument, period_ns)
 
     def close_due(self) -> None:
-        """Close the frames whose time has come, in both journals."""
+        """Close the frames whose time has come, in both journals; write what each owes of the other."""
+        self._citations.look()
         self._intake.close_due()
         if self._beside.services is not None:
             self._beside.services.intake.close_due()
@@ -210,6 +231,7 @@ class Routing:
         await self._intake.end()
         if self._beside.services is not None:
             await self._beside.services.intake.end()
+        await self._citations.settle()
 
 
 def _answered(item: Item) -> bool:

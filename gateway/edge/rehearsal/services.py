@@ -74,19 +74,6 @@ class NothingJudged(Elements):
         return []
 
 
-async def tell(recorder: Recorder, code: str, instrument: str, **args: Any) -> Record:
-    """Append an event, waiting for room, and return once it is durable: another journal may cite it then."""
-    while True:
-        await recorder.room()
-        try:
-            record = recorder.append("event", event_body(code, instrument=instrument, **args))
-        except JournalFullError:
-            await asyncio.sleep(FULL_PAUSE_S)
-        else:
-            await recorder.journal.wait_beyond(record.seq - 1)
-            return record
-
-
 class Services:
     """An open rehearsal journal with all that belongs to it. Made by `open`."""
 
@@ -163,27 +150,15 @@ class Services:
         }  # fmt: skip
         self._birth = Birth.of(self.recorder.append("config", body))
 
-    async def begin(self, instrument: str, of_seq: int) -> Record:
-        """Record that rows of an instrument come here from now on, and why: record `of_seq` of production."""
+    async def expect(self, instrument: str) -> None:
+        """Take rows of an instrument from now on; what the journal is of is recorded anew for a new one."""
         if instrument not in self._configured:
-            self._configured.add(instrument)
             await self.recorder.room()
+            self._configured.add(instrument)
             self._configure()
-        of_journal = self._context.production.id.hex()
-        return await tell(
-            self.recorder, "rows-from-production", instrument, of_journal=of_journal, of_seq=of_seq
-        )
 
-    async def end(self, instrument: str, of_seq: int, rows: int) -> Record:
-        """Record that no further rows of an instrument come, and why: record `of_seq` of production."""
-        await self._depart(instrument)
-        of_journal = self._context.production.id.hex()
-        return await tell(
-            self.recorder, "rows-from-production-end", instrument, of_journal=of_journal, of_seq=of_seq,
-            rows=rows,
-        )  # fmt: skip
-
-    async def _depart(self, instrument: str) -> None:
+    async def depart(self, instrument: str) -> None:
+        """End what is open of an instrument whose rows no longer come; waits for room."""
         clock = self.journal.clock
         while True:
             await self.recorder.room()

@@ -14,17 +14,15 @@ from pipeline.elements.judge import hold_event
 from pipeline.elements.lookback.affected import affect
 from pipeline.elements.lookback.check import add_look_back
 from pipeline.elements.lookback.shapes import Reached
-from pipeline.elements.lookback.state import AFFECTED_MAX
+from pipeline.elements.lookback.state import AFFECTED_MAX, park
 from pipeline.elements.shapes import Draft, Verdict
 from pipeline.elements.state import TaskState
-from pipeline.elements.vocabulary import RELEASED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.elements.lookback.shapes import LookBackReach
     from pipeline.elements.lookback.state import LookBackState
-    from pipeline.elements.vocabulary import Overall
 
 
 def hold_older(known: LookBackState, told: LookBackReach, seq: int) -> list[Draft]:
@@ -37,17 +35,14 @@ def hold_older(known: LookBackState, told: LookBackReach, seq: int) -> list[Draf
     """
     drafts = list[Draft]()
     for one in told.reached or _of_states(told, known):
-        task = one.affected.task
-        if task in known.parked:
+        if one.affected.task in known.parked:
             continue
         if len(known.affected) < AFFECTED_MAX:
             known.affected.append(one.affected)
         else:
             known.further += 1
         if one.affected.moved:
-            known.parked[task] = True
-            if task not in known.left and len(known.left) < AFFECTED_MAX:
-                known.left[task] = _held(one.affected.overall)
+            park(known, one.affected)
             drafts += _hold(known, one, seq)
     known.reached = known.reached or told.done
     known.beyond += told.beyond
@@ -71,10 +66,6 @@ def _hold(known: LookBackState, one: Reached, seq: int) -> list[Draft]:
         reasons=tuple(finding.reasons), facts=finding.facts,
     )  # fmt: skip
     return [Draft("verdict", to_body(verdict)), hold_event(verdict, finding.reasons[-1])]
-
-
-def _held(overall: Overall) -> Overall:
-    return "released-under-look-back" if overall in RELEASED else "held"
 
 
 def _of_states(told: LookBackReach, known: LookBackState) -> Iterator[Reached]:

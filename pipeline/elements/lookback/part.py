@@ -8,7 +8,7 @@ from pipeline.elements.codec import MalformedBody, from_body, to_body
 from pipeline.elements.lookback.affected import find_affected
 from pipeline.elements.lookback.older import hold_older
 from pipeline.elements.lookback.shapes import LOOKBACK_ACTIONS, LookBackClose, LookBackOpen, LookBackReach
-from pipeline.elements.lookback.state import LOOKBACKS_MAX, LookBackState, disposed_of
+from pipeline.elements.lookback.state import LOOKBACKS_MAX, LookBackState, disposed_of, park
 from pipeline.elements.lookback.triggers import TRIGGERS
 from pipeline.elements.shapes import Draft
 from pipeline.records.events import event_body
@@ -16,6 +16,7 @@ from pipeline.records.events import event_body
 if TYPE_CHECKING:
     from pipeline.elements.lookback.triggers import Trigger
     from pipeline.elements.parts import View
+    from pipeline.elements.state import TaskState
     from pipeline.records.envelope import Record
 
 CAUSES_MAX = 2000
@@ -65,23 +66,23 @@ def put(view: View, opened: LookBackOpen) -> None:
         opened, affected=list(opened.affected), reached=not opened.older
     )
     for one in opened.affected:
-        if one.moved:
-            _hold(view, one.task, opened)
+        if one.moved and one.task in view.state.tasks:
+            _hold(view, view.state.tasks[one.task], opened)
+        elif one.moved:  # whoever reads records at a centre may have let it go a little earlier
+            park(known.items[opened.lookback], one)
     closed = [name for name, one in known.items.items() if one.closed is not None]
     for name in closed[: max(0, len(closed) - LOOKBACKS_MAX)]:
         del known.items[name]
 
 
-def _hold(view: View, task_id: str, opened: LookBackOpen) -> None:
+def _hold(view: View, task: TaskState, opened: LookBackOpen) -> None:
     """Hold a task at once, so that it stays in memory until its superseding verdict follows at a tick."""
-    task = view.state.tasks.get(task_id)
-    if task is not None:
-        names = view.state.lookbacks.of_task.setdefault(task_id, [])
-        if opened.lookback not in names:
-            names.append(opened.lookback)
-        if opened.element not in task.held:
-            task.held.append(opened.element)
-        view.state.touch(task)
+    names = view.state.lookbacks.of_task.setdefault(task.id, [])
+    if opened.lookback not in names:
+        names.append(opened.lookback)
+    if opened.element not in task.held:
+        task.held.append(opened.element)
+    view.state.touch(task)
 
 
 def _take(record: Record, view: View) -> list[Draft]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.elements.lookback.shapes import Affected, LookBackClose, LookBackOpen
-from pipeline.elements.vocabulary import Overall, sum_up
+from pipeline.elements.vocabulary import RELEASED, Overall, sum_up
 
 if TYPE_CHECKING:
     from pipeline.elements.state import TaskState
@@ -55,6 +55,14 @@ class LookBacksState:
     """What has led to a look-back already: the newest."""
     retired_run_ns: int | None = None
     """Latest end of a task that has left memory; None: none has."""
+
+
+def park(known: LookBackState, one: Affected) -> None:
+    """Note that a look-back holds a task that is not in memory."""
+    known.parked[one.task] = True
+    if len(known.left) < AFFECTED_MAX:
+        released = one.overall in RELEASED
+        known.left.setdefault(one.task, "released-under-look-back" if released else "held")
 
 
 def disposed_of(known: LookBacksState, task_id: str, disposition: Disposition) -> None:

@@ -186,3 +186,15 @@ async def test_no_reading_is_entered_at_the_scan_station_without_badge_and_task(
         answer = await lab.post("/api/scan/act", json={**SCANNED, "codes": codes, "form": FORM})
         assert answer.json()["ok"] is False
     assert door.commands == []
+
+
+async def test_the_form_is_folded_until_it_is_wanted_or_was_refused(
+    nobody: httpx.AsyncClient, door: FakeDoor
+) -> None:
+    await log_in(nobody, "p-wang", "correct horse")
+    folded = re.compile(r'<details class="panel"><summary>[^<]*</summary><form id="enter"')
+    assert folded.search((await nobody.get(f"/tasks/{RUNNING}")).text)
+    refused = (await nobody.post(f"/tasks/{RUNNING}/entries", data={**FORM, "reason": " "})).text
+    assert '<details class="panel" open><summary>' in refused
+    assert not folded.search(refused)
+    assert door.commands == []

@@ -13,7 +13,9 @@ from pipeline.elements.codec import to_body
 from pipeline.elements.lookback.report import look_back_report, look_backs
 from pipeline.elements.signing import signing_hash
 from pipeline.elements.state import TaskState
+from pipeline.elements.views import reasons_of_older
 from pipeline.ledger import LedgerIndex, TaskRow, rebuild_task
+from pipeline.ledger.recorded import KINDS, Recorded
 from pipeline.records import Record
 from tests.unit.elements.bench import JOURNAL, RUN0, SIGNER, UTC0, Bench, metrology, opened, sensor
 
@@ -310,3 +312,37 @@ async def test_a_sensor_is_traced_through_the_rooms_that_it_watches(tmp_path: Pa
     await reach_of(bench, ledger).look()
     assert {one["task"] for one in report(bench)["affected"]} == set(tasks)
     assert report(bench)["to_utc_ns"] >= UTC0
+
+
+async def test_the_list_of_holds_names_the_look_backs_of_older_tasks(tmp_path: Path) -> None:
+    bench, tasks = forgetful(4)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    await reach_of(bench, ledger).look()
+    [reason] = reasons_of_older(bench.elements.fold, tasks[0])
+    assert (reason["element"], reason["code"], reason["subject"]) == (
+        "measurement", "look-back", report(bench)["lookback"],
+    )  # fmt: skip
+    assert "not vouched for" in reason["en"]
+    assert reasons_of_older(bench.elements.fold, "somebody-else") == []
+
+
+async def test_a_centre_tells_of_older_tasks_what_the_gateway_tells(tmp_path: Path) -> None:
+    bench, tasks = forgetful(4)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    await reach_of(bench, ledger).look()
+    ledger.catch_up()
+    await released_from_the_ledger(bench, ledger, tasks[0])
+    told = Recorded(bench.settings)
+    for record in bench.records:
+        if record.kind in KINDS:
+            told.take(record)
+    assert told.unread == 0
+    assert look_backs(told.state) == look_backs(bench.elements.fold.state)
+    name = report(bench)["lookback"]
+    assert look_back_report(told.state, name) == report(bench)
+    [alarm] = [
+        one for one in told.state.alarms.items.values() if one.code == "element-held" and one.count > 3
+    ]
+    assert alarm.count == bench.elements.fold.state.alarms.items[alarm.id].count

@@ -28,19 +28,25 @@ if TYPE_CHECKING:
     from drivers.replay import Replay
     from gateway.edge.rehearsal import Beside
     from pipeline.journal import Journal
-    from pipeline.records import Frame, Record
+    from pipeline.records import Frame
 
 LAYOUT = Layout((Channel("level"),))
 SECOND = 10**9
 
 
 class Paper(PaperJournal):
-    """Durable at once, and with an id of its own."""
+    """Durable at once, unless a test says otherwise, and with an id of its own."""
 
     id = bytes(range(16))
+    synced: int | None = None
+    """Last durable seq; None for all that there is."""
+
+    @property
+    def durable_seq(self) -> int:
+        return self.head_seq - 1 if self.synced is None else self.synced
 
     async def wait_beyond(self, seq: int) -> None:
-        assert seq < self.head_seq - 1
+        self.synced = None
 
     def stored_offsets(self, _key: str, _t_utc_ns: Any) -> None:
         return None
@@ -56,14 +62,11 @@ class PaperServices:
         self.recorder = recorder_of(self.journal)
         self.intake = intake_of(self.recorder, clock)
 
-    async def begin(self, instrument: str, of_seq: int) -> Record:
-        body = {"code": "begin", "instrument": instrument, "args": {"of_seq": of_seq}}
-        return self.journal.append("event", body)
+    async def expect(self, _instrument: str) -> None:
+        """Its configuration is no matter here."""
 
-    async def end(self, instrument: str, of_seq: int, rows: int) -> Record:
+    async def depart(self, instrument: str) -> None:
         self.intake.leave(instrument, 0, 0)
-        body = {"code": "end", "instrument": instrument, "args": {"of_seq": of_seq, "rows": rows}}
-        return self.journal.append("event", body)
 
 
 class PaperBeside:
@@ -160,6 +163,46 @@ async def test_rows_go_aside_from_the_event_on_and_come_back_after_the_other() -
         "source-simulator", "rows-to-rehearsal", "source-live", "rows-to-rehearsal-end"
     ]  # fmt: skip
     assert [frame.n_first for frame in frames(bench.production)] == [0, 1]
+
+
+async def test_rows_do_not_wait_for_the_records_that_cite_and_those_only_cite_what_is_durable() -> None:
+    bench = Bench()
+    bench.production.synced = -1
+    await bench.say("source-simulator", endpoint="e")
+    await bench.read()
+    assert bench.rows() == (0, 1)
+    there = bench.services.journal
+    assert not [r for r in there.records if r.kind == "event"]
+    bench.production.synced, there.synced = None, -1
+    bench.routing.close_due()
+    (came,) = (r for r in there.records if r.kind == "event")
+    assert came.body["args"] == {"of_journal": bench.production.id.hex(), "of_seq": 0}
+    assert "rows-to-rehearsal" not in bench.codes()
+    there.room_left = 0
+    await bench.say("source-live", endpoint="e")
+    await bench.read()
+    assert bench.rows() == (1, 1)
+    there.synced = None
+    bench.routing.close_due()
+    assert "rows-to-rehearsal" in bench.codes()
+    assert "rows-to-rehearsal-end" not in bench.codes(), "the other has no room"
+    there.give_room()
+    await bench.routing.end()
+    assert bench.codes()[-1] == "rows-to-rehearsal-end"
+
+
+async def test_a_gap_that_goes_on_is_told_every_minute() -> None:
+    bench = Bench()
+    await bench.say("source-simulator", endpoint="e")
+    for _ in range(150):
+        await bench.read()
+    told = [record.body["polls"] for record in bench.production.records if record.kind == "gap"]
+    assert told == [1, 61, 121]
+    (gap,) = bench.gaps()
+    assert not gap["ended"]
+    await bench.routing.end()
+    (gap,) = bench.gaps()
+    assert (gap["polls"], gap["ended"]) == (150, True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pipeline.corrections import ChannelPlan, Correction, Plan
 from pipeline.intake import FRAME_DELAY_NS, Intake
 from pipeline.intake.frames import FRAME_ROWS_MAX
 from pipeline.journal import JournalFullError
@@ -198,23 +197,6 @@ async def test_events_and_one_off_results_are_recorded_as_they_are() -> None:
     await rig.intake.take(Reading("p-1", Channel("x"), 7.32, 1, 1, sample="S-1"))
     assert rig.sink.of("event")[0].body["args"]["error"] == "no answer"
     assert rig.sink.of("reading")[0].body["value"] == 7.32
-
-
-async def test_a_one_off_result_is_recorded_with_what_its_correction_makes_of_it() -> None:
-    rig = Rig()
-    stated = Correction("EQ-1", "x", "C-1", "offset", 0.0, 14.0, "pH", offset=0.125)
-    asked: list[tuple[str, int]] = []
-
-    def in_force(instrument: str, t_utc_ns: int) -> Plan:
-        asked.append((instrument, t_utc_ns))
-        return Plan([ChannelPlan("x", "COR-1@3", stated)])
-
-    intake = Intake(rig.engine, rig.sink, rig.clock, lambda _name: "in-use", in_force)
-    await intake.take(Reading("p-1", Channel("x", unit="pH"), 7.5, 11, 12, sample="S-1"))
-    [record] = rig.sink.of("reading")
-    assert asked == [("p-1", 11)]
-    said = record.body
-    assert (said["value"], said["corrected"], said["correction"]) == (7.5, 7.625, "COR-1@3")
 
 
 async def test_frames_are_closed_one_by_one_with_other_work_between() -> None:
