@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Batches = list[list["Record"]]
 
 PAIRS = 1
-"""Of turns, each in both orders: records and lines, then lines and records. A whole run repeats the benchmark."""
+"""Of turns in both orders: records and lines, then lines and records. `make bench` repeats the benchmark."""
 
 
 class PremadeCore(InfluxCore):
