@@ -23,7 +23,7 @@ from benchmarks.servers import free_port, influxd
 from benchmarks.store_influx import measure_influx
 from gateway.collector import CollectorSettings
 from gateway.collector.collector import BATCHES_MAX
-from gateway.tuning import tune
+from gateway.tuning import COLLECTOR_SWITCH_S, settle, tune
 from pipeline.records import Block, Channel, Frame, Layout
 from pipeline.records.clock import ClockState
 from pipeline.records.envelope import decode, encode, split
@@ -78,7 +78,6 @@ def make_records(channels: int, rows: int, readings: int) -> list[Record]:
 
 def measure_encoder(records: Sequence[Record], readings: int) -> dict[str, float]:
     """Readings a second of processor, from records to lines; and from the bytes of messages to lines."""
-    tune()  # as every role does
     spent_s, memory = {"records": 0.0, "bytes": 0.0}, Memory()
     # As in a collector that runs: with its kernel loaded and its memory at hand.
     memory.give(encode_lines(ORIGIN, prepare(ORIGIN, batches_of(records)[0])[0], memory).data)
@@ -161,6 +160,7 @@ def batches_of(records: Sequence[Record]) -> list[list[Record]]:
 
 def measure() -> dict[str, dict[str, float]]:
     """Measure every shape of frame."""
+    tune(COLLECTOR_SWITCH_S)  # as a collector does
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         with influxd(Path(folder) / "influxd", port) as pid:
@@ -173,6 +173,7 @@ def _measure(url: str, server: psutil.Process) -> dict[str, dict[str, float]]:
         # As the collector has them: out of their bytes.
         records = [decode(record.data) for record in make_records(channels, rows, READINGS)]
         readings = len(records) * channels * rows
+        settle()  # a collector does not have them all at once, for the garbage collector to walk
         few = records[: max(1, len(records) // 10)]
         few_readings = len(few) * channels * rows
         encoder = measure_encoder(records, readings)

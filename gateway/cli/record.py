@@ -29,10 +29,11 @@ from pipeline.evidence.create import create
 from pipeline.evidence.findings import Checked, Refused
 from pipeline.evidence.policy import Policy, read_policy
 from pipeline.evidence.redo import redo_file
-from pipeline.evidence.report import report
+from pipeline.evidence.report import report, seen
 from pipeline.evidence.select import NoEvidenceError
 from pipeline.evidence.show import show
 from pipeline.evidence.sources import ArchiveSource, JournalSource
+from pipeline.evidence.trail import check_trail
 from pipeline.evidence.verify import check_file
 from pipeline.journal import verify as verify_journal
 from pipeline.journal.disk import RealDisk
@@ -96,6 +97,13 @@ def verify(
     elif (what / INDEX_NAME).exists():
         keys = {log.name: log.public for log in policy_of(policy, key).logs} if policy or key else {}
         content, sound = verify_archive(what, keys)
+        if policy or key:
+            named = policy_of(policy, key)
+            journals = [bytes.fromhex(one["journal"]) for one in content["journals"]]
+            content["trail"] = [
+                trail for journal in journals for trail in _trail(ArchiveSource(what, journal), named)
+            ]
+            sound = sound and not any(one["problems"] for one in content["trail"])
     else:
         fail(Exit.USAGE, f"{what} is neither an evidence file nor the folder of an archive or a journal")
     show_facts(content, as_json=as_json)
@@ -124,7 +132,23 @@ def _verify_journal(folder: Path, policy: Policy | None) -> tuple[dict[str, Any]
         pinned = bool(set(result.keys) & {log.public.hex() for log in policy.logs})
         content["key"] = "pinned" if pinned else "NOT one of the policy's"
         sound = sound and pinned
+        content["trail"] = _trail(JournalSource(folder), policy)
+        sound = sound and not any(one["problems"] for one in content["trail"])
     return content, sound
+
+
+def _trail(source: JournalSource | ArchiveSource, policy: Policy) -> list[dict[str, Any]]:
+    """Check the cosignatures that a journal or an archive holds; nothing where no witness is named."""
+    with closing(source):
+        checked = check_trail(source, policy) if policy.witnesses else None
+    if checked is None:
+        return []
+    return [
+        {
+            "journal": checked.journal, "witnesses": [seen(one) for one in checked.cosigned],
+            "changes": checked.changes, "ignored": checked.ignored, "problems": checked.problems,
+        }
+    ]  # fmt: skip
 
 
 def verify_archive(folder: Path, keys: dict[str, bytes]) -> tuple[dict[str, Any], bool]:

@@ -25,6 +25,7 @@ from gateway.door.socket_server import SocketInUseError
 from gateway.edge.daemon import EdgeDaemon
 from gateway.logs import log_to_stderr
 from gateway.persons import PersonsError
+from gateway.tuning import COLLECTOR_SWITCH_S, tune
 from gateway.witness.run import run_witness
 from gateway.witness.state import WitnessStateError
 from pipeline.archive import ArchiveBusyError, ArchiveError
@@ -84,6 +85,7 @@ def collect(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 
 async def _collect(site: LoadedSite, stop: asyncio.Event) -> None:
+    tune(COLLECTOR_SWITCH_S)
     settings, password = site.settings, site.settings.mqtt.password
     folder = site.path.parent
     async with open_store(site.store, credentials=folder) as store:

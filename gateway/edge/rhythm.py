@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway import notify
 from gateway.edge import config_history
+from gateway.edge.footprint import release_freed
 from gateway.edge.key_change import KeyChange
 from gateway.edge.recorder import CONSUMER
 from gateway.edge.recovery import INTAKE
@@ -103,13 +104,16 @@ class Rhythm:
             self.latest_checkpoint = sealed
 
     async def _snapshots(self) -> None:
+        await asyncio.sleep(SNAPSHOT_S)
+        # By now the ledger's index and the publisher have read what the start recorded of the site.
+        release_freed()
         while True:
-            await asyncio.sleep(SNAPSHOT_S)
             await self._recorder.room()
             await self._intake.close_in_turn()
             if self._recorder.settled:
                 self._save_others()
                 await self._save_elements()
+            await asyncio.sleep(SNAPSHOT_S)
 
     def snapshot(self) -> None:
         """Hand the consumers' state to the journal, which writes it once what it covers is durable."""

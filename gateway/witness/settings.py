@@ -33,7 +33,7 @@ class WitnessSettings(Settings):
     operator: Annotated[str, Field(min_length=1, max_length=120)]
     """The organisation that runs this witness and answers for it."""
     name: Annotated[str, Field(max_length=255), AfterValidator(checked_name)]
-    """Name of the witness's key, such as `witness.metrology.example/w1`; never given to another key."""
+    """Name of the witness's key, such as `witness.metrology.example/w1`; for its successors, no other key."""
     period_s: Seconds = 60.0
     """Shortest time between two cosignatures of one log."""
     answer_s: Seconds = 15.0

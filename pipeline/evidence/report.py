@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.evidence.findings import Checked
+    from pipeline.evidence.findings import Checked, Cosigned
 
 _LATEST_S = 253402300799
 """The end of the year 9999."""
@@ -22,10 +22,7 @@ def report(checked: Checked) -> str:
         lines.append(f"task {checked.task} of {checked.origin}, journal {checked.journal}")
         sealed = f"sealed by the log: the first {checked.sealed_size}"
         lines.append(f"{checked.records} records, seq {low} to {high}; {sealed}")
-    for one in checked.cosigned:
-        at = datetime.fromtimestamp(min(one.t_s, _LATEST_S), UTC).isoformat()
-        lines.append(f"witness {one.witness} had seen the first {one.size} records at {at} by its own clock")
-    lines += checked.changes
+    lines += [*map(seen, checked.cosigned), *checked.changes]
     if checked.unwitnessed:
         lines.append("not witnessed yet: seq {} to {}".format(*checked.unwitnessed))
     elif not checked.witnessed_size:
@@ -35,6 +32,12 @@ def report(checked: Checked) -> str:
     lines += [f"ignored: a signature of {name}, which the policy does not name" for name in checked.ignored]
     lines.append("NOT VERIFIED" if checked.problems else "VERIFIED")
     return "".join(f"{_plain(line)}\n" for line in lines)
+
+
+def seen(one: Cosigned) -> str:
+    """Say what a witness has seen, and when."""
+    at = datetime.fromtimestamp(min(one.t_s, _LATEST_S), UTC).isoformat()
+    return f"witness {one.witness} had seen the first {one.size} records at {at} by its own clock"
 
 
 def _plain(line: str) -> str:

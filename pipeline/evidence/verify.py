@@ -67,7 +67,7 @@ def _check(stream: IO[bytes], size: int, policy: Policy, checked: Checked) -> No
     changes = header.get("changes", [])
     chains = read_changes(changes)
     for tree, link in zip(header["trees"], [b"", *header["links"]], strict=True):
-        checkpoint = _check_note(tree["note"], policy, chains, checked)
+        checkpoint = check_note(tree["note"], policy, chains, checked)
         if before[0] and not consistent(*before, *checkpoint, link):
             raise Refused(f"the checkpoint of {checkpoint[0]} records does not continue that of {before[0]}")
         own = [seq for seq in seqs[len(leaves) :] if seq < checkpoint[0]]
@@ -76,7 +76,7 @@ def _check(stream: IO[bytes], size: int, policy: Policy, checked: Checked) -> No
     if len(leaves) != len(seqs):
         raise Refused("no checkpoint of the file reaches this record", seqs[len(leaves)])
     checked.sealed_size = before[0]
-    checked.changes = [told for name, chain in chains.items() for told in _told(name, chain, checked.origin)]
+    checked.changes = [text for name, chain in chains.items() for text in told(name, chain, checked.origin)]
     # A witness of a later checkpoint has seen what the earlier ones hold: they are linked.
     for reach in sorted({one.size for one in checked.cosigned}):
         if policy.satisfied({one.witness for one in checked.cosigned if one.size >= reach}):
@@ -135,7 +135,7 @@ def _is_header(header: dict[str, Any]) -> bool:
     )  # fmt: skip
 
 
-def _check_note(
+def check_note(
     note: str, policy: Policy, chains: dict[str, Chain], checked: Checked
 ) -> tuple[int, bytes]:  # fmt: skip
     """Check a checkpoint's signatures; return its size and root."""
@@ -169,7 +169,7 @@ def _check_note(
     return int(count), decoded(root)
 
 
-def _told(name: str, chain: Chain, origin: str) -> list[str]:
+def told(name: str, chain: Chain, origin: str) -> list[str]:
     """Say in words when a key was changed; the hashes are those of the keys as a policy writes them."""
     ids = [Key(name, LOG if name == origin else WITNESS, public).id.hex() for public in chain.keys]
     pairs = zip(chain.ends, ids, ids[1:], strict=False)

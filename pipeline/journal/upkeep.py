@@ -166,9 +166,10 @@ class Upkeep:
         for segment in self._receipted(done, segments_max):
             if at_once and not self._over():
                 break
-            if not await self._retire_one(segment, done, limit_ns) and not at_once:
+            if await self._retire_one(segment, done, limit_ns):
+                retired += 1
+            elif not at_once:
                 break  # the later ones are younger
-            retired += 1
         return retired
 
     async def merge(self, files_min: int = FILES_MIN) -> bool:

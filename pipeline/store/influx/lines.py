@@ -118,7 +118,7 @@ def _write_rows(tables: Sequence[_Table], data: NDArray[np.uint8], ends: NDArray
 
 def load_writer() -> Callable[..., int]:
     """Load the kernel, or have it compiled where it is not in the cache; once a process."""
-    # Only here: who reads a store needs no compiler, which takes a second and 90 MB.
+    # Only here: who reads a store needs no compiler, which takes a second and 110 MB.
     from pipeline.store.influx.kernel import writer  # noqa: PLC0415
 
     return writer()

@@ -12,6 +12,7 @@ from pipeline.evidence.cosignature import vkey, witness_key
 from pipeline.evidence.create import create
 from pipeline.evidence.policy import read_policy
 from pipeline.evidence.report import report
+from pipeline.evidence.trail import check_trail
 from pipeline.evidence.verify import MAGIC, check_file
 from pipeline.journal.succession import succession_note
 from tests.support.paper_log import (
@@ -188,3 +189,39 @@ def test_the_log_cannot_give_a_witness_another_key(tmp_path: Path) -> None:
     checked = check(made(log, tmp_path))
     assert checked.ignored == [NAME]
     assert checked.witnessed_size == 0
+
+
+def test_the_trail_of_a_log_is_followed_from_the_first_key() -> None:
+    log = paper_log()
+    log.seal(None, ["institute"])
+    log.change_witness_key("institute", NEW)
+    log.change_key(signing_key(70))
+    log.add("tick")
+    log.seal()
+    checked = check_trail(log, read_policy(policy_text()))
+    assert checked.problems == []
+    size = len(log.records) - 3
+    assert {(one.witness, one.size) for one in checked.cosigned} == {
+        ("institute", size),
+        ("university", size),
+    }
+    assert len(checked.changes) == 2
+
+
+def test_a_cosignature_in_the_trail_that_does_not_count_is_named_with_its_record() -> None:
+    log = paper_log()
+    log.change_witness_key("institute", NEW)
+    log.seal(None, ["institute"])
+    log.witness_keys["institute"] = OLD
+    late = log.add("cosignature", {"note": log.sealed(len(log.records), ["institute"])})
+    other = PaperLog(records=list(log.records))
+    other.records[3] = other.records[4]
+    rewritten = log.add("cosignature", {"note": other.sealed(late.seq, ["university"])})
+    damaged = log.add("cosignature", {"note": log.sealed(4, ["university"]).replace("A", "B", 1)})
+    problems = check_trail(log, read_policy(policy_text())).problems
+    assert [problem.partition(":")[0] for problem in problems] == [
+        f"seq {one.seq}" for one in (late, rewritten, damaged)
+    ]
+    assert "not in force there" in problems[0]
+    assert f"two trees of {late.seq} records" in problems[1]
+    assert "does not fit" in problems[2]

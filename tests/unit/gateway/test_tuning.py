@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.cli.common import run_role
-from gateway.tuning import SWITCH_S, YOUNG_MAX
+from gateway.tuning import COLLECTOR_SWITCH_S, SWITCH_S, YOUNG_MAX, tune
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +43,12 @@ def test_a_full_collection_in_a_role_walks_only_what_came_after_its_start() -> N
     assert seen["switch_s"] == pytest.approx(SWITCH_S)
     assert seen["young"] == YOUNG_MAX
     assert seen["collection_s"] < whole_s / 3
+
+
+def test_a_collector_lets_its_threads_take_turns_sooner_than_any_other_role() -> None:
+    tune(COLLECTOR_SWITCH_S)
+    assert sys.getswitchinterval() == pytest.approx(COLLECTOR_SWITCH_S)
+    assert COLLECTOR_SWITCH_S < SWITCH_S
 
 
 def test_a_busy_thread_gives_the_loop_its_turn_many_times_in_a_second_of_its_own() -> None:

@@ -6,7 +6,7 @@ import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.records.shared import SHARED_FROM_BYTES, Remembered, unpack
+from pipeline.records.shared import LARGE_FROM_BYTES, SHARED_FROM_BYTES, Remembered, unpack
 from tests.support.stored import data, frame
 
 CHANNELS: dict[tuple[str, str], Any] = {(f"ch{number:03}", "f8"): [1.5, 2.5] for number in range(150)}
@@ -82,3 +82,21 @@ def test_what_was_remembered_first_is_forgotten_first() -> None:
     for name in ("a", "b", "a", "c"):
         memory.put(name, ord(name))
     assert [memory.get(name) for name in "abc"] == [97, None, 99]
+
+
+def test_a_large_record_is_what_it_was_and_holds_what_is_equal_once() -> None:
+    limits = [1, 1.0, True, -0.0, 0.0, float("inf"), 2**63, b"\x00", None, "1"]
+    channels = [{"name": f"c{at % 100}", "unit": "V", "qc": {"range": limits}} for at in range(500)]
+    body = {
+        "site": [
+            {"id": f"d{at}", "channels": channels, "note": ["-" * 3000, msgpack.ExtType(5, b"x")]}
+            for at in range(20)
+        ]
+    }
+    data = msgpack.packb([1, "config", *range(9), body])
+    assert len(data) > LARGE_FROM_BYTES
+    fields = unpack(data)
+    assert msgpack.packb(fields) == data, "not the same, bit for bit"
+    first, second = (fields[11]["site"][at]["channels"] for at in (0, 19))
+    assert {id(channel) for channel in first} == {id(channel) for channel in second}
+    assert len({id(channel) for channel in first}) == 100

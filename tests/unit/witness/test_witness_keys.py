@@ -10,6 +10,7 @@ import pytest
 from gateway.edge.config_history import ConfigHistory
 from gateway.edge.recorder import Recorder
 from gateway.edge.witnessing import Witnessing
+from gateway.trust.history import TrustHistory
 from pipeline.elements import Elements
 from pipeline.evidence.cosignature import cosign, vkey, witness_key
 from pipeline.journal import Journal, JournalSettings
@@ -190,3 +191,11 @@ async def test_a_key_pinned_anew_under_a_name_that_had_others_stands_alone(bench
     assert await bench.ask(THIRD) == ""
     assert "takes a new name" in await bench.ask(THIEF, note(THIRD, THIEF))
     assert await bench.bring(THIRD) == 1
+
+
+def test_a_snapshot_from_before_witnesses_could_change_their_keys_is_taken_up() -> None:
+    history = TrustHistory()
+    history.restore([{"persons": ["aa", {"p-1": "operator"}]}, {"persons": ["bb", "p-2"]}])
+    assert history.known == {"persons": ("aa", {"p-1": "operator"})}
+    assert history.witness_keys == {}
+    assert len(history.snapshot()) == 3
