@@ -5,13 +5,15 @@ import gzip
 import itertools
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drivers import DRIVERS, InstrumentSettings, open_drivers
+from drivers.compose import writers_of
+from drivers.door import Driver
 from drivers.errors import Fatal
 from drivers.recorded import keepers_of, note_of
 from drivers.replay import Replay
@@ -49,8 +51,9 @@ def modbus(driver: str = "modbus-tcp", **other: Any) -> InstrumentSettings:
 
 
 async def record(
-    path: Path, instruments: list[InstrumentSettings], seconds: float, parts: Parts | None = None
-) -> list[Item]:
+    path: Path, instruments: list[InstrumentSettings], seconds: float, parts: Parts | None = None,
+    meanwhile: Callable[[list[Driver]], Coroutine[None, None, None]] | None = None,
+) -> list[Item]:  # fmt: skip
     """Run drivers on the real thing and record; return what they yielded."""
     clock = RealClock()
     head = Head([one.model_dump(mode="json") for one in instruments], "test")
@@ -68,6 +71,8 @@ async def record(
     async with asyncio.TaskGroup() as group:
         for driver in drivers:
             group.create_task(run(driver))
+        if meanwhile is not None:
+            group.create_task(meanwhile(drivers))
         await asyncio.sleep(seconds)
         for driver in drivers:
             driver.stop()
@@ -256,6 +261,30 @@ async def test_units_of_one_line_and_a_balance_are_played_from_every_part(tmp_pa
         )  # fmt: skip
         lived = await record(tmp_path / "000.wire", [*units, weighing], 3.0, in_parts(tmp_path, 0.5))
     await assert_played_from_every_part(tmp_path, lived, ["unit-1", "unit-2", "balance"])
+
+
+async def test_polls_after_a_point_was_set_are_played_as_they_were(tmp_path: Path) -> None:
+    """What sets a point goes over the same line and counts the same requests, and is no poll."""
+    point = {"name": "mode", "address": 1, "low": 0, "high": 9, "confirm": {"en": "Sure?", "zh": "确定？"}}
+    read: list[bytes] = []
+
+    async def look(drivers: list[Driver]) -> None:
+        writer = writers_of(drivers)["device"]
+        made = writer.point("mode")
+        assert made is not None
+        for _ in range(3):
+            await asyncio.sleep(0.2)
+            read.append(await writer.read(made))
+
+    def answers(data: bytes) -> list[tuple[float, bytes]]:
+        return [(0.001, mbap(int.from_bytes(data[:2], "big"), data[6], Troubled().registers(data[7:])))]
+
+    async with tcp_instrument(answers) as device:
+        one = modbus(host="127.0.0.1", port=device.port, writes=[point])
+        lived = await record(tmp_path / "wire", [one], 1.0, meanwhile=look)
+    assert len(read) == 3
+    assert len(rows(lived)) > 20
+    assert essence(await replayed(tmp_path / "wire")) == essence(lived)
 
 
 async def test_a_missing_part_is_told_and_what_is_behind_it_is_played(tmp_path: Path) -> None:
