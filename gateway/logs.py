@@ -17,7 +17,8 @@ _DEBUG = 7
 _CHATTY = ("httpx", "httpcore", "mqtt", "uvicorn")
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """Return a text with its control characters written out."""
     # A line break would begin an entry of its own, forged by whoever sent the text; an escape sequence
     # would drive the terminal of whoever reads it.
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
@@ -35,10 +36,10 @@ class OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Format one entry."""
-        lines = [_visible(f"{record.levelname} {record.name}: {record.getMessage()}")]
+        lines = [visible(f"{record.levelname} {record.name}: {record.getMessage()}")]
         if record.exc_info:
             trace = self.formatException(record.exc_info)
-            lines += ["    " + _visible(line) for line in trace.splitlines()]
+            lines += ["    " + visible(line) for line in trace.splitlines()]
         prefix = f"<{_priority(record.levelno)}>" if self._for_journal else ""
         return "\n".join(prefix + line for line in lines)
 

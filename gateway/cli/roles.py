@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 from typing import TYPE_CHECKING
 
@@ -62,12 +63,21 @@ def serve(main: Callable[[asyncio.Event], Awaitable[None]], intention: str) -> N
         fail(Exit.IO, str(error))
 
 
+async def _run_private(site: LoadedSite, stop: asyncio.Event) -> None:
+    # By hand as under systemd: the group may open the door's socket, which has its own mode, and no file.
+    before = os.umask(0o077)
+    try:
+        await EdgeDaemon(site).run(stop)
+    finally:
+        os.umask(before)
+
+
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Read the instruments: acquisition, QC, journal, elements, publishing. Ends in order on SIGTERM."""
     site = site_of(config)
     names = f"{site.settings.site.lab}/{site.settings.site.gateway}"
     serve(
-        EdgeDaemon(site).run,
+        lambda stop: _run_private(site, stop),
         f"{names}: {len(site.settings.instrument)} instruments, recording into {site.state.root}; "
         f"look at it with: yaosu status -c {config}",
     )

@@ -232,6 +232,11 @@ class TestViewsAndStates:
         assert outcome.code == 0
         assert "systemctl restart yaosu" in outcome.out
 
+    def test_what_the_daemon_makes_is_its_owners_alone(self, site: Site) -> None:
+        state = site.config.parent / "state"
+        assert (state / "ledger.sqlite").stat().st_mode & 0o077 == 0
+        assert (state / "door.sock").stat().st_mode & 0o777 == 0o660
+
     def test_the_journal_is_looked_at_while_the_daemon_writes(self, site: Site) -> None:
         assert site.run("journal", "stat", "--json").json["purpose"] == "rehearsal"
 
