@@ -1,4 +1,4 @@
-"""The driver alone: requests beside pymodbus' own client, decode, a serial line, and dead neighbours."""
+"""The driver alone: requests beside pymodbus' own client, decode, and a serial line."""
 
 from __future__ import annotations
 
@@ -35,9 +35,6 @@ TURNS = 5
 DECODE_CHANNELS = (62, 125, 500)
 BAUD = 9600
 TURNAROUND_S = 0.005
-JITTER_DEVICES = 200
-JITTER_DEAD = 20
-JITTER_ROUNDS = 2
 
 
 async def _ours(port: int, count: int) -> float:
@@ -153,50 +150,4 @@ async def serial(load: Path, seconds: float) -> dict[str, Any]:
         "plan_s": round(need_s, 4),
         "poll_s": round(float(np.median(periods_s)), 4),
         "percent": round(100 * need_s * len(periods_s) / float(periods_s.sum()), 1),
-    }
-
-
-async def _jitter(ports: list[int], living: int, seconds: float) -> list[float]:
-    """Poll all of them once a second: how far each poll of the living ones is off its grid, in ns."""
-    instruments = load_instruments(ports, channels=FLOATS, timeout_s=0.5)
-    drivers = open_drivers(instruments, SystemClock(), random.Random(1))
-    results = await asyncio.gather(*(_rows(driver, seconds) for driver in drivers))
-    off: list[float] = []
-    for rows in results[:living]:
-        at_ns = np.array([int(row.t_request_ns[0]) for row in rows[1:]], dtype=np.int64)
-        phase = (at_ns - at_ns.min()) % 1_000_000_000
-        # The grid is where the earliest polls were; what lies before it by rounding counts as on it.
-        late = np.where(phase > 500_000_000, 0, phase)
-        off += (late - late.min()).tolist()
-    return off
-
-
-def _percentiles(off_ns: list[float]) -> dict[str, float]:
-    return {f"p{p}_ms": round(float(np.percentile(off_ns, p)) / 1e6, 2) for p in (50, 99)}
-
-
-async def neighbours(load: Path, seconds: float) -> dict[str, Any]:
-    """200 devices at 1 Hz: all alive, and with 20 that accept and never answer; the living ones' jitter.
-
-    In turns, as alive, dead, dead, alive, in one process: what the machine does meanwhile drifts, and falls
-    on both alike. Each dead turn is compared with the alive turn beside it; the ratio is the median of these,
-    and all of them are told. The percentiles are those of all polls of a kind.
-    """
-    turns: list[tuple[str, list[float]]] = []
-    for name in ("alive", "with_dead", "with_dead", "alive") * JITTER_ROUNDS:
-        silent = JITTER_DEAD if name == "with_dead" else 0
-        with devices(load, JITTER_DEVICES, silent=silent) as (ports, _):
-            turns.append((name, await _jitter(ports, JITTER_DEVICES - JITTER_DEAD, seconds)))
-    ratios = []
-    for (name, one), (_, other) in zip(turns[::2], turns[1::2], strict=True):
-        alive, dead = (one, other) if name == "alive" else (other, one)
-        ratios.append(round(float(np.percentile(dead, 99) / max(np.percentile(alive, 99), 1.0)), 2))
-    every = {
-        kind: [off for name, found in turns if name == kind for off in found]
-        for kind in ("alive", "with_dead")
-    }
-    return {
-        **{kind: _percentiles(found) for kind, found in every.items()},
-        "p99_ratio": float(np.median(ratios)),
-        "ratios": ", ".join(f"{ratio:g}" for ratio in ratios),
     }

@@ -240,6 +240,15 @@ _ENTRIES = (
         "降低轮询频率、减少读取的数值、提高波特率，或把部分仪器移到另一条线路。",
     ),
     _entry(
+        "E041",
+        "time is shorter than the poll interval",
+        "时间设置短于轮询间隔",
+        "The registry lets a reading be less old than it is between two polls, or takes a rate over less.",
+        "登记信息允许的读数时效或变化率窗口短于两次轮询之间的时间。",
+        "Make staleness_s several times the interval of the channel, or poll the channel more often.",
+        "将 staleness_s 设为该通道轮询间隔的数倍，或提高轮询频率。",
+    ),
+    _entry(
         "E060",
         "example of a profile does not come true",
         "设备配置模板的示例不成立",

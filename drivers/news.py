@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drivers.errors import BadFrame, DeviceException, WrongAnswer
 from pipeline.records import DeviceEvent
@@ -25,6 +25,14 @@ class News:
         self._clock = clock
         self._last: dict[str, str] = {}
         self._untold: dict[str, int] = {}
+
+    def kept(self) -> list[dict[str, Any]]:
+        """Return what was told last, for `restore`."""
+        return [self._last, self._untold]
+
+    def restore(self, kept: list[dict[str, Any]]) -> None:
+        """Take for told what was told then."""
+        self._last, self._untold = (dict(one) for one in kept)
 
     def event(self, code: str, /, **args: str | float) -> DeviceEvent:
         """Return an event that happens now."""

@@ -3,209 +3,56 @@
 Nothing waits: the clock of the replay is set by the recording. The instruments are asked to poll wherever
 the recording says that one did, their requests are compared with what was sent then, and they are given what
 came.
+
+A recording may begin in the middle of a run, and parts of it may be missing. A line is played from where the
+recording says what its instruments knew; what was recorded of it before that is passed over.
 """
 
 from __future__ import annotations
 
 import random
 from collections import defaultdict, deque
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
 from drivers.compose import open_drivers
-from drivers.errors import Fatal, LinkDown
-from drivers.poller import Polled, Poller
+from drivers.errors import Fatal
+from drivers.recorded import polled_of
 from drivers.registry import AnyInstrument
-from drivers.transport.line import NO_POLL
-from drivers.transport.recording import CAME, LEASED, LOST, NOTED, OPENED, SENT, Entry, read_recording
-from drivers.transport.wire import Inbox, Stamp
-from pipeline.records import ClockState, DeviceEvent, Gap
+from drivers.replay_track import ReplayClock, Track
+from drivers.transport.recording import (
+    BEGUN,
+    KEPT,
+    LAPSED,
+    LEASED,
+    NOTED,
+    OPENED,
+    Entry,
+    read_recording,
+)
+from pipeline.records import DeviceEvent, Gap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from pathlib import Path
 
-    from drivers.transport import Line, Wire
+    from drivers.transport import Wire
     from drivers.transport.recording import Head
     from pipeline.records import Item
 
 _INSTRUMENTS: TypeAdapter[tuple[AnyInstrument, ...]] = TypeAdapter(tuple[AnyInstrument, ...])
-NOTED_CODES = frozenset({
-    "instrument-lost", "instrument-back", "source-pty", "source-simulator", "source-live",
-})  # fmt: skip
-"""Events of the poller, which no line shows."""
 
 
-_LOST_PATIENCE_NS = 1_000_000_000
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """A time of which the recording has nothing, or not all."""
 
-
-class _Replayable(Polled, Protocol):
-    """A polled instrument on a line."""
-
-    @property
-    def line(self) -> Line:
-        """The line that it hangs on."""
-        ...
-
-    def owns(self, request: bytes) -> bool:
-        """Tell whether bytes that were written to the line were a request to this instrument."""
-        ...
-
-
-class ReplayClock:
-    """Gateway time as the recording has it."""
-
-    def __init__(self) -> None:
-        self._at = Stamp(0, 0)
-
-    def set(self, at: Stamp) -> None:
-        """Go to an instant of the recording; never back."""
-        if at.run_ns >= self._at.run_ns:
-            self._at = at
-
-    def jump(self, at: Stamp) -> None:
-        """Go to an instant of another line, which may be an earlier one: lines are played poll by poll."""
-        self._at = at
-
-    def pass_to(self, run_ns: int) -> None:
-        """Let time pass to an instant of which the recording says nothing."""
-        self.set(Stamp(self._at.utc_ns + run_ns - self._at.run_ns, run_ns))
-
-    def run_ns(self) -> int:
-        """Return gateway time."""
-        return self._at.run_ns
-
-    def utc_ns(self) -> int:
-        """Return UTC."""
-        return self._at.utc_ns
-
-    def state(self) -> ClockState:
-        """Tell that nobody vouches for these times now."""
-        return ClockState(synchronised=False, error_ns=-1)
-
-
-class _ReplayInbox(Inbox):
-    """Gives what came, at the time at which it came."""
-
-    def __init__(self, clock: ReplayClock, entries: deque[Entry]) -> None:
-        self._time = clock
-        self._entries = entries
-        super().__init__(clock)
-
-    def now(self) -> Stamp:
-        """Return the instant of the next request, where one is about to be sent."""
-        self._catch_up()
-        if self._entries and self._entries[0].kind == SENT:
-            self._time.set(_stamp(self._entries[0]))
-        return Stamp(self._time.utc_ns(), self._time.run_ns())
-
-    def clear(self) -> int:
-        """Throw away all bytes that had come before the next request."""
-        self._catch_up()
-        return super().clear()
-
-    async def wait(self, until_run_ns: int) -> bool:
-        """Hear what came next, if it came by then."""
-        if (
-            self._entries
-            and self._entries[0].kind in {CAME, LOST}
-            and self._entries[0].run_ns <= until_run_ns
-        ):
-            self._hear(self._entries.popleft())
-            return True
-        self._time.pass_to(until_run_ns)
-        return False
-
-    def hear_all(self) -> None:
-        """Hear what is left."""
-        self._catch_up()
-
-    def _catch_up(self) -> None:
-        while self._entries and self._entries[0].kind in {CAME, LOST}:
-            self._hear(self._entries.popleft())
-
-    def _hear(self, entry: Entry) -> None:
-        self._time.set(_stamp(entry))
-        if entry.kind == CAME:
-            self._add(entry.data, _stamp(entry))
-        elif self.lost is None:
-            self.lost, self.lost_run_ns = LinkDown(str(entry.data)), entry.run_ns
-
-
-class _ReplayWire:
-    """Takes requests and compares them with those that were sent."""
-
-    def __init__(self, inbox: _ReplayInbox, entries: deque[Entry]) -> None:
-        self.inbox: Inbox = inbox
-        self._given = inbox
-        self._entries = entries
-
-    def write(self, data: bytes) -> None:
-        """Compare. Raises LinkDown on a lost connection, Fatal when something else was sent then."""
-        if self.inbox.lost is not None:
-            raise self.inbox.lost
-        sent = self._entries.popleft() if self._entries and self._entries[0].kind == SENT else None
-        if sent is None or sent.data != data:
-            was = "nothing" if sent is None else sent.data.hex(" ")
-            raise Fatal(
-                f"the replay asks {data.hex(' ')} where the recording has {was}",
-                hint="replay it with the version that recorded it, from the beginning of a connection",
-            )
-
-    def close(self) -> None:
-        """Close, at the time at which it was closed then."""
-        self._given.hear_all()
-        self.inbox.fail(LinkDown("the connection is closed"))
-
-
-def _stamp(entry: Entry) -> Stamp:
-    return Stamp(entry.utc_ns, entry.run_ns)
-
-
-class _Track:
-    """One line of the recording, the instruments on it, and its poll that is being gathered."""
-
-    def __init__(self, clock: ReplayClock) -> None:
-        self._clock = clock
-        self.entries: deque[Entry] = deque()
-        self.instruments: list[_Replayable] = []
-        self._inbox: _ReplayInbox | None = None
-
-    async def connect(self) -> Wire:
-        """Open the line as it was opened then."""
-        if self.entries and self.entries[0].kind == OPENED:
-            self._clock.set(_stamp(self.entries.popleft()))
-        self._inbox = _ReplayInbox(self._clock, self.entries)
-        return _ReplayWire(self._inbox, self.entries)
-
-    async def play(self) -> list[Item]:
-        """Repeat the poll that was gathered; return what came of it."""
-        items: list[Item] = []
-        if self.entries:
-            self._clock.jump(_stamp(self.entries[0]))
-        leased = next((entry for entry in self.entries if entry.kind == LEASED), None)
-        sent = next((entry for entry in self.entries if entry.kind == SENT), None)
-        if leased is not None:
-            self.entries.remove(leased)
-        if leased is not None and leased.data == NO_POLL:
-            # Somebody set a point, or looked at one: no poll, and no part of what is played again.
-            self.entries.clear()
-        elif leased is not None and sent is not None:
-            self._clock.set(_stamp(self.entries[0] if self.entries[0].kind == OPENED else leased))
-            asked = next(one for one in self.instruments if one.owns(sent.data))
-            items += (await asked.poll(leased.data)).items
-        if self._inbox is not None:
-            self._inbox.hear_all()
-            one = self.instruments[0]
-            if self._inbox.lost is not None and one.line.inbox is self._inbox:
-                # The poll that met the lost connection then sent nothing; the next one found it open again.
-                await one.poll(self._clock.run_ns() + _LOST_PATIENCE_NS)
-        for one in self.instruments:
-            items += one.unsolicited()
-        self.entries.clear()
-        return items
+    from_utc_ns: int
+    """Of the last entry before it; 0 when the recording begins with it."""
+    to_utc_ns: int
+    why: str
 
 
 class Replay:
@@ -230,10 +77,14 @@ class Replay:
                 f"the settings in {path} are not those of this version: {error}",
                 hint=f"replay it with the version that recorded it: {self.head.program}",
             ) from error
-        self._tracks: list[_Track] = []
+        self._tracks: list[Track] = []
         self._made: defaultdict[str, deque[Item]] = defaultdict(deque)
         """What instruments have said again, and was not taken yet."""
-        self._by_instrument: dict[str, _Track] = {}
+        self._by_instrument: dict[str, Track] = {}
+        self._part: Head | None = None
+        self._last_utc_ns = 0
+        self.lapses: list[Lapse] = []
+        """What is missing, as far as it has been played."""
         self._prepare()
 
     def _prepare(self) -> None:
@@ -241,20 +92,19 @@ class Replay:
 
         def on_track(connect: Callable[[], Awaitable[Wire]]) -> Callable[[], Awaitable[Wire]]:
             del connect
-            self._tracks.append(_Track(self.clock))
+            self._tracks.append(Track(self.clock))
             return self._tracks[-1].connect
 
         # Nothing of chance is left: back-off waits its least, which was over when the next poll began.
         drivers = open_drivers(self.instruments, self.clock, _Least(), wires=on_track)
         for settings, driver in zip(self.instruments, drivers, strict=True):
-            assert isinstance(driver, Poller)  # noqa: S101 - every driver is one, and on a line, so far
-            polled = cast("_Replayable", driver.polled)
+            polled = polled_of(driver)
             track = next(one for one in self._tracks if one.connect == polled.line.connect)
             track.instruments.append(polled)
             self._by_instrument[settings.id] = track
 
     async def items(self) -> AsyncIterator[Item]:
-        """Yield rows, events and gaps in the order in which they were taken then.
+        """Yield rows, events and gaps in the order in which they were taken then; what never was is left out.
 
         Raises:
             Fatal: the recording was made by other settings or another version.
@@ -267,19 +117,45 @@ class Replay:
                 item = await self._noted(entry)
                 if item is not None:
                     yield item
-                continue
-            track = self._tracks[entry.line]
+            elif entry.kind in {BEGUN, LAPSED}:
+                self._begin(entry)
+            else:
+                await self._hear(self._tracks[entry.line], entry)
+            self._last_utc_ns = entry.utc_ns or self._last_utc_ns
+
+    async def _hear(self, track: Track, entry: Entry) -> None:
+        """Gather what one line says; play a poll when the next one begins."""
+        if entry.kind == KEPT:
+            await self._play(track)
+            track.restore(entry)
+        elif track.known:
             if entry.kind == OPENED or (entry.kind == LEASED and not _only_opened(track.entries)):
                 await self._play(track)
             track.entries.append(entry)
-        # What had not been taken when the recording ended.
-        for track in self._tracks:
-            await self._play(track)
-        for made in self._made.values():
-            for item in made:
-                yield item
 
-    async def _play(self, track: _Track) -> None:
+    def _begin(self, entry: Entry) -> None:
+        """Go on with another part: unless it follows the one before, every line is to be found again."""
+        if entry.kind == BEGUN:
+            earlier, self._part = self._part, entry.data
+            if self._part.follows(earlier):
+                if earlier is None:
+                    for track in self._tracks:
+                        track.known = True
+                return
+            if self._part.run != self.head.run:
+                raise Fatal(
+                    "the recording is of several runs of the daemon",
+                    hint="export and replay each run by itself: yaosu wire list",
+                )
+            told = "the recording begins in the middle of a run" if earlier is None else "parts are missing"
+        else:
+            told = f"{entry.data[0]} entries could not be written: {entry.data[1]}"
+        for track in self._tracks:
+            track.forget()
+        self._made.clear()
+        self.lapses.append(Lapse(self._last_utc_ns, entry.utc_ns, told))
+
+    async def _play(self, track: Track) -> None:
         for item in await track.play():
             self._made[item.instrument].append(item)
 
@@ -292,22 +168,14 @@ class Replay:
         if kind == "event":
             return DeviceEvent(**content)
         name = content["instrument"]
-        if not self._made[name]:
-            await self._play(self._by_instrument[name])
+        track = self._by_instrument[name]
+        if not self._made[name] and track.gathers(name):
+            await self._play(track)
         return self._made[name].popleft() if self._made[name] else None
 
 
 def _only_opened(entries: Iterable[Entry]) -> bool:
     return [entry.kind for entry in entries] == [OPENED]
-
-
-def note_of(item: Item) -> dict[str, Any]:
-    """Return what a recording notes of an item that is taken: what no line shows, else only its place."""
-    if isinstance(item, Gap):
-        return {"kind": "gap", **asdict(item)}
-    if isinstance(item, DeviceEvent) and item.code in NOTED_CODES:
-        return {"kind": "event", **asdict(item)}
-    return {"kind": "item", "instrument": item.instrument}
 
 
 class _Least(random.Random):

@@ -11,7 +11,7 @@ more.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from drivers.errors import BadFrame, DeviceException, DriverError, LineBusy, LinkDown, NoAnswer, WrongAnswer
 from drivers.modbus.frames import Signature, answer_signature, check_answer, read_request
@@ -63,6 +63,23 @@ class ModbusBus:
     def unit_of(self, request: bytes) -> int:
         """Return the unit that a written frame is for."""
         return self._framing.unit_of(request)
+
+    def kept(self) -> list[Any]:
+        """Return what it knows of earlier exchanges, for `restore`."""
+        owed = [
+            [unit, *signature, until_ns]
+            for unit, answers in self._owed.items()
+            for signature, until_ns in answers.items()
+        ]
+        return [self._transaction, list(self._late_transactions), owed, self._silent]
+
+    def restore(self, kept: list[Any]) -> None:
+        """Know what another bus knew."""
+        self._transaction, late, owed, self._silent = kept
+        self._late_transactions = deque(late, maxlen=_LATE_TRANSACTIONS_MAX)
+        self._owed = {}
+        for unit, function, byte_count, until_ns in owed:
+            self._owed.setdefault(unit, {})[Signature(function, byte_count)] = until_ns
 
     async def exchange(self, wire: Wire, request: Request, timeout_s: float) -> Exchange:
         """Ask once. Never raises what the world does: the exchange says it."""

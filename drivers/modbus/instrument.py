@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from drivers.modbus.reader import Answers
     from drivers.modbus.settings import ModbusSettings
     from drivers.transport import Line, Wire
+    from drivers.transport.recording import Kept
     from pipeline.records import Item
 
 _IDENTITY_ANSWERS_MAX = 8
@@ -68,6 +70,22 @@ class ModbusInstrument:
     def owns(self, request: bytes) -> bool:
         """Tell whether a request was for this unit."""
         return self._bus.unit_of(request) == self._settings.unit
+
+    def kept(self) -> Kept:
+        """Return what earlier polls have shown, for `restore`."""
+        return {
+            "bus": self._bus.kept(), "reader": self._reader.kept(), "news": self._news.kept(),
+            "identity": None if self._identity is None else astuple(self._identity),
+            "identified": [self._identified_connection, self._identity_silences],
+        }  # fmt: skip
+
+    def restore(self, kept: Kept) -> None:
+        """Know what another one of the same settings knew."""
+        self._bus.restore(kept["bus"])
+        self._reader.restore(kept["reader"])
+        self._news.restore(kept["news"])
+        self._identity = None if kept["identity"] is None else Identity(*kept["identity"])
+        self._identified_connection, self._identity_silences = kept["identified"]
 
     async def open(self, wake: Callable[[], None]) -> None:  # noqa: ARG002 - a Modbus unit never speaks by itself
         """Claim the line."""

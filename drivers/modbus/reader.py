@@ -14,12 +14,12 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from drivers.errors import DeviceException, DriverError, LineBusy, LinkDown, NoAnswer
 from drivers.modbus.decode import Decoder, build_layout
 from drivers.modbus.frames import read_request
-from drivers.modbus.plan import halves
+from drivers.modbus.plan import ReadBlock, halves
 from drivers.schedule import NS_PER_S
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from drivers.modbus.bus import Exchange, ModbusBus
     from drivers.modbus.frames import Request
-    from drivers.modbus.plan import ReadBlock
     from drivers.modbus.settings import ModbusSettings
     from drivers.news import News
     from drivers.transport import Stamp, Wire
@@ -125,6 +124,31 @@ class BlockReader:
         self._parts = self._planned(range(len(settings.channels)))
         self._decoders: dict[tuple[int, ...], Decoder] = {}
 
+    def kept(self) -> list[Any]:
+        """Return what earlier polls have shown, for `restore`: delays, turns, the plan and its refusals."""
+        plan = [
+            [
+                part.block.function, part.block.address, part.block.count, part.block.channels, part.refused,
+                part.retry_run_ns,
+            ]
+            for part in self._parts
+        ]  # fmt: skip
+        turns = [slot.next_index for slot in self._timetable.slots]
+        return [self._delays_s, self._answer_s, self._first_until_ns, turns, plan]
+
+    def restore(self, kept: list[Any]) -> None:
+        """Know what another reader of the same settings knew."""
+        delays_s, self._answer_s, self._first_until_ns, turns, plan = kept
+        self._delays_s = list(delays_s)
+        for slot, next_index in zip(self._timetable.slots, turns, strict=True):
+            slot.next_index = next_index
+        parts = []
+        for function, address, count, channels, refused, retry_run_ns in plan:
+            part = self._part(ReadBlock(function, address, count, tuple(channels)))
+            part.refused, part.retry_run_ns = refused, retry_run_ns
+            parts.append(part)
+        self._follow(parts)
+
     async def read(self, wire: Wire, until_run_ns: int) -> Answers:
         """Ask block by block; after silence or a loss the rest is not asked for.
 
@@ -163,7 +187,7 @@ class BlockReader:
         return len(now.due) == len(self._timetable.slots) or not part.slots.isdisjoint(now.due)
 
     def _rests(self, part: Part) -> bool:
-        return part.refused != 0 and self._bus.line.clock.run_ns() < part.retry_run_ns
+        return part.refused != 0 and self._bus.line.leased_run_ns < part.retry_run_ns
 
     async def _ask(self, now: _Round, part: Part) -> bool:
         """Ask for one block; True when nothing further can be asked in this poll."""
@@ -202,14 +226,14 @@ class BlockReader:
         exchange = await self._bus.exchange(now.wire, request, self._settings.timeout_s)
         for wait_s in BUSY_WAITS_S:
             busy = isinstance(exchange.error, DeviceException) and exchange.error.code in BUSY
-            if not busy or self._bus.line.clock.run_ns() + int(wait_s * NS_PER_S) >= now.until_run_ns:
+            if not busy or exchange.response_ns + int(wait_s * NS_PER_S) >= now.until_run_ns:
                 break
             await asyncio.sleep(wait_s)
             exchange = await self._bus.exchange(now.wire, request, self._settings.timeout_s)
         return exchange
 
     def _may_split(self, now: _Round, part: Part) -> bool:
-        in_time = self._bus.line.clock.run_ns() < now.until_run_ns
+        in_time = now.response_ns < now.until_run_ns
         return len(part.block.channels) > 1 and now.splits < SPLITS_MAX and in_time
 
     def _halves(self, part: Part) -> tuple[ReadBlock, ReadBlock]:
@@ -228,7 +252,7 @@ class BlockReader:
                 )
             )  # fmt: skip
         part.refused = error.status
-        part.retry_run_ns = self._bus.line.clock.run_ns() + int(REFUSED_RETRY_S * NS_PER_S)
+        part.retry_run_ns = now.response_ns + int(REFUSED_RETRY_S * NS_PER_S)
 
     def _measure(self, exchange: Exchange, block: ReadBlock) -> None:
         """Note how long the device took to begin its answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import TYPE_CHECKING, NamedTuple
 
 from drivers.door import Description, Identity, what_is_found
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from drivers.mtsics.settings import MtsicsSettings
     from drivers.transport import Inbox, Wire
     from drivers.transport.line import Wires
+    from drivers.transport.recording import Kept
     from pipeline.records import Clock, Item
 
 _IDENTITY_COMMANDS = ("I4", "I2", "I3")
@@ -78,6 +80,22 @@ class MtsicsInstrument:
     def owns(self, request: bytes) -> bool:  # noqa: ARG002 - a balance has its line alone
         """Tell whether a request was for this balance."""
         return True
+
+    def kept(self) -> Kept:
+        """Return what earlier polls have shown, for `restore`."""
+        return {
+            "owed": self._owed, "rows": self._rows.kept(), "news": self._news.kept(),
+            "identity": None if self._identity is None else astuple(self._identity),
+            "identified": [self._identified_connection, self._identity_silences],
+        }  # fmt: skip
+
+    def restore(self, kept: Kept) -> None:
+        """Know what another one of the same settings knew."""
+        self._owed = kept["owed"]
+        self._rows.restore(kept["rows"])
+        self._news.restore(kept["news"])
+        self._identity = None if kept["identity"] is None else Identity(*kept["identity"])
+        self._identified_connection, self._identity_silences = kept["identified"]
 
     async def open(self, wake: Callable[[], None]) -> None:
         """Claim the line."""

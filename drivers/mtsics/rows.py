@@ -44,6 +44,14 @@ class Rows:
             Channel("stable", "i8", "", 0, stable.low, stable.high, ((0, "dynamic"), (1, "stable"))),
         ))  # fmt: skip
 
+    def kept(self) -> tuple[str, int | None]:
+        """Return unit and decimals of the weight now, for `restore`."""
+        return self.layout.channels[0].unit, self.layout.channels[0].decimals
+
+    def restore(self, kept: tuple[str, int | None]) -> None:
+        """Have the layout that another one had."""
+        self.layout = self._layout(*kept)
+
     def row(self, line: Line | None, status: int, raw: bytes, request: Stamp, response: Stamp) -> Block:
         """Return one row, stamped in the middle between `request` and `response`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from drivers.errors import LineBusy, LinkDown
 from drivers.schedule import NS_PER_S, Backoff
@@ -74,6 +74,9 @@ class Line:
         self._active_until_ns = 0
         self.on_data: Callable[[], None] | None = None
         """Called when bytes come; for lines of one instrument that also speaks by itself."""
+        self.leased_run_ns = 0
+        """Gateway time of the last lease. What is decided within a poll goes by it, and by the times of
+        exchanges, never by the clock: a replay knows no others."""
         self.connections = 0
         """How often a connection was made: after a new one the device may be another."""
 
@@ -116,8 +119,10 @@ class Line:
             await self._lock.acquire()
         try:
             wire = await self._connected()
+            at = wire.inbox.now()
+            self.leased_run_ns = at.run_ns
             if wire.inbox.tap is not None:
-                wire.inbox.tap.leased(wire.inbox.now(), until_run_ns if poll else NO_POLL)
+                wire.inbox.tap.leased(at, until_run_ns if poll else NO_POLL)
             yield wire
         finally:
             self._lock.release()
@@ -131,6 +136,18 @@ class Line:
             if self._wire is None:
                 raise self._refused from None
             raise LineBusy("the line was not free in time", endpoint=self.endpoint) from None
+
+    def kept(self) -> list[Any]:
+        """Return what it knows of its open connection, for `resume`."""
+        assert self._wire is not None  # noqa: S101 - asked by whoever has the lease
+        return [self._dirty, self._active_until_ns, self.connections, self._wire.inbox.kept()]
+
+    def resume(self, wire: Wire, kept: list[Any]) -> None:
+        """Go on with a wire as if it had been open all the time."""
+        self._dirty, self._active_until_ns, self.connections, inbox = kept
+        wire.inbox.restore(inbox)
+        wire.inbox.on_data = self.on_data
+        self._wire = wire
 
     async def settle(self, wire: Wire) -> bool:
         """Wait for the quiet time due before a request; False: the line does not become quiet."""

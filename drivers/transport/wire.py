@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from drivers.errors import LinkDown
 
@@ -41,6 +41,10 @@ class Tap(Protocol):
 
     def lost(self, at: Stamp, reason: str) -> None:
         """Hear that the connection is gone."""
+        ...
+
+    def waited(self, at: Stamp, until_run_ns: int) -> None:
+        """Hear that nothing was heard until an instant for which somebody waited."""
         ...
 
 
@@ -122,8 +126,34 @@ class Inbox:
                 return stamp
         raise IndexError(f"no byte at {offset} of {len(self.data)}")
 
+    def kept(self) -> list[Any]:
+        """Return what it holds, for `restore`: the time of the newest byte, and the chunks with theirs."""
+        chunks, at = [], 0
+        for end, stamp in self._chunks:
+            chunks.append([bytes(self.data[at : end - self._taken]), *stamp])
+            at = end - self._taken
+        return [self.last_run_ns, chunks]
+
+    def restore(self, kept: list[Any]) -> None:
+        """Hold what another inbox held."""
+        last_run_ns, chunks = kept
+        for data, utc_ns, run_ns in chunks:
+            self._add(data, Stamp(utc_ns, run_ns))
+        self.last_run_ns = last_run_ns
+
     async def wait(self, until_run_ns: int) -> bool:
-        """Wait for another chunk or the loss of the connection; False when `until_run_ns` came first."""
+        """Wait for another chunk or the loss of the connection; False when `until_run_ns` came first.
+
+        A chunk that is heard late because the loop was busy, together with the end of the waiting, counts as
+        heard: it may well have come in time.
+        """
+        heard = await self._heard(until_run_ns)
+        if not heard and self.tap is not None:
+            # By the times alone a replay could not tell which of the two was first.
+            self.tap.waited(self.now(), until_run_ns)
+        return heard
+
+    async def _heard(self, until_run_ns: int) -> bool:
         left_s = (until_run_ns - self._clock.run_ns()) / NS_PER_S
         if left_s <= 0:
             return False

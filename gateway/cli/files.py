@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,13 +34,17 @@ from gateway.cli.common import (
 )
 from gateway.names import name_conflicts
 from gateway.site import SiteSettings, load_site
+from gateway.site.ages import age_findings
 from pipeline.elements import read_registry
 from pipeline.elements.registry_settings import RegistrySettings
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from config import Finding
     from drivers.compose import LinePoll
     from gateway.site import LoadedSite
+    from pipeline.elements import RegistryImport
 
 REQUESTS_SHOWN = 8
 """Requests of one instrument that `check` prints; of more it says how many."""
@@ -60,15 +64,38 @@ def _is_registry(file: Path) -> bool:
     )
 
 
-def _findings(file: Path) -> tuple[tuple[Finding, ...], LoadedSite | None]:
-    """Everything that is wrong or doubtful in one file, and the site in it if it is a good one."""
+@dataclass(slots=True)
+class _Checked:
+    """Everything that is wrong or doubtful in one file, and what is in it if it is a good one."""
+
+    findings: tuple[Finding, ...]
+    site: LoadedSite | None = None
+    registry: RegistryImport | None = None
+
+    @property
+    def bad(self) -> bool:
+        """Whether the file cannot be used."""
+        return any(each.severity == "error" for each in self.findings)
+
+
+def _checked(file: Path) -> _Checked:
     try:
         if _is_registry(file):
-            return read_registry(file, time.time_ns()).warnings, None
+            registry = read_registry(file, time.time_ns())
+            return _Checked(registry.warnings, registry=registry)
         site = load_site(file)
     except ConfigInvalid as invalid:
-        return invalid.findings, None
-    return site.warnings, site
+        return _Checked(invalid.findings)
+    return _Checked(site.warnings, site)
+
+
+def _check_ages(checked: Collection[_Checked]) -> None:
+    """Hold every registry against the polls of every site: neither file alone can tell."""
+    sites = [one.site for one in checked if one.site is not None]
+    for one in checked:
+        watched = () if one.registry is None else one.registry.watched
+        for site in sites:
+            one.findings += tuple(age_findings(watched, site.intervals_s()))
 
 
 def _show_site(site: LoadedSite) -> None:
@@ -105,6 +132,7 @@ def check(
 ) -> None:
     """Find every mistake in site and registry files, each with its line and column. Starts nothing.
 
+    Given both, it also holds the times in the registry against how often the site's channels are read.
     For a good site it prints which requests each line will carry, and how much of its time they take.
 
     Ends with 78 when a file cannot be used. Warnings, such as an overdue certificate, stop nothing.
@@ -112,19 +140,18 @@ def check(
     conflicts = name_conflicts()
     for conflict in conflicts:
         tell_error(conflict)
-    found: dict[str, tuple[Finding, ...]] = {}
-    for path in files:
-        file = str(path)
-        findings, site = _findings(path)
-        found[file] = findings
-        show_findings(findings)
-        if not as_json and not any(each.severity == "error" for each in findings):
-            OUT.print(f"{file}: good" + (f", {len(findings)} to look at" if findings else ""), markup=False)
-            if site is not None:
-                _show_site(site)
+    checked = {str(path): _checked(path) for path in files}
+    _check_ages(checked.values())
+    for file, one in checked.items():
+        show_findings(one.findings)
+        if not as_json and not one.bad:
+            seen = f", {len(one.findings)} to look at" if one.findings else ""
+            OUT.print(f"{file}: good{seen}", markup=False)
+            if one.site is not None:
+                _show_site(one.site)
     if as_json:
-        print_json({file: [asdict(each) for each in findings] for file, findings in found.items()})
-    if conflicts or any(each.severity == "error" for findings in found.values() for each in findings):
+        print_json({file: [asdict(each) for each in one.findings] for file, one in checked.items()})
+    if conflicts or any(one.bad for one in checked.values()):
         raise typer.Exit(int(Exit.CONFIG))
 
 

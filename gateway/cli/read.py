@@ -14,7 +14,7 @@ import typer
 from config import Exit
 from config.validation import did_you_mean
 from drivers.compose import open_drivers
-from drivers.replay import note_of
+from drivers.recorded import note_of
 from drivers.transport import Stamp
 from drivers.transport.line import direct
 from drivers.transport.ports import holder_of

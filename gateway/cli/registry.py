@@ -27,10 +27,12 @@ from gateway.cli.common import (
     print_json,
     secret_for,
     show_findings,
+    site_of,
     table,
     view,
 )
 from gateway.cli.task_views import with_query
+from gateway.site.ages import age_findings
 from pipeline.elements import RegistryImport, read_registries
 from pipeline.elements.registry_base import instant_ns
 from pipeline.elements.registry_template import template
@@ -75,6 +77,10 @@ def import_registry(
 ) -> None:
     """Take over registry files. Names go to the lab's own directory, opaque ids into the record."""
     content = _read(file)
+    ages = age_findings(content.watched, site_of(config).intervals_s())
+    show_findings(ages)
+    if any(each.severity == "error" for each in ages):
+        fail(Exit.CONFIG, "nothing was imported: the site's polls cannot keep these times")
     if dry_run:
         _preview(config, content, person, as_json=as_json)
         return

@@ -14,7 +14,18 @@ import typer
 from config import Exit
 from drivers.errors import Fatal
 from drivers.replay import Replay
-from gateway.cli.common import ERR, LOOK, OUT, JsonOption, example, fail, print_json, run, site_of
+from gateway.cli.common import (
+    ERR,
+    LOOK,
+    OUT,
+    JsonOption,
+    example,
+    fail,
+    local_time,
+    print_json,
+    run,
+    site_of,
+)
 from gateway.site.checks import channel_qc, intervals_s
 from gateway.wire_audit import WireAudit
 from pipeline.elements import Elements
@@ -25,6 +36,9 @@ from pipeline.records.events import render_event, told
 from pipeline.records.flags import status_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from drivers.replay import Lapse
     from gateway.site import LoadedSite
     from gateway.wire_audit import Report
     from pipeline.records import Item
@@ -51,21 +65,23 @@ def replay(
         _compare(file, site_of(against), as_json=as_json)
         return
     try:
-        counts = run(_replay(file, as_json=as_json))
+        counts, lapses = run(_replay(file, as_json=as_json))
     except Fatal as error:
         fail(Exit.IO, str(error))
+    _tell_lapses(lapses)
     summary = ", ".join(f"{number} {what}" for what, number in counts.items())
     ERR.print(f"{file}: {summary or 'nothing'}", markup=False)
 
 
 def _compare(file: Path, site: LoadedSite, *, as_json: bool) -> None:
     try:
-        report: Report = run(_audited(file, site))
+        report, lapses = run(_audited(file, site))
     except Fatal as error:
         fail(Exit.IO, str(error))
     if as_json:
-        print_json(asdict(report))
+        print_json({**asdict(report), "lapses": [asdict(one) for one in lapses]})
     else:
+        _tell_lapses(lapses)
         for difference in report.differences:
             ERR.print(difference, markup=False)
         OUT.print(
@@ -77,15 +93,23 @@ def _compare(file: Path, site: LoadedSite, *, as_json: bool) -> None:
         raise typer.Exit(int(Exit.FINDINGS))
 
 
-async def _audited(file: Path, site: LoadedSite) -> Report:
+async def _audited(file: Path, site: LoadedSite) -> tuple[Report, list[Lapse]]:
     played = Replay(file)
     engine = QcEngine(site.qc(), site.intervals_s())
     engine.warm()
     audit = WireAudit(played, engine, Elements(site.settings.elements))
-    return await audit.run(JournalReader(site.state.journal).after(-1, None))
+    report = await audit.run(JournalReader(site.state.journal).after(-1, None))
+    return report, played.lapses
 
 
-async def _replay(file: Path, *, as_json: bool) -> dict[str, int]:
+def _tell_lapses(lapses: Iterable[Lapse]) -> None:
+    """Say what the recording does not have."""
+    for one in lapses:
+        since = local_time(one.from_utc_ns) if one.from_utc_ns else "the start of the run"
+        ERR.print(f"nothing to play from {since} to {local_time(one.to_utc_ns)}: {one.why}", markup=False)
+
+
+async def _replay(file: Path, *, as_json: bool) -> tuple[dict[str, int], list[Lapse]]:
     played = Replay(file)
     engine = QcEngine(
         {one.id: {c.name: channel_qc(c.qc) for c in one.channels} for one in played.instruments},
@@ -102,7 +126,7 @@ async def _replay(file: Path, *, as_json: bool) -> dict[str, int]:
                 sys.stdout.buffer.write(orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE))
             else:
                 OUT.print(_as_line(shown), markup=False)
-    return counts
+    return counts, played.lapses
 
 
 def _as_shown(item: Item, engine: QcEngine, n_next: dict[str, int]) -> list[Json]:

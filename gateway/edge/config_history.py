@@ -1,4 +1,4 @@
-"""What authenticated persons applied: configurations and whom to believe; a small fold over the record."""
+"""What authenticated persons did: configurations, whom to believe, writes without an end; a small fold."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from gateway.edge.open_writes import OpenWrites
 from gateway.trust.history import TrustHistory
 
 if TYPE_CHECKING:
     from pipeline.records import Record
 
-VERSION = 2
+VERSION = 3
 NAME = "config-history"
 
 
@@ -45,10 +46,12 @@ class ConfigHistory:
         self.applied_by: dict[str, Any] | None = None
         self.birth: Birth | None = None
         self.trust = TrustHistory()
+        self.writes = OpenWrites()
 
     def see(self, record: Record) -> None:
-        """Take one record; only `config` records and events about trust matter."""
+        """Take one record; only `config` records and events about trust and writes matter."""
         self.trust.see(record)
+        self.writes.see(record)
         if record.kind != "config":
             return
         if record.body.get("action") == "apply":
@@ -59,12 +62,15 @@ class ConfigHistory:
 
     def snapshot(self) -> bytes:
         """State for the next start; the record of the last start is written anew by each start."""
-        packed: bytes = msgpack.packb([self.applied_sha256, self.applied_by, self.trust.snapshot()])
+        packed: bytes = msgpack.packb(
+            [self.applied_sha256, self.applied_by, self.trust.snapshot(), self.writes.snapshot()]
+        )
         return packed
 
     def restore(self, state: bytes) -> None:
         """Take up a snapshot."""
-        sha256, by, told = msgpack.unpackb(state)
-        trust = TrustHistory()
+        sha256, by, told, written = msgpack.unpackb(state)
+        trust, writes = TrustHistory(), OpenWrites()
         trust.restore(told)
-        self.applied_sha256, self.applied_by, self.trust = sha256, by, trust
+        writes.restore(written)
+        self.applied_sha256, self.applied_by, self.trust, self.writes = sha256, by, trust, writes

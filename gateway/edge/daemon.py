@@ -22,6 +22,7 @@ from gateway.edge.commands import Commands
 from gateway.edge.config_history import ConfigHistory
 from gateway.edge.footprint import release_compiler, release_freed
 from gateway.edge.ledger import Ledger
+from gateway.edge.open_writes import LookUp
 from gateway.edge.pulse import Pulse
 from gateway.edge.reach import Reach
 from gateway.edge.recorder import Recorder
@@ -210,20 +211,21 @@ class EdgeDaemon:
             try:
                 self._recording = WireRecording(
                     self._state.wire, settings.recording, settings.instrument, journal.clock,
-                    self._recording_ended,
+                    self._recording_changed,
                 )  # fmt: skip
             except OSError as error:
-                self._recording_ended(str(error))
+                self._recording_changed("wire-recording-ended", str(error))
             else:
                 return self._recording.drivers(journal.clock, self._world.random)
         return self._world.drivers(settings.instrument, journal.clock, self._world.random)
 
-    def _recording_ended(self, error: str) -> None:
-        LOG.warning("the wire recording has ended: %s", error)
-        self._record_event("wire-recording-ended", error=error)
+    def _recording_changed(self, code: str, error: str) -> None:
+        LOG.warning("%s: %s", code, error)
+        self._record_event(code, error=error)
 
     def _watch_alarms(self, supervisor: Supervisor) -> None:
-        """Start what tells alarms outside, and what completes look-backs from the ledger."""
+        """Start what tells alarms outside, completes look-backs, and finds out what a stop left open."""
+        supervisor.start("open writes", self.look_up.run)
         supervisor.start("look-back", Reach(self.recorder, self.elements, self.ledger).run)
         settings = self._settings.elements.alarms.webhook
         self.webhook: Webhook | None = None
@@ -249,7 +251,9 @@ class EdgeDaemon:
         self.ledger = Ledger(state.ledger_index, journal, self.elements)
         supervisor.start("ledger", self.ledger.run)
         commands = Commands(self.recorder, directory, self.history, self.ledger, self.trust)
-        commands.offer(Writes(self.recorder, directory, writers_of(self._drivers)).handlers)
+        writers, opened = writers_of(self._drivers), self.history.writes
+        commands.offer(Writes(self.recorder, directory, writers, opened).handlers)
+        self.look_up = LookUp(self.recorder, opened, writers)
         self.services = DaemonServices(
             self._site, elements=self.elements, intake=self.intake, counters=self.health,
             supervisor=supervisor, actors=actors, commands=commands, directory=directory, journal=journal,
@@ -308,7 +312,9 @@ class EdgeDaemon:
         await self.acquisition.stop()
         if self._recording is not None:
             self._recording.close()
-        await supervisor.stop(*self.remote.parts(), *self.rhythm.parts, "look-back", "webhook", "trust")
+        await supervisor.stop(
+            *self.remote.parts(), *self.rhythm.parts, "look-back", "webhook", "trust", "open writes"
+        )
         self._record_event("daemon-stop")
         await self.rhythm.last()
         with contextlib.suppress(TimeoutError):

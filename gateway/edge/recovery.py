@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.edge import config_history
 from gateway.edge.config_history import Birth
 from gateway.edge.recorder import CONSUMER
+from gateway.site.ages import too_short
 from pipeline.elements import VERSION as ELEMENTS_VERSION
 from pipeline.elements import MalformedBody
 from pipeline.intake import VERSION as INTAKE_VERSION
@@ -46,6 +47,7 @@ class Recovery:
         """Recover; afterwards the next append is the first of this boot's own news."""
         await self._replay()
         self._say_start(site)
+        self._say_too_short(site)
         self._account_for_downtime(site)
 
     async def _replay(self) -> None:
@@ -129,6 +131,21 @@ class Recovery:
         self._history.birth = Birth.of(self._recorder.append("config", body))
         if not attributed:
             self._recorder.append("event", event_body("unattributed-change", sha256=site.sha256))
+
+    def _say_too_short(self, site: LoadedSite) -> None:
+        """Tell which registered environments cannot be known with the polls of this site."""
+        intervals_s = site.intervals_s()
+        for entry in self._elements.registry("environment"):
+            for one in entry["data"]["channels"]:
+                rated = one.get("rate_max_per_h") is not None
+                window_s = one["rate_window_s"] if rated else None
+                for found in too_short(one["target"], one["staleness_s"], window_s, intervals_s):
+                    LOG.warning("environment '%s': %s", entry["id"], found.message)
+                    told = event_body(
+                        "environment-too-seldom", environment=entry["id"], target=one["target"],
+                        problem=found.message, advice=found.hint,
+                    )  # fmt: skip
+                    self._recorder.append("event", told)
 
     def _account_for_downtime(self, site: LoadedSite) -> None:
         downtime = self._journal.start.downtime

@@ -8,6 +8,7 @@ afterwards is recorded too. A write that failed, or that does not read back as i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import secrets
 from collections import OrderedDict
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from drivers.modbus.write_point import WritePoint
     from drivers.modbus.writer import PointWriter
+    from gateway.edge.open_writes import OpenWrites
     from gateway.edge.recorder import Recorder
     from gateway.persons import Directory
 
@@ -54,10 +56,14 @@ class Writes:
         recorder: takes the records.
         directory: roles of people.
         writers: of the instruments whose settings name points.
+        opened: sees every record of a write, as the next start would.
     """
 
-    def __init__(self, recorder: Recorder, directory: Directory, writers: Mapping[str, PointWriter]) -> None:
+    def __init__(
+        self, recorder: Recorder, directory: Directory, writers: Mapping[str, PointWriter], opened: OpenWrites
+    ) -> None:
         self._recorder = recorder
+        self._opened = opened
         self._directory = directory
         self._writers = writers
         self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
@@ -127,7 +133,7 @@ class Writes:
         }  # fmt: skip
         confirmed = self._tell("write-confirmed", about, actor)
         # What is done to an instrument is on the disk before it is done.
-        await self._durable(confirmed)
+        await self._durable(confirmed, about, actor)
         data = known.point.encode(known.value)
         found, failure = await self._writers[known.instrument].write(known.point, data)
         reads = None if found is None else known.point.decode(found)
@@ -145,11 +151,15 @@ class Writes:
             "look at the instrument before anything else is done with it", status=502,
         )  # fmt: skip
 
-    async def _durable(self, seq: int) -> None:
+    async def _durable(self, seq: int, about: Json, actor: Json) -> None:
         try:
             async with asyncio.timeout(DURABLE_S):
                 await self._recorder.journal.wait_durable(seq)
         except (TimeoutError, CommitFailedError, JournalFullError):
+            with contextlib.suppress(JournalFullError):
+                # The confirmation may reach the disk yet: then so does this.
+                error = "the journal could not be written, so that nothing was set"
+                self._tell("write-failed", {**about, "found": "nothing", "error": error}, actor)
             raise CommandRefusedError(
                 "not-durable", "the journal cannot be written now, so that nothing was set",
                 "记录暂时无法落盘,未执行写入", "prepare it again once the disk works", status=503,
@@ -192,7 +202,9 @@ class Writes:
 
     def _tell(self, code: str, about: Json, actor: Json) -> int:
         body = event_body(code, **about) | {"actor": actor}
-        return self._recorder.append("event", body, instrument=about["instrument"]).seq
+        record = self._recorder.append("event", body, instrument=about["instrument"])
+        self._opened.see(record)
+        return record.seq
 
 
 def _number(args: Json) -> float:

@@ -152,22 +152,33 @@ def check_qc(table: dict[str, Any], interval_s: float | None, place: TomlPath, r
         check_windows(qc, interval_s)
     except ValueError as error:
         report.error("E023", place, str(error))
-    for rule, key, what in _too_short(qc, interval_s):
+    for rule, key, value, what in _too_short(qc, interval_s):
         report.warning(
             "E020", (*place, rule, key),
-            f"{key} of '{rule}' is shorter than the poll interval of {interval_s:g} s: {what}",
+            f"{key} of '{rule}' ({value:g} s) is shorter than the poll interval of {interval_s:g} s: {what}",
             f"make {key} longer than the interval, several times as a rule",
         )  # fmt: skip
 
 
-def _too_short(qc: ChannelQc, interval_s: float) -> Iterator[tuple[str, str, str]]:
-    """Find durations below the poll interval: (rule, key, what comes of it)."""
-    for rule in ("rate", "spike", "flat_line"):
+_TOO_SHORT = {
+    "max_gap_s": "the rule could never be evaluated",
+    "window_s": "a window would never hold two readings",
+    "duration_s": "two readings would be enough",
+    "suspect_s": "two readings would be enough",
+    "fail_s": "two readings would be enough",
+    "interval_s": "every reading would be missing or late",
+}
+"""Durations of rules, and what comes of one below the poll interval."""
+
+
+def _too_short(qc: ChannelQc, interval_s: float) -> Iterator[tuple[str, str, float, str]]:
+    """Find durations below the poll interval: (rule, key, its value, what comes of it)."""
+    for rule in type(qc).model_fields:
         settings = getattr(qc, rule)
-        if settings is not None and settings.max_gap_s < interval_s:
-            yield rule, "max_gap_s", "the rule could never be evaluated"
-    if qc.gap is not None and qc.gap.interval_s is not None and qc.gap.interval_s < interval_s:
-        yield "gap", "interval_s", "every reading would be suspect"
+        for key, what in _TOO_SHORT.items():
+            value = getattr(settings, key, None)
+            if value is not None and value < interval_s:
+                yield rule, key, value, what
 
 
 def check_reach(channel_place: TomlPath, low: Any, high: Any, table: dict[str, Any], report: Report) -> None:

@@ -27,6 +27,21 @@ TYPES: tuple[RegistryType, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """A channel of an environment, and where the file says how old its reading may be."""
+
+    environment: str
+    target: str
+    """instrument.channel."""
+    staleness_s: float
+    rate_window_s: float | None
+    """None where no rate is limited."""
+    file: str
+    line: int
+    col: int
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryImport:
     """Registry files that may be imported."""
 
@@ -39,6 +54,8 @@ class RegistryImport:
     """What a person should look at, such as certificates that are overdue."""
     places: tuple[tuple[str, int], ...] = ()
     """File and line of each record."""
+    watched: tuple[Watched, ...] = ()
+    """What the environments say of channels that are read."""
 
 
 def read_registry(path: Path, now_utc_ns: int | None = None) -> RegistryImport:
@@ -85,6 +102,7 @@ def read_registries(paths: Sequence[Path], now_utc_ns: int | None = None) -> Reg
         [entry for one in read for entry in one.directory],
         tuple(found for one in read for found in one.warnings),
         tuple(place for one in read for place in one.places),
+        tuple(watched for one in read for watched in one.watched),
     )
 
 
@@ -123,7 +141,19 @@ def _collect(
         places.append((str(path), positions.value((name, position)).line))
     directory = [{"id": person.id, "kind": "person", "name": person.name} for person in settings.person]
     directory += [{"id": one.id, "kind": "customer", "name": one.name} for one in settings.customer]
-    return RegistryImport(records, directory, warnings, tuple(places))
+    watched = tuple(_watched(settings, path, positions))
+    return RegistryImport(records, directory, warnings, tuple(places), watched)
+
+
+def _watched(settings: RegistrySettings, path: Path, positions: Positions) -> Iterator[Watched]:
+    for at, environment in enumerate(settings.environment):
+        for number, one in enumerate(environment.channels):
+            place = positions.value(("environment", at, "channels", number, "staleness_s"))
+            yield Watched(
+                environment.id, one.target, one.staleness_s,
+                one.rate_window_s if one.rate_max_per_h is not None else None,
+                str(path), place.line, place.col,
+            )  # fmt: skip
 
 
 def _without_defaults(value: Any) -> Any:

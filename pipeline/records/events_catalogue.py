@@ -73,7 +73,10 @@ CATALOGUE: dict[str, EventKind] = {
         "{instrument} 报告错误 {code}（{meaning}）",
     ),
     "wire-recording-ended": EventKind(
-        "warning", "The wire recording has ended: {error}", "线路录制已结束：{error}"
+        "warning", "Nothing is recorded of the lines any more: {error}", "线路录制已中断：{error}"
+    ),
+    "wire-recording-resumed": EventKind(
+        "info", "The lines are recorded again; before: {error}", "线路录制已恢复；此前：{error}"
     ),
     "write-prepared": EventKind(
         "info",
@@ -99,6 +102,28 @@ CATALOGUE: dict[str, EventKind] = {
         "alarm",
         "It is not certain that {point} of {instrument} is {value} {unit}: it reads {found}, {error}",
         "无法确认 {instrument} 的 {point} 已为 {value} {unit}：回读为 {found}，{error}",
+    ),
+    "write-read-back": EventKind(
+        "warning",
+        "The gateway stopped while {point} of {instrument} was set to {value} {unit}; now it reads {found}",
+        "设置 {instrument} 的 {point} 为 {value} {unit} 时网关中断；现回读为 {found}",
+    ),
+    "write-differs": EventKind(
+        "alarm",
+        "{point} of {instrument} was confirmed to become {value} {unit}; after the gateway's stop it reads "
+        "{found} (before: {before})",
+        "{instrument} 的 {point} 已确认设为 {value} {unit}；网关中断后回读为 {found}（原为 {before}）",
+    ),
+    "write-unknown": EventKind(
+        "alarm",
+        "It is not known whether {point} of {instrument} was set to {value} {unit}: the gateway was stopped "
+        "meanwhile, and now: {error}",
+        "无法确认 {instrument} 的 {point} 是否已设为 {value} {unit}：期间网关中断，目前：{error}",
+    ),
+    "environment-too-seldom": EventKind(
+        "warning",
+        "Environment {environment} cannot be judged as registered: {problem}",
+        "环境 {environment} 无法按登记要求判定（{target}）：{problem}",
     ),
     "device-message": EventKind("info", "{instrument} says: {text}", "{instrument} 报告：{text}"),
     # daemon

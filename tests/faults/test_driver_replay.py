@@ -2,17 +2,29 @@
 
 import asyncio
 import gzip
+import itertools
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drivers import DRIVERS, InstrumentSettings, open_drivers
+from drivers.compose import writers_of
+from drivers.door import Driver
 from drivers.errors import Fatal
-from drivers.replay import Replay, note_of
-from drivers.transport.recording import Head, WireRecorder, read_recording
+from drivers.recorded import keepers_of, note_of
+from drivers.replay import Replay
+from drivers.transport.recording import (
+    BEGUN,
+    Head,
+    Parts,
+    WireRecorder,
+    join_parts,
+    read_recording,
+)
 from drivers.transport.wire import Stamp
 from pipeline.records import Block, DeviceEvent, Gap, Item
 from tests.support.scripted import (
@@ -38,12 +50,16 @@ def modbus(driver: str = "modbus-tcp", **other: Any) -> InstrumentSettings:
     return settings(driver, **{"poll_interval_s": 0.03, "timeout_s": 0.06, "channels": channels, **other})
 
 
-async def record(path: Path, instruments: list[InstrumentSettings], seconds: float) -> list[Item]:
+async def record(
+    path: Path, instruments: list[InstrumentSettings], seconds: float, parts: Parts | None = None,
+    meanwhile: Callable[[list[Driver]], Coroutine[None, None, None]] | None = None,
+) -> list[Item]:  # fmt: skip
     """Run drivers on the real thing and record; return what they yielded."""
     clock = RealClock()
     head = Head([one.model_dump(mode="json") for one in instruments], "test")
-    recorder = WireRecorder(path, head)
+    recorder = WireRecorder(path, head, parts=parts)
     drivers = open_drivers(instruments, clock, random.Random(), wires=recorder.connect)
+    recorder.keep(keepers_of(drivers))
     gathered: list[Item] = []
 
     async def run(driver: Any) -> None:
@@ -55,6 +71,8 @@ async def record(path: Path, instruments: list[InstrumentSettings], seconds: flo
     async with asyncio.TaskGroup() as group:
         for driver in drivers:
             group.create_task(run(driver))
+        if meanwhile is not None:
+            group.create_task(meanwhile(drivers))
         await asyncio.sleep(seconds)
         for driver in drivers:
             driver.stop()
@@ -133,6 +151,24 @@ async def test_a_troubled_tcp_device_gives_the_same_rows_events_and_gaps_again(t
     assert essence(await replayed(path)) == essence(lived)
 
 
+async def test_an_answer_that_was_heard_late_in_a_busy_loop_is_heard_in_the_replay_too(
+    tmp_path: Path,
+) -> None:
+    path, stalls = tmp_path / "wire", itertools.count()
+
+    def answers(data: bytes) -> list[tuple[float, bytes]]:
+        # The answer is in the socket while the loop is held up for longer than the time-out.
+        if next(stalls) % 5 == 3:
+            asyncio.get_running_loop().call_soon(time.sleep, 0.1)
+        return [(0.0, answer) for _, answer in Troubled().over_tcp(data)]
+
+    async with tcp_instrument(answers) as device:
+        lived = await record(path, [modbus(host="127.0.0.1", port=device.port)], 1.5)
+    late = [row for row in rows(lived) if row.t_response_ns[0] - row.t_request_ns[0] > 60_000_000]
+    assert any(status(row, "r40") == 0 for row in late), "heard after the time, and yet heard"
+    assert essence(await replayed(path)) == essence(lived)
+
+
 async def test_units_of_one_rs485_line_give_the_same_rows_again(tmp_path: Path) -> None:
     path = tmp_path / "wire"
     async with pty_instrument(Troubled().over_rtu) as line:
@@ -170,6 +206,136 @@ async def test_a_balance_and_its_print_key_give_the_same_rows_again(tmp_path: Pa
     assert essence(await replayed(path)) == essence(lived)
 
 
+def in_parts(folder: Path, age_s_max: float) -> Parts:
+    return Parts(lambda number: folder / f"{number:03d}.wire", 2**20, age_s_max)
+
+
+def parts_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.wire"))
+
+
+async def assert_played_from_every_part(folder: Path, lived: list[Item], names: Sequence[str]) -> None:
+    """From whichever part a replay begins, its first row and all that followed are there again."""
+    parts = parts_in(folder)
+    assert len(parts) > 3, parts
+    for first in range(len(parts)):
+        file = folder / f"from-{first}"
+        join_parts(parts[first:], file)
+        again = await replayed(file)
+        for name in names:
+            mine, wanted = of(again, name), of(lived, name)
+            begin = next((at for at, item in enumerate(mine) if isinstance(item, Block)), len(mine))
+            assert begin < len(mine) or len(parts) - first <= 2, (name, first)
+            assert essence(mine[begin:]) == essence(wanted)[len(wanted) - len(mine) + begin :], (name, first)
+        assert first or essence(again) == essence(lived)
+
+
+async def test_a_troubled_device_is_played_from_every_part_that_is_left(tmp_path: Path) -> None:
+    async with tcp_instrument(Troubled().over_tcp) as device:
+        channels = [{"name": f"r{at}", "address": at} for at in (*range(6), *range(40, 44))]
+        channels[8]["poll_interval_s"] = 0.06
+        one = modbus(host="127.0.0.1", port=device.port, channels=channels)
+        lived = await record(tmp_path / "000.wire", [one], 2.5, in_parts(tmp_path, 0.4))
+    await assert_played_from_every_part(tmp_path, lived, ["device"])
+
+
+async def test_units_of_one_line_and_a_balance_are_played_from_every_part(tmp_path: Path) -> None:
+    weights = itertools.count(1)
+
+    def balance(data: bytes) -> list[tuple[float, bytes]]:
+        number = next(weights)
+        if data.startswith(b"I"):
+            return [(0.0, b'I4 A "B123"\r\n' if data.startswith(b"I4") else b"ES\r\n")]
+        unit = "g" if number % 9 < 5 else "mg"
+        return [] if number % 7 == 0 else [(0.002, f"S S {number / 100:10.2f} {unit}\r\n".encode())]
+
+    async with pty_instrument(Troubled().over_rtu) as line, tcp_instrument(balance) as device:
+        units = [
+            modbus("modbus-rtu", id=f"unit-{unit}", unit=unit, port=str(line.path), baudrate=115200,
+                   poll_interval_s=0.1, gap_registers_max=0)
+            for unit in (1, 2)
+        ]  # fmt: skip
+        weighing = settings(
+            "mtsics", id="balance", host="127.0.0.1", port=device.port, poll_interval_s=0.05, timeout_s=0.1,
+            channels=[{"name": "weight"}],
+        )  # fmt: skip
+        lived = await record(tmp_path / "000.wire", [*units, weighing], 3.0, in_parts(tmp_path, 0.5))
+    await assert_played_from_every_part(tmp_path, lived, ["unit-1", "unit-2", "balance"])
+
+
+async def test_polls_after_a_point_was_set_are_played_as_they_were(tmp_path: Path) -> None:
+    """What sets a point goes over the same line and counts the same requests, and is no poll."""
+    point = {"name": "mode", "address": 1, "low": 0, "high": 9, "confirm": {"en": "Sure?", "zh": "确定？"}}
+    read: list[bytes] = []
+
+    async def look(drivers: list[Driver]) -> None:
+        writer = writers_of(drivers)["device"]
+        made = writer.point("mode")
+        assert made is not None
+        for _ in range(3):
+            await asyncio.sleep(0.2)
+            read.append(await writer.read(made))
+
+    def answers(data: bytes) -> list[tuple[float, bytes]]:
+        return [(0.001, mbap(int.from_bytes(data[:2], "big"), data[6], Troubled().registers(data[7:])))]
+
+    async with tcp_instrument(answers) as device:
+        one = modbus(host="127.0.0.1", port=device.port, writes=[point])
+        lived = await record(tmp_path / "wire", [one], 1.0, meanwhile=look)
+    assert len(read) == 3
+    assert len(rows(lived)) > 20
+    assert essence(await replayed(tmp_path / "wire")) == essence(lived)
+
+
+async def test_a_missing_part_is_told_and_what_is_behind_it_is_played(tmp_path: Path) -> None:
+    async with tcp_instrument(Troubled().over_tcp) as device:
+        one = modbus(host="127.0.0.1", port=device.port)
+        lived = await record(tmp_path / "000.wire", [one], 2.0, in_parts(tmp_path, 0.4))
+    parts = parts_in(tmp_path)
+    join_parts([*parts[:1], *parts[2:]], tmp_path / "holed")
+    played = Replay(tmp_path / "holed")
+    again = essence(rows([item async for item in played.items()]))  # type: ignore[arg-type]
+    wanted = essence(rows(lived))  # type: ignore[arg-type]
+    (lapse,) = played.lapses
+    assert lapse.why == "parts are missing"
+    assert 0 < lapse.from_utc_ns < lapse.to_utc_ns
+    kept = [row for row in wanted if row in again]
+    assert kept == again, "nothing else, and in the same order"
+    assert again[0] == wanted[0]
+    assert again[-1] == wanted[-1]
+    assert len(again) < len(wanted)
+
+
+@pytest.mark.virtual_time
+async def test_a_disk_that_fails_stops_a_recording_until_it_works_again_and_that_is_told(
+    tmp_path: Path,
+) -> None:
+    full = [False]
+
+    def path(number: int) -> Path:
+        if full[0]:
+            raise OSError(28, "No space left on device")
+        return tmp_path / f"{number:03d}.wire"
+
+    recorder = WireRecorder(tmp_path / "000.wire", Head([], "test"), parts=Parts(path, 2**20, 1.0))
+    for second in range(200):
+        full[0] = 10 <= second < 100
+        at_ns = second * 1_000_000_000
+        event = DeviceEvent("device", "instrument-back", at_ns, at_ns, {"seconds": second})
+        recorder.note(Stamp(at_ns + 1, at_ns), note_of(event))
+        assert bool(recorder.why) == (10 <= second < 130), second
+    recorder.close()
+    parts = parts_in(tmp_path)
+    assert len(parts) > 50, "a failed attempt leaves no hole in the numbers"
+    join_parts(parts, tmp_path / "all")
+    played = Replay(tmp_path / "all")
+    told = [item.args["seconds"] async for item in played.items() if isinstance(item, DeviceEvent)]
+    assert told == [*range(11), *range(130, 200)]
+    (lapse,) = played.lapses
+    assert "119 entries could not be written" in lapse.why
+    assert "No space left" in lapse.why
+
+
 async def test_a_recording_that_was_cut_is_replayed_up_to_the_cut(tmp_path: Path) -> None:
     path = tmp_path / "wire"
     async with tcp_instrument(Troubled().over_tcp) as device:
@@ -194,7 +360,7 @@ async def test_a_full_recording_ends_and_acquisition_goes_on(tmp_path: Path) -> 
     assert recorder.full
     assert (tmp_path / "wire").stat().st_size < 200_000
     _, entries = read_recording(tmp_path / "wire")
-    assert [entry.run_ns for entry in entries][:3] == [0, 1, 2]
+    assert [entry.run_ns for entry in entries][1:4] == [0, 1, 2]
 
 
 def test_what_is_no_recording_is_told(tmp_path: Path) -> None:
@@ -211,7 +377,8 @@ async def test_a_recording_of_other_requests_is_told_and_not_taken_for_this_one(
     head.instruments[0]["channels"][0]["address"] = 900
     recorder = WireRecorder(tmp_path / "other", head)
     for entry in entries:
-        recorder.write(entry)
+        if entry.kind != BEGUN:
+            recorder.write(entry)
     recorder.close()
     with pytest.raises(Fatal, match="where the recording has"):
         await replayed(tmp_path / "other")

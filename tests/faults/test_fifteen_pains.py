@@ -14,6 +14,7 @@ that those tests exist). Pains 14 and 15 are in
 """
 
 import asyncio
+import itertools
 from pathlib import Path
 
 import pytest
@@ -175,31 +176,39 @@ async def test_pain_03_one_illegal_address_costs_itself_alone(relay: Relay) -> N
 
 
 def every_third_late(delay_s: float) -> Fault:
-    count = [0]
+    count, free_s = [0], [0.0]
 
     def late(_: bytes, answer: bytes) -> tuple[float, bytes]:
         count[0] += 1
-        return (delay_s if count[0] % 3 == 1 else 0.0), answer
+        # The others take long enough for the next request to be on its way when a wrong answer comes.
+        # A device answers one request after the other.
+        now_s = asyncio.get_running_loop().time()
+        free_s[0] = max(free_s[0], now_s) + (delay_s if count[0] % 3 == 1 else 0.01)
+        return free_s[0] - now_s, answer
 
     return late
 
 
 async def test_pain_04_a_late_answer_is_not_the_next_one_over_tcp(relay: Relay) -> None:
-    """A gateway that gave up waiting takes the answer, when it comes, for that of its next question."""
-    relay.fault = every_third_late(0.15)
+    """A gateway that gave up waiting takes the answer, when it comes, for that of its next question.
+
+    After 0.4 s it gives up, 0.25 to 0.5 s later it asks again, and waits 0.4 s: the answer to the first
+    question comes in that time, whatever the back-off.
+    """
+    relay.fault = every_third_late(0.97)
     items = await read(
         relay, registers(64, 65, 66, 67, 100, 101, 102, 103),
-        lambda items: assert_true(rows(items)) >= 24, block_registers_max=4,
+        lambda items: assert_true(rows(items)) >= 24, block_registers_max=4, timeout_s=0.4,
     )  # fmt: skip
     assert Status.NO_ANSWER in {status(block, "r64") for block in rows(items)}
 
 
 async def test_pain_04_a_late_answer_is_not_the_next_one_on_a_serial_line(relay: Relay) -> None:
     """The same where answers carry no number, and both questions want as many registers."""
-    relay.fault = every_third_late(0.3)
+    relay.fault = every_third_late(0.97)
     async with pty_instrument(relay.rtu) as instrument:
         settings = ModbusRtuSettings.model_validate({
-            "id": "device", "port": str(instrument.path), "poll_interval_s": 0.1, "timeout_s": 0.05,
+            "id": "device", "port": str(instrument.path), "poll_interval_s": 0.1, "timeout_s": 0.4,
             "read_identity": False, "block_registers_max": 4, "baudrate": 115200,
             "channels": registers(64, 65, 66, 67, 100, 101, 102, 103),
         })  # fmt: skip
@@ -233,6 +242,22 @@ async def test_pain_05_dead_devices_do_not_starve_the_living(relay: Relay) -> No
     assert all(rows(items) or gaps(items) for items in dead)
     # Twenty deadlines, and the first one anywhere within a period; a busy machine may be late for some.
     assert assert_true(rows(alive)) >= 14
+
+
+class Dead(Remote):
+    """Takes what comes and says nothing."""
+
+    def answers(self, data: bytes) -> list[tuple[float, bytes]]:
+        return []
+
+
+@pytest.mark.virtual_time
+async def test_pain_05_for_twenty_dead_not_one_poll_of_the_living_is_late() -> None:
+    dead = [Dead().driver(registers(64), name=f"dead-{number}") for number in range(20)]
+    *_, alive = await run_for([*dead, Remote().driver(registers(64), name="living")], 60.5)
+    sent_ns = [int(row.t_request_ns[0]) for row in rows(alive)]
+    assert len(sent_ns) >= 60
+    assert {after_ns - before_ns for before_ns, after_ns in itertools.pairwise(sent_ns)} == {10**9}
 
 
 async def test_pain_06_neighbours_are_read_in_one_request(relay: Relay) -> None:

@@ -36,6 +36,8 @@ RULES: dict[str, Rule] = {
     "qc-failed": Rule(("instrument",)),
     "write-failed": Rule(("instrument", "point")),
     "write-unverified": Rule(("instrument", "point")),
+    "write-differs": Rule(("instrument", "point")),
+    "write-unknown": Rule(("instrument", "point"), ended_by="write-read-back"),
     "source-pty": Rule(("instrument",), ended_by="source-live"),
     "source-simulator": Rule(("instrument",), ended_by="source-live"),
     # the gateway itself

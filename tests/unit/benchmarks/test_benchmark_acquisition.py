@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from benchmarks import acquisition
@@ -18,6 +19,7 @@ from benchmarks.acquisition_peers import (
     thingsboard,
 )
 from benchmarks.load_site import CHANNELS
+from benchmarks.neighbours import ratio_interval
 from benchmarks.path import polls_kept
 
 if TYPE_CHECKING:
@@ -107,3 +109,15 @@ def test_late_polls_of_before_the_window_hide_no_miss() -> None:
     assert polls_kept(steady + late, 2, 10) == (17, 20)
     assert polls_kept(steady, 2, 10) == (10, 20)
     assert polls_kept(rows("a", 0.3, 1.3), 1, 10) == (2, 9)
+
+
+def test_the_ratio_of_equal_jitter_has_an_interval_around_one_and_a_disturbance_shows() -> None:
+    rng = np.random.default_rng(20_261_122)
+    alive = [(rng.exponential(1e6, 600)).astype(np.int64) for _ in range(12)]
+    dead = [(rng.exponential(1e6, 600)).astype(np.int64) for _ in range(12)]
+    ratio, low, high = ratio_interval(alive, dead)
+    assert low < 1.0 < high
+    assert low <= ratio <= high
+    late = [one + np.where(rng.random(600) < 0.03, 5_000_000, 0) for one in dead]
+    _, low, _ = ratio_interval(alive, late)
+    assert low > 1.1, "three polls in a hundred that are 5 ms late are found"

@@ -62,7 +62,7 @@ def test_a_profile_that_comes_along_is_without_errors_and_true_to_its_examples(n
 
 def test_the_profiles_that_were_asked_for_come_along() -> None:
     assert set(NAMES) >= {
-        "sdm630", "sdm120", "xy-md02", "hmp110", "thermo-49iq", "keller-series30", "testequity-f4t",
+        "sdm630", "sdm120", "xy-md02", "hmp110", "hmp4", "thermo-49iq", "keller-series30", "testequity-f4t",
         "sunspec-201", "sunspec-202", "sunspec-203", "sunspec-204",
     }  # fmt: skip
 

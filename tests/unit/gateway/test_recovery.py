@@ -256,7 +256,7 @@ async def test_a_snapshot_that_cannot_be_taken_up_costs_a_replay_and_an_event(tm
     clock = ManualClock()
     async with running(tmp_path, clock) as run:
         await run.rows(35.0, 38.0, 35.0)
-        for name, version in (("elements", ELEMENTS_VERSION), ("intake", 2), ("config-history", 2)):
+        for name, version in (("elements", ELEMENTS_VERSION), ("intake", 2), ("config-history", 3)):
             run.journal.save_snapshot(name, run.journal.head_seq - 1, b"\x93\x01\x02\x03", version)
         await run.journal.wait_durable(run.journal.head_seq - 1)
     clock.advance(5 * PERIOD_NS)

@@ -9,6 +9,7 @@ import pytest
 
 from drivers.modbus.write_point import WritePoint
 from gateway.door.app import CommandRefusedError
+from gateway.edge.open_writes import OpenWrites
 from gateway.edge.writes import EXPIRES_S, PREPARED_MAX, Writes
 
 SECOND = 1_000_000_000
@@ -58,12 +59,12 @@ class Bench:
         )
         self.writes = Writes(
             cast("Any", recorder), cast("Any", SimpleNamespace(find=people.get)),
-            cast("Any", {"oven-1": self.writer}),
+            cast("Any", {"oven-1": self.writer}), OpenWrites(),
         )  # fmt: skip
 
     def _append(self, _kind: str, body: dict[str, Any], **_: object) -> SimpleNamespace:
         self.appended.append(body)
-        return SimpleNamespace(seq=len(self.appended) - 1)
+        return SimpleNamespace(seq=len(self.appended) - 1, kind="event", body=body)
 
     async def _wait_durable(self, seq: int) -> None:
         assert self.appended[seq]["code"] == "write-confirmed"
