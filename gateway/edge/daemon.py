@@ -205,7 +205,6 @@ class EdgeDaemon:
         self.publisher.questions = Questions(own.witness, self.witnessing.answer)
         await self._open_doors(journal, supervisor)
         self.acquisition.start()
-        supervisor.start("open writes", self.look_up.run)
         self.rhythm.start(supervisor)
         supervisor.start("publisher", self.publisher.run)
         supervisor.start("trust", self.trust.run)
@@ -252,7 +251,8 @@ class EdgeDaemon:
         self._record_event(code, error=error)
 
     def _watch_alarms(self, supervisor: Supervisor) -> None:
-        """Start what tells alarms outside, and what completes look-backs from the ledger."""
+        """Start what tells alarms outside, completes look-backs, and finds out what a stop left open."""
+        supervisor.start("open writes", self.look_up.run)
         supervisor.start("look-back", Reach(self.recorder, self.elements, self.ledger).run)
         settings = self._settings.elements.alarms.webhook
         self.webhook: Webhook | None = None

@@ -53,6 +53,14 @@ def set_to(relay: Relay, value: int) -> None:
     relay.ask(bytes([WRITE, 0, READ_BACK_OF, 0, 1, 2]) + value.to_bytes(2, "big"))
 
 
+async def set_point(door: DoorClient) -> None:
+    wanted = {"instrument": "oven-1", "point": "setpoint", "value": MEANT, "reason": "drying"}
+    prepared = await door.command("write.prepare", wanted, signed(), key="a")
+    args = {"write": prepared["result"]["write"], "value": MEANT, "reason": "empty"}
+    answer = await door.command("write.confirm", args, signed(), key="b")
+    assert answer["ok"], answer
+
+
 async def images_of_a_write(relay: Relay, folder: Path) -> dict[str, Path]:
     """Set a point; copy the state folder, as a kill would leave it, at each step on the wire.
 
@@ -90,11 +98,7 @@ async def images_of_a_write(relay: Relay, folder: Path) -> dict[str, Path]:
         running(folder / "first", tables=TABLES.format(port=instrument.port, point="setpoint")) as site,
         DoorClient(site.state.socket("door")) as door,
     ):
-        wanted = {"instrument": "oven-1", "point": "setpoint", "value": MEANT, "reason": "drying"}
-        prepared = await door.command("write.prepare", wanted, signed(), key="a")
-        args = {"write": prepared["result"]["write"], "value": MEANT, "reason": "empty"}
-        answer = await door.command("write.confirm", args, signed(), key="b")
-        assert answer["ok"], answer
+        await set_point(door)
     assert sorted(images) == ["confirmed", "read back", "written"]
     return images
 

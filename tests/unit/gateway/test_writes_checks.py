@@ -62,9 +62,9 @@ class Bench:
             cast("Any", {"oven-1": self.writer}), OpenWrites(),
         )  # fmt: skip
 
-    def _append(self, kind: str, body: dict[str, Any], **_: object) -> SimpleNamespace:
+    def _append(self, _kind: str, body: dict[str, Any], **_: object) -> SimpleNamespace:
         self.appended.append(body)
-        return SimpleNamespace(seq=len(self.appended) - 1, kind=kind, body=body)
+        return SimpleNamespace(seq=len(self.appended) - 1, kind="event", body=body)
 
     async def _wait_durable(self, seq: int) -> None:
         assert self.appended[seq]["code"] == "write-confirmed"
