@@ -4,6 +4,8 @@
 VENV ?= $(or $(VIRTUAL_ENV),.venv)
 PYTHON ?= python3
 ARGS ?=
+# A file of tests stays with one worker: its servers and its day in the laboratory are set up once.
+WORKERS ?= -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 BIN := $(VENV)/bin
 PACKAGES := config drivers pipeline gateway dashboard simulators
@@ -46,7 +48,7 @@ debian-packages:
 	@scripts/debian-packages
 
 test: setup debian-packages lint
-	'$(BIN)/python' -m pytest --durations=15 $(ARGS)
+	'$(BIN)/python' -m pytest --durations=15 $(WORKERS) $(ARGS)
 
 lint: setup
 	'$(BIN)/ruff' check .

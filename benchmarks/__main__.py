@@ -69,6 +69,7 @@ BENCHMARKS = (
         "a year of tasks, a large registry",
         quick=("--tasks", "2000", "--entries", "1000", "--repeats", "1"),
     ),
+    Benchmark("lookback", "a look-back over a year of tasks", quick=("--tasks", "2000")),
     Benchmark("journal", "journal against SQLite", runs=5, quick=("--seconds", "0.5", "--segments", "200")),
     Benchmark("evidence", "making and checking an evidence file", quick=("--records", "5000")),
     Benchmark("drain", "a backlog through mosquitto into InfluxDB", quick=("--records", "5000")),

@@ -42,10 +42,10 @@ def record(kind: str, seq: int, body: dict[str, Any], t_ns: int) -> Record:
     )  # fmt: skip
 
 
-def bodies(number: int) -> Iterator[tuple[str, dict[str, Any], int]]:
+def bodies(number: int, instruments: int = INSTRUMENTS) -> Iterator[tuple[str, dict[str, Any], int]]:
     """Give the ledger records of one task: start, verdicts twice, stop, result."""
     task, begin = f"00010203-{number + 1:05d}", number * TASK_NS
-    instrument, sample = f"bal-{number % INSTRUMENTS}", f"S-{number % SAMPLES}"
+    instrument, sample = f"bal-{number % instruments}", f"S-{number % SAMPLES}"
     run_ns = RUN0 + begin
     roles = (
         ("operator", f"p-{number % PEOPLE}"),

@@ -11,9 +11,10 @@ from starlette.responses import RedirectResponse
 
 from dashboard import language as lang
 from dashboard.context import json_response, read_form, refusal_page, render
+from dashboard.entries import command_of, missing, signature_in
 from dashboard.scan import CODES_MAX, fitting_methods, follow, scan_state
-from dashboard.sessions import COOKIE
-from dashboard.task_page import refusal_of, send
+from dashboard.sessions import COOKIE_TLS, cookie_name
+from dashboard.task_page import load_task, refusal_of, send
 from dashboard.tasks import fold_tasks, gather
 from pipeline.elements.registry_shapes import Material
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 BODY_BYTES_MAX = 16 * 1024
 CODE_LENGTH_MAX = 200
+ENTER = "task.enter"
 
 
 def _local(target: str) -> str:
@@ -63,7 +65,7 @@ async def login(context: Context, request: Request) -> Response:
     if not answer.get("ok"):
         return await _login(context, request, target, refusal_of(answer, text), person)
     response = RedirectResponse(_local(target), HTTPStatus.SEE_OTHER)
-    context.sessions.open(answer, response, secure=request.url.scheme == "https")
+    context.sessions.open(answer, request, response)
     return response
 
 
@@ -76,7 +78,8 @@ async def logout(context: Context, request: Request) -> Response:
         with contextlib.suppress(ConnectionError):
             await context.door.logout(viewer.token)
     response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
-    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    name = cookie_name(request)
+    response.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=name == COOKIE_TLS)
     return response
 
 
@@ -121,12 +124,17 @@ async def scan(context: Context, request: Request, viewer: Viewer) -> Response:
     tasks = fold_tasks(gather(view.ledger), await context.required())
     now_ns = context.watcher.utc_now_ns()
     followed = follow(_codes(content), registry, tasks, list(view.site.instruments), now_ns)
+    if chosen := await load_task(context, followed.task) if followed.task else None:
+        tasks[followed.task] = chosen  # with its readings entered by hand, which only its own records tell
     names = await context.sessions.names(viewer)
     return json_response({"ok": True, **scan_state(followed, registry, tasks, names, text, now_ns)})
 
 
 async def scan_act(context: Context, request: Request, _viewer: Viewer) -> Response:
-    """Do what was scanned: `{codes, action: start|handover|stop, method?, item?, station, key}`."""
+    """Do what was scanned: `{codes, action: start|handover|stop|enter, method?, item?, form?, station, key}`.
+
+    Whoever is scanned acts; a reading entered by hand is signed with that person's PIN or password.
+    """
     content = await _read_json(request)
     text = lang.messages(lang.language_of(request))
     if content is None:
@@ -134,8 +142,14 @@ async def scan_act(context: Context, request: Request, _viewer: Viewer) -> Respo
     planned = await _plan(context, content)
     if planned is None:
         return json_response({"ok": False, "text": text("scan.incomplete"), "hint": text("scan.start_over")})
-    name, args, badge = planned
-    actor = {"badge": badge, "station": str(content.get("station") or "scan")[:80], "meaning": name}
+    name, args, who = planned
+    if name == ENTER:
+        form = _form(content)
+        if problem := missing(form, text):
+            return json_response({"ok": False, **problem})
+        name, args = command_of(args["task"], form)
+        who |= signature_in(form)
+    actor = {**who, "station": str(content.get("station") or "scan")[:80], "meaning": name}
     answer = await send(context, name, args, actor, key=str(content.get("key") or "")[:64] or None)
     if not answer.get("ok"):
         return json_response({"ok": False, **refusal_of(answer, text)})
@@ -144,15 +158,24 @@ async def scan_act(context: Context, request: Request, _viewer: Viewer) -> Respo
     return json_response({"ok": True, "task": task, "seq": answer.get("seq"), "text": done})
 
 
-async def _plan(context: Context, content: dict[str, Any]) -> tuple[str, dict[str, Any], str] | None:
-    """Make the command of a scan: (name, arguments, badge); None when the scan does not lead to it."""
+def _form(content: dict[str, Any]) -> dict[str, str]:
+    form = content.get("form")
+    return {str(name): str(value) for name, value in form.items()} if isinstance(form, dict) else {}
+
+
+async def _plan(
+    context: Context, content: dict[str, Any]
+) -> tuple[str, dict[str, Any], dict[str, str]] | None:
+    """Make the command of a scan: (name, arguments, who acts); None when the scan does not lead to it."""
     view, registry = await context.watcher.view(), await context.registry()
     tasks = fold_tasks(gather(view.ledger), await context.required())
     now_ns = context.watcher.utc_now_ns()
     followed = follow(_codes(content), registry, tasks, list(view.site.instruments), now_ns)
     action = content.get("action")
     if action in {"handover", "stop"} and followed.step == "task-action":
-        return f"task.{action}", {"task": followed.task}, followed.badge
+        return f"task.{action}", {"task": followed.task}, {"badge": followed.badge}
+    if action == "enter" and followed.step == "task-action":
+        return ENTER, {"task": followed.task}, {"person": followed.person}
     if action != "start" or followed.step != "method":
         return None
     chosen = next(
@@ -169,4 +192,4 @@ async def _plan(context: Context, content: dict[str, Any]) -> tuple[str, dict[st
     }
     material = registry.at(Material, followed.sample, now_ns)
     args["sample" if material is None or material[0].kind == "sample" else "reference"] = followed.sample
-    return "task.start", args, followed.badge
+    return "task.start", args, {"badge": followed.badge}

@@ -1,7 +1,7 @@
 """Views that the daemon folds from its record: alarms, batches, charts, look-backs, risk.
 
-The daemon's door gives them, only with what is durable. Where there is no door, or nobody answers at it, all
-but risk are told from the records that the store keeps, and the page says so.
+The daemon's door gives them, only with what is durable. Where there is no door, or nobody answers at it, they
+are told from the records that the store keeps, and the page says so.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ async def read_view(
         subject: for the view `risk`, whose index.
     """
     if context.door is None:
-        return await _kept(context, name, argument, "quality.no_door")
+        return await _kept(context, name, subject or argument, "quality.no_door")
     path = name if argument is None else f"{name}/{quote(argument, safe='')}"
     if subject is not None:
         path += f"?subject={quote(subject, safe='')}"
     try:
         content = await context.door.get(path)
     except ConnectionError:
-        return await _kept(context, name, argument, "trust.door_away")
+        return await _kept(context, name, subject or argument, "trust.door_away")
     if isinstance(content, dict) and content.get("ok") is False:
         missing = content.get("code") == "not-found"
         return Answer(problem="quality.not_found" if missing else "quality.not_durable")

@@ -1,4 +1,4 @@
-"""Readings entered by hand on the page of a task: what was entered, and the forms to enter and correct."""
+"""Readings entered by hand, on a task's page and at the scan station: from a filled-in form to a command."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ async def act(context: Context, request: Request, viewer: Viewer) -> Response:
         return posted
     view, form, found = posted
     text = lang.messages(lang.language_of(request))
-    problem = _missing(form, text)
+    problem = missing(form, text)
     if problem is None:
-        command, args = _command(found.id, form)
+        command, args = command_of(found.id, form)
         answer = await _send(context, viewer, command, args, form)
         if answer.get("ok"):
             seq = next(iter(answer.get("seq") or ()), "")
@@ -43,14 +43,15 @@ async def act(context: Context, request: Request, viewer: Viewer) -> Response:
     return await show(context, request, viewer, found, view, entered=entered, refusal=problem)
 
 
-def _missing(form: dict[str, str], text: Messages) -> dict[str, str] | None:
+def missing(form: dict[str, str], text: Messages) -> dict[str, str] | None:
+    """Say what a form must have and has not; None for a whole one."""
     for name in _NEEDED:
         if not form.get(name, "").strip():
             return {"text": text(f"entry.missing_{name}"), "hint": text("sign.missing_hint")}
     return None
 
 
-def _command(task: str, form: dict[str, str]) -> tuple[str, dict[str, Any]]:
+def command_of(task: str, form: dict[str, str]) -> tuple[str, dict[str, Any]]:
     """Make the command of a filled-in form: an entry, or the correction of the one that it names."""
     args: dict[str, Any] = {"task": task, "value": form["value"].strip(), "reason": form["reason"].strip()}
     given = {name: form.get(name, "").strip() for name in ("unit", "at_utc", "serial")}
@@ -66,8 +67,11 @@ def _command(task: str, form: dict[str, str]) -> tuple[str, dict[str, Any]]:
 async def _send(
     context: Context, viewer: Viewer, command: str, args: dict[str, Any], form: dict[str, str]
 ) -> dict[str, Any]:
-    secret = {"password" if form.get("how") == "password" else "pin": form["secret"]}
-    actor = {
-        "person": viewer.person, **secret, "station": "web", "meaning": command, "reason": args["reason"],
-    }  # fmt: skip
+    actor = {**signature_in(form), "person": viewer.person, "station": "web", "meaning": command}
     return await send(context, command, args, actor, token=viewer.token, key=form.get("key") or None)
+
+
+def signature_in(form: dict[str, str]) -> dict[str, str]:
+    """Give what a form signs with: the secret of whoever read the instrument, and the reason."""
+    secret = "password" if form.get("how") == "password" else "pin"
+    return {secret: form["secret"], "reason": form["reason"].strip()}

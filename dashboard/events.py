@@ -6,6 +6,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from dashboard.language import messages
+from dashboard.subjects import may_see, subject_text
 from dashboard.verdicts import visible
 from pipeline.elements.refusal import REFUSALS
 from pipeline.elements.risk.state import LEVEL_TEXTS
@@ -48,15 +49,24 @@ def event_rows(
             "other_language": other,
         }
         for row in rows
-        if role == "lab" or row.body.get("code") not in WITH_INSTRUMENT_TEXT
+        if _is_open(row.body, role)
     ]
+
+
+def _is_open(body: Mapping[str, Any], role: Role) -> bool:
+    """Tell whether a role is shown an event."""
+    if role == "lab":
+        return True
+    if body.get("code") == "risk-level":
+        return may_see(str(body["args"]["subject"]), role)
+    return body.get("code") not in WITH_INSTRUMENT_TEXT
 
 
 def event_texts(
     body: dict[str, Any], role: Role, text: Messages, names: Mapping[str, str]
 ) -> tuple[str, str]:  # fmt: skip
     """Write an event out in the reader's language and in the other one; a closed one shows its code only."""
-    if role != "lab" and body.get("code") in WITH_INSTRUMENT_TEXT:
+    if not _is_open(body, role):
         return str(body.get("code")), ""
     other: Language = "zh" if text.language == "en" else "en"
     return _rendered(body, names, text.language, role), _rendered(body, names, other, role)
@@ -79,6 +89,9 @@ def _rendered(body: dict[str, Any], names: Mapping[str, str], language: Language
         for name in ("before", "level"):
             args[name] = LEVEL_TEXTS.get(args[name], (args[name],) * 2)[0 if language == "en" else 1]
         args["index"] = f"{args['index']:.1f}"
+        args["subject"] = subject_text(args["subject"], messages(language), names)
+    elif body.get("code") == "lookback-opened":
+        args["cause"] = say("cause", args["cause"], language)
     elif body.get("code") == "evidence-element":
         args["element"] = say("element", args["element"], language)
     elif body.get("code") == "command-refused":

@@ -1,4 +1,4 @@
-"""Alarms, batches, charts and look-backs as the stored records tell them: for pages without a gateway's door.
+"""Alarms, batches, charts, look-backs and risk as the stored records tell them: where no gateway answers.
 
 A centre keeps the gateway's decisions as records; `pipeline.ledger.recorded` takes them at their word. They
 are read once, in order, a page of each kind at a time, and from then on only what is new.
@@ -77,6 +77,8 @@ class Kept:
         self._seen: set[int] = set()
         self._read_utc_ns = 0
         self._lock = asyncio.Lock()
+        self.whole = False
+        """Whether all that was stored when a view was last asked for has been taken in."""
 
     @property
     def through_seq(self) -> int:
@@ -93,8 +95,8 @@ class Kept:
         async with self._lock:
             now_ns = self._utc_now_ns()
             if abs(now_ns - self._read_utc_ns) > AGE_NS:
-                whole = await self._read()
-                self._read_utc_ns = now_ns if whole else 0
+                self.whole = await self._read()
+                self._read_utc_ns = now_ns if self.whole else 0
         return quality_view(self._told, self, name, argument)
 
     def utc_ns(self) -> int:
@@ -111,7 +113,7 @@ class Kept:
 
     async def _read(self) -> bool:
         """Take in what is new, for at most about `READ_S`; tell whether that was all."""
-        journal = await self._newest_journal()
+        journal, reached_utc_ns = await self._newest_journal()
         if journal != self._journal or await self._is_late():
             self._told, self._journal, self._seen = Recorded(), journal, set()
         clock = asyncio.get_running_loop().time
@@ -119,14 +121,16 @@ class Kept:
         while more := await self._read_page():
             if clock() >= until_s:
                 break
+        if not more:
+            self._told.until(reached_utc_ns)
         return not more
 
-    async def _newest_journal(self) -> bytes:
-        """Find the journal that the newest records are of."""
+    async def _newest_journal(self) -> tuple[bytes, int]:
+        """Find the journal that the newest records are of, and the UTC that one of them has reached."""
         for kind in ("checkpoint", "event", "task"):
             if rows := await self._store.ledger(self._origin, kind, limit=1):
-                return rows[0].journal
-        return self._journal
+                return rows[0].journal, rows[0].t_utc_ns
+        return self._journal, 0
 
     async def _is_late(self) -> bool:
         """Tell whether a record has come that should have been taken before others that were."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dashboard import language as lang
 from dashboard.behind import read_view
 from dashboard.context import refusal_page, render
+from dashboard.subjects import may_see, subject_text
 from pipeline.elements.risk.state import LEVEL_TEXTS
 
 if TYPE_CHECKING:
@@ -19,28 +20,11 @@ if TYPE_CHECKING:
 
     from dashboard.context import Context
     from dashboard.language import Messages
-    from dashboard.sessions import Role, Viewer
+    from dashboard.sessions import Viewer
 
 Json = dict[str, Any]
 LEVEL_MARKS = {"ordinary": "info", "attention": "attention", "action": "alarm"}
 """Level to the mark that it is shown with."""
-CLOSED_KINDS = frozenset({"person"})
-"""Kinds of subjects that a regulator is not shown: the index is the laboratory's own tool."""
-
-
-def subject_text(subject: str, text: Messages, names: Mapping[str, str]) -> str:
-    """Write a subject out: its kind in words, its id or the name behind it."""
-    kind, _, name = subject.partition(":")
-    word = text.word("risk_kind", kind)
-    if not name:
-        return word
-    shown = text.word("element", name) if kind == "element" else names.get(name, name)
-    return f"{word} {shown}"
-
-
-def may_see(subject: str, role: Role) -> bool:
-    """Tell whether a role is shown a subject."""
-    return role == "lab" or subject.partition(":")[0] not in CLOSED_KINDS
 
 
 def risk_row(one: Json, text: Messages, names: Mapping[str, str]) -> Json:
@@ -49,6 +33,8 @@ def risk_row(one: Json, text: Messages, names: Mapping[str, str]) -> Json:
         **one,
         "title": subject_text(one["subject"], text, names),
         "index_text": f"{one['index']:.1f}",
+        # Not rounded up: what is a little less than enough must not look like enough.
+        "work_text": f"{math.floor(one['work'] * 100) / 100:.2f}",
         "mark": LEVEL_MARKS.get(one["level"], "unknown"),
         "level_text": LEVEL_TEXTS.get(one["level"], (one["level"],) * 2)[0 if text.language == "en" else 1],
     }
@@ -60,9 +46,11 @@ async def risk(context: Context, request: Request, viewer: Viewer) -> Response:
     text, names = lang.messages(lang.language_of(request)), await context.sessions.names(viewer)
     content: Json = answer.content or {"subjects": [], "credit_class": None, "spot_checks": None}
     rows = [risk_row(one, text, names) for one in content["subjects"] if may_see(one["subject"], viewer.role)]
+    as_of = content.get("as_of_utc_ns")
     return render(context, request, viewer, "risk.html", await context.watcher.view(), {
+        "as_of": lang.time_text(as_of) if as_of else "",
         "risk": content, "subjects": rows, "problem": answer.problem, "names": names,
-    })  # fmt: skip
+    }, kept=answer)  # fmt: skip
 
 
 async def subject(context: Context, request: Request, viewer: Viewer) -> Response:
@@ -76,13 +64,14 @@ async def subject(context: Context, request: Request, viewer: Viewer) -> Respons
         return refusal_page(context, request, viewer, answer.problem, status)
     text, names = lang.messages(lang.language_of(request)), await context.sessions.names(viewer)
     return render(context, request, viewer, "subject.html", await context.watcher.view(), {
+        "as_of": lang.time_text(answer.content["as_of_utc_ns"]),
         "subject": risk_row(answer.content, text, names),
         "groups": by_code(answer.content["contributions"], answer.content["index"], text),
         "parts": [
             {**part, "title": text.word("risk_code", part["code"])}
             for part in answer.content["contributions"]
         ],
-    })  # fmt: skip
+    }, kept=answer)  # fmt: skip
 
 
 def by_code(parts: list[Json], index: float, text: Messages) -> list[Json]:

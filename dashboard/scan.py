@@ -2,7 +2,8 @@
 
 The browser sends every code scanned since the beginning, so that nothing is kept on the server and a reader
 that is faster than the network loses nothing. Order: badge, then sample, then one or more instruments, then a
-choice of method; or badge, then a running task: its own operator stops it, another person takes it over.
+choice of method; or badge, then a running task: its own operator stops it, another person takes it over, and
+either may enter a reading by hand.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from dashboard.verdicts import correctable, entry_channels
 from pipeline.elements.registry_shapes import Equipment, Material, Method, Person
 
 if TYPE_CHECKING:
@@ -199,6 +201,7 @@ def scan_state(
         "problem_code": scan.problem_code,
         "methods": fitting_methods(scan, registry, now_utc_ns) if scan.step == "method" else [],
         "actions": _actions(scan, chosen) if chosen else [],
+        "entry": _entry(scan, chosen, names) if chosen else None,
         "running": [_running(task, names) for task in tasks.values() if task.phase == "running"],
     }
 
@@ -213,4 +216,17 @@ def _running(task: TaskView, names: Mapping[str, str]) -> Json:
 
 
 def _actions(scan: Scan, task: TaskView) -> list[str]:
-    return ["stop"] if scan.person in task.operators_now() else ["handover", "stop"]
+    own = scan.person in task.operators_now()
+    return [*([] if own else ["handover"]), "stop", *(["enter"] if entry_channels(task) else [])]
+
+
+def _entry(scan: Scan, task: TaskView, names: Mapping[str, str]) -> Json:
+    """Say what may be entered by hand, and who signs it: the person of the badge."""
+    return {
+        "person": names.get(scan.person, scan.person),
+        "channels": entry_channels(task),
+        "correctable": [
+            {"seq": one["seq"], "label": f"{one['seq']}: {one['channel']} {one['text']}"}
+            for one in correctable(task, "lab")
+        ],
+    }

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Role = Literal["none", "lab", "regulator"]
 COOKIE = "yaosu-session"
+COOKIE_TLS = f"__Host-{COOKIE}"
+"""Its name over TLS: no other host of the domain, and no page without TLS, can set one of this name."""
 SESSIONS_MAX = 256
 SESSION_S = 8 * 3600.0
 ASK_S = 30.0
@@ -50,6 +52,11 @@ class _Session:
     asked_until_s: float = float("-inf")
 
 
+def cookie_name(request: Request) -> str:
+    """Return the name of the session's cookie for the way by which somebody asks."""
+    return COOKIE_TLS if request.url.scheme == "https" else COOKIE
+
+
 class Sessions:
     """Sessions by the daemon's token. At most `SESSIONS_MAX`; a further login ends the oldest.
 
@@ -64,7 +71,7 @@ class Sessions:
         self._clock_s = clock_s
         self._sessions: dict[str, _Session] = {}
 
-    def open(self, answer: Json, response: Response, *, secure: bool) -> None:
+    def open(self, answer: Json, request: Request, response: Response) -> None:
         """Keep the session that the daemon has opened, and give its token to the browser."""
         roles, token = set(answer["roles"]), str(answer["token"])
         role: Role = "regulator" if roles == {"regulator"} else "lab"
@@ -72,7 +79,10 @@ class Sessions:
             del self._sessions[next(iter(self._sessions))]
         viewer = Viewer(role, str(answer["person"]), str(answer.get("name") or answer["person"]), token)
         self._sessions[token] = _Session(viewer, self._clock_s() + SESSION_S, {})
-        response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure, path="/")
+        name = cookie_name(request)
+        response.set_cookie(
+            name, token, httponly=True, samesite="strict", secure=name == COOKIE_TLS, path="/"
+        )
 
     def close(self, viewer: Viewer) -> None:
         """Forget a session: the person left, or the daemon does not know it any more."""
@@ -80,7 +90,7 @@ class Sessions:
 
     async def viewer(self, request: Request) -> Viewer:
         """Return who asks."""
-        session = self._sessions.get(request.cookies.get(COOKIE, ""))
+        session = self._sessions.get(request.cookies.get(cookie_name(request), ""))
         if session is None or not await self.is_open(session.viewer):
             return self._anonymous
         return session.viewer

@@ -12,7 +12,15 @@ from dashboard import language as lang
 from dashboard.context import read_form, refusal_page, render
 from dashboard.task_facts import calculation_rows, known_then, step_rows, then_and_now
 from dashboard.tasks import fold_tasks
-from dashboard.verdicts import binding_rows, element_cards, entry_rows, result_rows, signature_of
+from dashboard.verdicts import (
+    binding_rows,
+    correctable,
+    element_cards,
+    entry_channels,
+    entry_rows,
+    result_rows,
+    signature_of,
+)
 from pipeline.elements.registry_shapes import Environment
 from pipeline.elements.triggers.vocabulary import TRIGGER_TEXTS
 from pipeline.elements.vocabulary import ELEMENTS, Disposition
@@ -107,14 +115,11 @@ async def show(
 def _entering(context: Context, viewer: Viewer, found: TaskView) -> dict[str, Any]:
     """Say what may be entered by hand here: nothing at the centre, nothing of an aborted task."""
     may = viewer.may_act and context.door is not None and found.phase != "aborted"
-    current = [one for one in entry_rows(found, {}, viewer.role) if one["replaced_by"] is None]
     return {
         "may_enter": may,
         "entry_key": secrets.token_hex(16),
-        "entry_channels": sorted(
-            {binding.target for binding in found.bindings if binding.role == "measurand"}
-        ),
-        "correctable": current if may else [],
+        "entry_channels": entry_channels(found),
+        "correctable": correctable(found, viewer.role) if may else [],
     }
 
 

@@ -156,6 +156,16 @@ def entry_rows(task: TaskView, names: Mapping[str, str], role: Role) -> list[Jso
     ]
 
 
+def entry_channels(task: TaskView) -> list[str]:
+    """List the channels for which readings may be entered by hand: what the task measures."""
+    return sorted({binding.target for binding in task.bindings if binding.role == "measurand"})
+
+
+def correctable(task: TaskView, role: Role) -> list[Json]:
+    """List the readings entered by hand that another may still correct."""
+    return [one for one in entry_rows(task, {}, role) if one["replaced_by"] is None]
+
+
 def result_rows(task: TaskView, role: Role) -> list[Json]:
     """List the results; a regulator sees that there is one, its conformity and its seqs, no value."""
     return [_result(seq, result, role) for seq, result in task.results]

@@ -72,6 +72,8 @@ class WireAudit:
         self._elements = elements
         self._rows: defaultdict[str, deque[Block]] = defaultdict(deque)
         self._gaps: dict[str, int] = {}
+        self._aside: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        """By instrument, spans of gateway time whose rows are in the rehearsal journal."""
         self._vouched = True
         self._made: _Late = set()
         self._said: _Late = set()
@@ -88,7 +90,7 @@ class WireAudit:
             await self._take(record)
         for name, waiting in self._rows.items():
             for block in waiting:
-                self.report.differ(f"{name}: the row at {int(block.t_utc_ns[0])} ns is in no record")
+                self._unrecorded(name, block)
         for (seq, index), (kind, _) in self._owed.items():
             if seq < last:
                 self.report.differ(f"record {seq}: what follows from it ({kind}, {index}) is in no record")
@@ -147,6 +149,12 @@ class WireAudit:
             block = waiting.popleft()
             if first_ns == t_run_ns:
                 return block
+            self._unrecorded(name, block)
+
+    def _unrecorded(self, name: str, block: Block) -> None:
+        """Say that a row is in no record, unless a gap says that it is in the rehearsal journal."""
+        t_run_ns = int(block.t_run_ns[0])
+        if not any(first_ns <= t_run_ns <= last_ns for first_ns, last_ns in self._aside[name]):
             self.report.differ(f"{name}: the row at {int(block.t_utc_ns[0])} ns is in no record")
 
     def _judge(self, block: Block, frame: Frame) -> Frame:
@@ -169,6 +177,8 @@ class WireAudit:
 
     def _take_gap(self, body: dict[str, Any]) -> None:
         name = body["instrument"]
+        if body["cause"] == "rehearsal" and body["ended"]:
+            self._aside[name].append((body["from_run_ns"], body["to_run_ns"]))
         if self._gaps.get(name) != body["from_run_ns"]:
             self._gaps[name] = body["from_run_ns"]
             known = body["cause"] != "daemon-down" or self._vouched

@@ -2,8 +2,8 @@
 
 Nothing here waits for a time unless it says so. A step is over when what it asks for has been seen: an answer
 of the daemon's door, a pan at rest whose weight has been read, a verdict, an alarm. `$name` in arguments and
-conditions stands for what an earlier step kept under that name. Whoever plays a day needs a gateway; the
-simulators only carry the table.
+conditions stands for what an earlier step kept under that name. Whoever plays a day needs a gateway, and
+for two kinds of step hands on its machine; the simulators only carry the table.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from config.model import Identifier, Settings
 
 Twin = Literal["fires", "clean"]
 """A day that shows what is to be detected, and the same day without it."""
-Need = Literal["clock", "disk"]
-"""Hands on the gateway's machine that a day may need: on its UTC clock, on its disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,14 +141,10 @@ class DayEntry(Settings):
     """Code of the evidence that the day leads to, and its clean twin does not."""
     case: Annotated[str, Field(pattern=r"^[AB][1-5]$")]
     """Case that the evidence belongs to."""
+    found: dict[Twin, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+    """What either twin makes of the last task: element to status and codes of reasons; the others are ok."""
     steps: Annotated[tuple[Annotated[Step, Field(discriminator="do")], ...], Field(min_length=1)]
     """In their order."""
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """What cannot be done through the door nor at an instrument."""
-        kinds: dict[str, Need] = {"clock": "clock", "restart": "disk"}
-        return frozenset(kinds[step.do] for step in self.steps if step.do in kinds)
 
     def played(self, twin: Twin) -> tuple[Step, ...]:
         """Return the steps of one of the twins."""

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import async_solipsism
 import hypothesis
@@ -27,6 +28,9 @@ __all__ = [  # the fixtures, found here by every test
 ]
 
 CI_SEED = "20261122"
+TESTS = Path(__file__).parent
+LONG_ROOMS = ("chaos", "e2e", "browser", "crash", "simulation", "contract")
+"""Folders whose files take longest, in this order: several workers begin with them and end together."""
 
 hypothesis.settings.register_profile(
     "yaosu",
@@ -46,6 +50,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.getoption("--hypothesis-seed") is None:
         config.option.hypothesis_seed = CI_SEED if os.environ.get("CI") else str(secrets.randbits(32))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest files first where several workers share them; one alone keeps pytest's order."""
+    if not hasattr(config, "workerinput"):
+        return
+    order = {TESTS / room: rank for rank, room in enumerate(LONG_ROOMS)}
+    items.sort(key=lambda item: min(order.get(parent, len(order)) for parent in item.path.parents))
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -20,8 +20,10 @@ from rich.table import Table
 from rich.text import Text
 
 from config import ConfigInvalid, Exit
+from gateway.cli.kept import told_from_store
 from gateway.door.client import DoorClient, DoorClosedError
 from gateway.site import load_site
+from gateway.site.rehearsal import rehearsal_site
 from gateway.tuning import tune
 from pipeline.records.ranges import RangeSet
 
@@ -38,6 +40,12 @@ OUT = Console(highlight=False, soft_wrap=True)
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The site file.", envvar="YAOSU_CONFIG", show_default=True)
 ]
+RehearsalOption = Annotated[
+    bool,
+    typer.Option(
+        "--rehearsal", help="The rehearsal journal beside: rows of what was found to be simulated.",
+    ),
+]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
 PersonOption = Annotated[
     str,
@@ -97,14 +105,19 @@ def leave_invalid(invalid: ConfigInvalid) -> NoReturn:
     raise typer.Exit(int(Exit.CONFIG)) from None
 
 
-def site_of(path: Path) -> LoadedSite:
-    """Read the site file, or print every finding and leave with 78."""
+def site_of(path: Path, *, rehearsal: bool = False) -> LoadedSite:
+    """Read the site file, or print every finding and leave with 78.
+
+    With `rehearsal` it is the site of the rehearsal journal beside a production gateway.
+    """
     try:
         site = load_site(path)
     except ConfigInvalid as invalid:
         leave_invalid(invalid)
     show_findings(site.warnings)
-    return site
+    if rehearsal and site.settings.site.purpose != "production":
+        fail(Exit.USAGE, "this gateway rehearses in its own journal; leave --rehearsal out")
+    return rehearsal_site(site) if rehearsal else site
 
 
 def _as_json(value: Any) -> Any:
@@ -244,12 +257,19 @@ def done(answer: dict[str, Any], text: str, *, as_json: bool) -> None:
 
 
 def view(config: Path, path: str, *, as_json: bool) -> Any:
-    """Read a view of the running daemon; print a refusal and leave with 1."""
-    socket = site_of(config).state.socket("door")
+    """Read a view of the running daemon, or of its stored records; print a refusal and leave with 1."""
+    site = site_of(config)
 
     async def get() -> Any:
-        async with DoorClient(socket) as door:
-            return await door.get(path)
+        try:
+            async with DoorClient(site.state.socket("door")) as door:
+                return await door.get(path)
+        except DoorClosedError as error:
+            told = await told_from_store(site, path) if nobody_there(error) else None
+            if told is None:
+                raise
+            ERR.print(f"no gateway answers here; told from its stored records, through {told.through_seq}")
+            return told.content
 
     answer = run(get())
     if isinstance(answer, dict) and answer.get("ok") is False:

@@ -20,6 +20,7 @@ from gateway.cli.common import (
     OUT,
     ConfigOption,
     JsonOption,
+    RehearsalOption,
     example,
     fail,
     local_time,
@@ -43,11 +44,17 @@ journal_app = typer.Typer(
     no_args_is_help=True,
     help="The journal on disk: size, whether it is whole, its records for other programs.",
 )
-Moment = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])]
+Moment = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="A day, or a moment; UTC."),
+]
 
 
-def _folder(config: Path) -> Path:
-    folder = site_of(config).state.journal
+def journal_folder(config: Path, *, rehearsal: bool = False) -> Path:
+    """Return the folder of a site's journal, or leave with 69 where there is none."""
+    folder = site_of(config, rehearsal=rehearsal).state.journal
+    if not folder.is_dir() and rehearsal:
+        fail(Exit.UNAVAILABLE, f"there is no journal at {folder}: nothing was found to be simulated")
     if not folder.is_dir():
         fail(Exit.UNAVAILABLE, f"there is no journal at {folder}; make one: yaosu init -c {config}")
     return folder
@@ -69,16 +76,20 @@ def _show(content: dict[str, Any], *, as_json: bool) -> None:
         OUT.print(f"{key.removesuffix('_utc_ns').replace('_', ' '):24} {_text(key, value)}", markup=False)
 
 
-@journal_app.command("stat", epilog=example("journal stat -c gateway.toml"))
-def show_stat(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+@journal_app.command("stat", epilog=example("journal stat -c gateway.toml", "journal stat --rehearsal"))
+def show_stat(
+    config: ConfigOption = DEFAULT_CONFIG, rehearsal: RehearsalOption = False, as_json: JsonOption = False
+) -> None:
     """Show how large the journal is and how far it is receipted; works while the daemon runs."""
-    _show(asdict(stat(_folder(config))), as_json=as_json)
+    _show(asdict(stat(journal_folder(config, rehearsal=rehearsal))), as_json=as_json)
 
 
 @journal_app.command("verify", epilog=example("journal verify -c gateway.toml"))
-def run_verify(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def run_verify(
+    config: ConfigOption = DEFAULT_CONFIG, rehearsal: RehearsalOption = False, as_json: JsonOption = False
+) -> None:
     """Check every checksum, the order of records and the checkpoints. Ends with 1 when something is wrong."""
-    report = verify(_folder(config))
+    report = verify(journal_folder(config, rehearsal=rehearsal))
     _show(asdict(report), as_json=as_json)
     if not report.sound:
         raise typer.Exit(int(Exit.FINDINGS))
@@ -102,11 +113,12 @@ def run_export(
         Form, typer.Option("--format", help="JSON lines, or the records' own bytes.")
     ] = Form.JSONL,
     out: Annotated[Path | None, typer.Option(help="A new file; standard output when left out.")] = None,
+    rehearsal: RehearsalOption = False,
 ) -> None:
     """Write records as JSON lines or as bytes, end to end; works while the daemon runs. Times are UTC."""
     records = export_records(
-        _folder(config), first_seq=first_seq, last_seq=last_seq, kinds=kind or None,
-        from_utc_ns=_utc_ns(since), to_utc_ns=_utc_ns(until),
+        journal_folder(config, rehearsal=rehearsal), first_seq=first_seq, last_seq=last_seq,
+        kinds=kind or None, from_utc_ns=utc_ns(since), to_utc_ns=utc_ns(until),
     )  # fmt: skip
     count = 0
     try:
@@ -121,19 +133,22 @@ def run_export(
     ERR.print(f"{count} records", markup=False)
 
 
-def _utc_ns(moment: datetime | None) -> int | None:
+def utc_ns(moment: datetime | None) -> int | None:
+    """Read a moment of the command line, in UTC, as ns."""
     return None if moment is None else int(moment.replace(tzinfo=UTC).timestamp()) * 10**9
 
 
 @journal_app.command("repair", epilog=example("journal repair -c gateway.toml"))
-def run_repair(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def run_repair(
+    config: ConfigOption = DEFAULT_CONFIG, rehearsal: RehearsalOption = False, as_json: JsonOption = False
+) -> None:
     """Go over every byte of a journal that no daemon has open, and make anew what can be made from the rest.
 
     A start needs no repair; this is for a disk that has lost bytes. Nothing is destroyed: what is replaced is
     moved to the journal's quarantine folder. Ends with 1 when something is lost.
     """
     try:
-        report = repair(_folder(config))
+        report = repair(journal_folder(config, rehearsal=rehearsal))
     except JournalBusyError as error:
         fail(Exit.RETRY, str(error))
     except OSError as error:

@@ -14,6 +14,7 @@ from gateway.cli.common import (
     SET_UP,
     ConfigOption,
     JsonOption,
+    RehearsalOption,
     command,
     example,
     fail,
@@ -23,6 +24,7 @@ from gateway.cli.common import (
     site_of,
     tell_warning,
 )
+from gateway.site.rehearsal import rehearsal_site
 from gateway.trust import (
     ROLE_COMMANDS,
     KeyRole,
@@ -111,6 +113,7 @@ def _known(site: LoadedSite) -> dict[str, Any]:
     operators = TrustedWitnesses(state.trusted_witnesses).witnesses()
     shown: dict[str, Any] = {
         "log": log_key(site),
+        "rehearsal_log": log_key(rehearsal_site(site)),
         "collector": None if collector is None else {"id": collector.id, "public": collector.public.hex()},
         "witness": None,
         "trusted": {name: key.public.hex() for name, key in pinned.items() if key.role == "collector"},
@@ -132,6 +135,8 @@ def _own_lines(content: dict[str, Any]) -> Iterator[str]:
     log, collector, witness = content["log"], content["collector"], content["witness"]
     if log:
         yield f"log: {log}"
+    if content["rehearsal_log"]:
+        yield f"log of the rehearsal journal: {content['rehearsal_log']}"
     if collector:
         yield f"collector {collector['id']}: {collector['public']}"
     if witness:
@@ -148,8 +153,10 @@ def _trusted_lines(content: dict[str, Any]) -> Iterator[str]:
         yield f"trusted collector {name}: {public}"
     for name, operator in content["trusted_witnesses"].items():
         yield f"trusted witness of {operator}: {name}"
-    if not content["trusted"]:
+    if content["log"] and not content["trusted"]:
         yield "no collector is trusted; trust one with: yaosu keys trust PUBLIC-KEY"
+    elif content["collector"] and not content["log"]:
+        yield f"on each gateway: yaosu keys trust {content['collector']['public']}"
     for name, key in content["commands"].items():
         yield f"{key['role']} {key['name']}, key {name}: {key['public']}"
     for name, role in content["services"].items():
@@ -188,6 +195,7 @@ def gen(
 def rotate(
     role: Annotated[str, typer.Argument(help="log, collector or witness.")],
     config: ConfigOption = DEFAULT_CONFIG,
+    rehearsal: RehearsalOption = False,
 ) -> None:
     """Replace the key of a role by a new one, which the old one signs.
 
@@ -195,8 +203,7 @@ def rotate(
     at its next start. A witness shows every gateway what its old key has signed, and the gateways record it;
     of a collector, take the note that is written here to every gateway before: yaosu keys succeed.
     """
-    site = site_of(config)
-    state = site.state
+    state = site_of(config, rehearsal=rehearsal).state
     known = {"log": state.journal / KEY_NAME, "collector": state.collector_key, "witness": state.witness_key}
     if role not in known:
         fail(Exit.USAGE, "a role is log, collector or witness")

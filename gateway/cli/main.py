@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 ROOMS = (
     "demo", "roles", "people", "keys", "files", "scan", "profile", "status", "read", "wire", "replay",
-    "tasks", "entries", "registry", "results", "batches", "write", "alarms", "risk", "journal", "record",
-    "archive", "qc", "sim", "bench",
+    "tasks", "entries", "registry", "results", "batches", "write", "alarms", "risk", "journal", "events",
+    "record", "archive", "qc", "sim", "bench",
 )  # fmt: skip
 """Modules of this folder that add commands, in the order in which they are listed."""
 LONG_RUNNING = ("run", "collect", "web", "witness")

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
-import sys
 from typing import TYPE_CHECKING
 
 import typer
 
 from config import CredentialUnavailableError, Exit
 from gateway import notify
-from gateway.cli.common import DEFAULT_CONFIG, ROLES, ConfigOption, example, fail, run_role, site_of
+from gateway.cli.common import (
+    DEFAULT_CONFIG,
+    ROLES,
+    ConfigOption,
+    RehearsalOption,
+    example,
+    fail,
+    run_role,
+    site_of,
+)
 from gateway.collector import run_collector
 from gateway.door.socket_server import SocketInUseError
 from gateway.edge.daemon import EdgeDaemon
+from gateway.logs import log_to_stderr
 from gateway.persons import PersonsError
 from gateway.tuning import COLLECTOR_SWITCH_S, tune
 from gateway.witness.run import run_witness
@@ -33,16 +43,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 
-def _logging() -> None:
-    # The service manager stamps and stores what comes on standard error.
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # httpx and paho write a line per request, uvicorn tells of servers that are parts of ours.
-    for chatty in ("httpx", "httpcore", "mqtt", "uvicorn"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-def _serve(main: Callable[[asyncio.Event], Awaitable[None]], intention: str) -> None:
-    _logging()
+def serve(main: Callable[[asyncio.Event], Awaitable[None]], intention: str) -> None:
+    """Run a role until it is asked to end; what keeps it from running is said with its exit code."""
+    log_to_stderr()
     LOG.info("%s; SIGTERM or Ctrl-C ends in order", intention)
     try:
         run_role(main)
@@ -60,12 +63,21 @@ def _serve(main: Callable[[asyncio.Event], Awaitable[None]], intention: str) -> 
         fail(Exit.IO, str(error))
 
 
+async def _run_private(site: LoadedSite, stop: asyncio.Event) -> None:
+    # By hand as under systemd: the group may open the door's socket, which has its own mode, and no file.
+    before = os.umask(0o077)
+    try:
+        await EdgeDaemon(site).run(stop)
+    finally:
+        os.umask(before)
+
+
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Read the instruments: acquisition, QC, journal, elements, publishing. Ends in order on SIGTERM."""
     site = site_of(config)
     names = f"{site.settings.site.lab}/{site.settings.site.gateway}"
-    _serve(
-        EdgeDaemon(site).run,
+    serve(
+        lambda stop: _run_private(site, stop),
         f"{names}: {len(site.settings.instrument)} instruments, recording into {site.state.root}; "
         f"look at it with: yaosu status -c {config}",
     )
@@ -75,7 +87,7 @@ def collect(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Store what gateways publish, archive it, and send receipts."""
     site = site_of(config)
     mqtt = site.settings.mqtt
-    _serve(
+    serve(
         lambda stop: _collect(site, stop),
         f"collecting from {mqtt.host}:{mqtt.port} into the {site.store.kind} store; "
         f"look at it with: yaosu status -c {config}",
@@ -105,13 +117,13 @@ def _say_ready(key: str) -> None:
     notify.notify("READY=1", f"STATUS=collecting, key {key}")
 
 
-def web(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def web(config: ConfigOption = DEFAULT_CONFIG, rehearsal: RehearsalOption = False) -> None:
     """Serve the pages for laboratory and regulator."""
     from gateway.web import PortInUseError, run_web  # noqa: PLC0415 - no other role loads the pages
 
-    site = site_of(config)
+    site = site_of(config, rehearsal=rehearsal)
     try:
-        _serve(lambda stop: run_web(site, stop), "starting the pages")
+        serve(lambda stop: run_web(site, stop), "starting the pages")
     except PortInUseError as error:
         fail(Exit.UNAVAILABLE, str(error))
 
@@ -123,7 +135,7 @@ def witness(config: ConfigOption = DEFAULT_CONFIG) -> None:
     if settings is None:
         fail(Exit.CONFIG, f"{config} has no table [witness]; see docs/roles/witness.md")
     mqtt, folder = site.settings.mqtt, site.path.parent
-    _serve(
+    serve(
         lambda stop: run_witness(
             settings,
             mqtt=mqtt,

@@ -52,12 +52,10 @@ def list_() -> None:
 
 
 def _days(name: str, scenario: Scenario) -> Table:
-    """What the days of a scenario lead to, and who can play them."""
+    """What the days of a scenario lead to, and how to play them."""
     shown = table("day", "evidence", "case", "title", "标题", "play it with")
     for day in scenario.day:
-        how = "tests only: needs the machine's " + " and ".join(sorted(day.needs))
-        if not day.needs:
-            how = f"yaosu demo {name} --day {day.id}"
+        how = f"yaosu demo {name} --day {day.id}"
         shown.add_row(day.id, day.evidence, day.case, day.title_en, day.title_zh, how)
     return shown
 

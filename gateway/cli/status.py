@@ -25,6 +25,8 @@ from gateway.cli.common import (
 from gateway.door.client import DoorClient, DoorClosedError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gateway.site import LoadedSite
 
 Json = dict[str, Any]
@@ -36,7 +38,9 @@ def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
     """Show the health of this site's roles. Ends with 0 ok, 1 when something is wrong, 69 not running."""
     site = site_of(config)
     daemon, collector, witness = run(_ask_all(site))
-    findings = find(daemon, collector, expects_daemon=bool(site.settings.instrument), witness=witness)
+    findings = find(
+        daemon, collector, expects_daemon=bool(site.settings.instrument), witness=witness, config=config
+    )
     if as_json:
         roles = {"daemon": daemon, "collector": collector}
         print_json({**roles, **({"witness": witness} if witness else {}), "findings": findings})
@@ -71,14 +75,15 @@ async def _ask_all(site: LoadedSite) -> tuple[Json | None, Json | None, Json | N
 
 
 def find(
-    daemon: Json | None, collector: Json | None, *, expects_daemon: bool, witness: Json | None = None
+    daemon: Json | None, collector: Json | None, *, expects_daemon: bool, witness: Json | None = None,
+    config: Path = DEFAULT_CONFIG,
 ) -> list[str]:  # fmt: skip
     """Say what is wrong, a sentence each; an empty list is well."""
     found: list[str] = []
     if daemon is not None:
         found += _find_in_daemon(daemon)
     elif expects_daemon or (collector is None and witness is None):
-        found.append("daemon: not running; start it with: yaosu run")
+        found.append(f"daemon: not running; start it with: yaosu run -c {config}")
     if collector is not None:
         found += _find_in_collector(collector)
     if witness is not None:
@@ -113,14 +118,35 @@ def _find_in_daemon(daemon: Json) -> list[str]:
                 f"{_waiting(daemon['journal'])}; compare yaosu keys show at the collector and here, then "
                 "yaosu keys trust PUBLIC-KEY, or stop the collector that is not yours"
             )
-    found += [
-        f"{row['id']}: not polled ({row['gap']})" for row in daemon.get("instruments", ()) if row.get("gap")
-    ]
+    if beside := daemon.get("rehearsal"):
+        found += _find_in_rehearsal(beside)
+    found += [_told_gap(row) for row in daemon.get("instruments", ()) if row.get("gap")]
     found += [
         f"{part}: failed {health['restarts']} times, last: {health['error']}"
         for part, health in daemon["failing_parts"].items()
     ]
     return found
+
+
+def _find_in_rehearsal(beside: Json) -> list[str]:
+    found = []
+    if trouble := beside["journal"]["trouble"]:
+        since = local_time(trouble["since_utc_ns"])
+        found.append(f"rehearsal journal: not writable since {since} ({trouble['error']})")
+    for topic, error in beside["publisher"]["refused"].items():
+        found.append(
+            f"rehearsal journal: the broker refuses {topic} ({error}); its rules must let this gateway "
+            f"publish as '{beside['gateway']}' too"
+        )
+    return found
+
+
+def _told_gap(row: Json) -> str:
+    if row["gap"] == "rehearsal":
+        return (
+            f"{row['id']}: found to be simulated; its rows go to the rehearsal journal and count for nothing"
+        )
+    return f"{row['id']}: not polled ({row['gap']})"
 
 
 def _find_in_collector(collector: Json) -> list[str]:
@@ -203,6 +229,8 @@ def _show_daemon(daemon: Json, site: LoadedSite) -> None:
     link = (daemon.get("publisher") or {}).get("link")
     if link is not None and link["connected"]:
         OUT.print(f"broker: connected since {local_time(link['since_utc_ns'])}", markup=False)
+    if beside := daemon.get("rehearsal"):
+        _show_rehearsal(beside)
     if refused := (daemon.get("publisher") or {}).get("receipts_refused"):
         last = daemon["publisher"]["receipt_error"]
         OUT.print(f"receipts: {refused} refused since the start, the last: {last}", markup=False)
@@ -224,6 +252,15 @@ def _show_daemon(daemon: Json, site: LoadedSite) -> None:
         shown.add_row(row["id"], row["service"], str(row.get("rows", 0)), age, row.get("gap") or "")
     if shown.row_count:
         OUT.print(shown)
+
+
+def _show_rehearsal(beside: Json) -> None:
+    OUT.print(
+        f"rehearsal journal {beside['gateway']}: {beside['rows']} rows of what is found to be simulated, "
+        f"durable to seq {beside['journal']['durable_seq']}, "
+        f"{beside['journal']['backlog_records']} records without receipt",
+        markup=False,
+    )
 
 
 def _show_collector(collector: Json) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.door.actors import SIGNED_COMMANDS
-from simulators.days import Above, Act, Load, OneOf, Restart, Seen, SetClock, Step, Trouble, Weight, Work
+from gateway.door.client import DoorClosedError
+from simulators.days import Above, Act, Load, OneOf, Seen, SetClock, Step, Trouble, Weight, Work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -16,8 +19,8 @@ if TYPE_CHECKING:
     from gateway.door.client import DoorClient
     from simulators import ScenarioRunner
 
-STEP_S = 60.0
-"""What a step waits for is seen within this time, however slow the machine."""
+STEP_S = 240.0
+"""What a step waits for is seen within this time, on a machine that gives a tenth of itself too."""
 LOOK_S = 0.1
 READ_MORE = 3
 """Readings of a pan at rest, so that the last of them is one of the weight."""
@@ -30,12 +33,15 @@ class DayStoppedError(Exception):
 class Machine(Protocol):
     """Hands on the gateway's machine, for what no command and no instrument can do."""
 
-    def set_clock(self, by_s: float) -> None:
-        """Set the UTC clock, by so many seconds."""
+    def set_clock(self, by_s: float) -> str:
+        """Set the UTC clock, by so many seconds; say what was set."""
         ...
 
-    async def restart(self, *, change: bool) -> None:
-        """Stop the gateway and start it again; `change`: with one byte of its journal changed in between."""
+    async def restart(self, *, change: bool) -> str:
+        """Stop the gateway and start it again, one byte of its journal changed in between; say which.
+
+        Without `change` nothing is changed, and nothing said.
+        """
         ...
 
 
@@ -48,7 +54,7 @@ class Day:
         simulators: the instruments.
         say: told a line for each step.
         steps: what is played.
-        machine: for days that need hands on the gateway's machine; None: nobody has them.
+        machine: that of the gateway, where a step needs hands on it.
     """
 
     def __init__(
@@ -58,7 +64,7 @@ class Day:
         simulators: ScenarioRunner,
         say: Callable[[str], None],
         steps: Sequence[Step],
-        machine: Machine | None = None,
+        machine: Machine,
     ) -> None:  # fmt: skip
         self._door = door
         self._people = people
@@ -68,6 +74,8 @@ class Day:
         self._machine = machine
         self._kept: dict[str, Any] = {}
         self._tokens: dict[str, str] = {}
+        self._shown: Any = None
+        """What the view showed last that a step looks at."""
         self.unexpected: list[str] = []
         """Answers that were not what the script expected."""
         self.steps: list[dict[str, Any]] = []
@@ -93,13 +101,18 @@ class Day:
         elif isinstance(step, Trouble):
             self._simulators.inject(step.instrument, step.kind, step.duration_s, **step.parameters)
         elif isinstance(step, Seen):
-            await self._until(step.name, lambda: self._is_seen(step))
+            instead = partial(self._instead, step.shows)
+            await self._until(step.name, lambda: self._is_seen(step), instead)
         elif isinstance(step, Weight):
             await self._weigh(step)
         elif isinstance(step, Work):
             await asyncio.sleep(step.lasts_s)
+        elif isinstance(step, SetClock):
+            told = f" ({self._machine.set_clock(step.by_s)})"
         else:
-            await self._at_machine(step)
+            said = await self._machine.restart(change=step.change)
+            self._tokens.clear()  # after a restart everybody logs in again
+            told = f" ({said})" if said else ""
         kept = {name: self._kept[name] for name in self._kept.keys() - kept_before}
         took_s = time.monotonic() - began_s
         self.steps.append({"step": step.name, "took_s": took_s, "seqs": seqs, "kept": kept})
@@ -110,10 +123,14 @@ class Day:
         args, person = self._filled(act.args), self._people[act.person]
         actor = {"station": "demo", "reason": args.get("reason", "")}
         if act.command == "hold.release":
-            args["signed_hash"] = (await self._door.get(f"tasks/{args['task']}")).get("to_sign", "")
+            shown = await self._answered(lambda: self._door.get(f"tasks/{args['task']}"))
+            args["signed_hash"] = shown.get("to_sign", "")
         if act.command in SIGNED_COMMANDS:
             actor |= {"person": person.id, "pin": person.pin}
-        answer = await self._door.command(act.command, args, actor, token=await self._token(person))
+        token, key = await self._token(person), uuid.uuid4().hex  # asked again with its key, it is done once
+        answer = await self._answered(
+            lambda: self._door.command(act.command, args, actor, token=token, key=key)
+        )
         subject = args.get("sample") or args.get("reference") or args.get("task") or ""
         outcome = "done" if answer.get("ok") else f"refused: {answer.get('en')}"
         told = f" ({f'{act.command} {subject}'.strip()} by {person.id}: {outcome})"
@@ -125,23 +142,25 @@ class Day:
             self._kept[name] = answer["result"][key]
         return list(answer["seq"]), told
 
+    async def _answered(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask the door, and again while no answer comes: a busy machine may take longer than a call waits."""
+        until_s = time.monotonic() + STEP_S
+        while True:
+            try:
+                return await ask()
+            except DoorClosedError as error:
+                if time.monotonic() >= until_s:
+                    raise DayStoppedError(str(error)) from error
+            await asyncio.sleep(LOOK_S)
+
     async def _token(self, person: DemoPerson) -> str:
         """Log the person in, once a day."""
         if person.id not in self._tokens:
-            answer = await self._door.login(person.id, person.password)
+            answer = await self._answered(lambda: self._door.login(person.id, person.password))
             if not answer.get("ok"):
                 raise DayStoppedError(f"{person.id} cannot log in: {answer.get('en')}")
             self._tokens[person.id] = answer["token"]
         return self._tokens[person.id]
-
-    async def _at_machine(self, step: SetClock | Restart) -> None:
-        if self._machine is None:
-            raise DayStoppedError(f"{step.name}: nobody has hands on the gateway's machine here")
-        if isinstance(step, SetClock):
-            self._machine.set_clock(step.by_s)
-        else:
-            await self._machine.restart(change=step.change)
-            self._tokens.clear()  # after a restart everybody logs in again
 
     async def _weigh(self, step: Weight) -> None:
         """Wait until the pan is at rest, and has been read since."""
@@ -157,19 +176,31 @@ class Day:
         await self._until(step.name, is_read)
 
     async def _is_seen(self, seen: Seen) -> bool:
-        view = await self._door.get(self._filled(seen.view))
-        found = _match(view, self._filled(seen.shows))
+        self._shown = await self._answered(lambda: self._door.get(self._filled(seen.view)))
+        found = _match(self._shown, self._filled(seen.shows))
         for name, key in seen.keep.items() if found is not None else ():
             self._kept[name] = found[key]
         return found is not None
 
-    async def _until(self, name: str, is_so: Callable[[], Awaitable[bool]]) -> None:
+    async def _until(
+        self, name: str, is_so: Callable[[], Awaitable[bool]], instead: Callable[[], str] = str
+    ) -> None:
+        """Wait until it is so; if it never is, say what is there `instead`."""
         try:
             async with asyncio.timeout(STEP_S):
                 while not await is_so():  # noqa: ASYNC110 - the other side is a process
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
-            raise DayStoppedError(f"{name}: not seen within {STEP_S:g} s") from None
+            raise DayStoppedError(f"{name}: not seen within {STEP_S:g} s{instead()}") from None
+
+    def _instead(self, wanted: dict[str, Any]) -> str:
+        """Say what a view of a task showed last in place of what was waited for, with its reasons."""
+        shown = self._shown
+        if not isinstance(shown, dict):
+            return ""
+        values = [f"{key} is {shown.get(key)}" for key, one in wanted.items() if isinstance(one, str | bool)]
+        reasons = [reason for verdict in shown.get("verdicts", ()) for reason in verdict["reasons"]]
+        return "; ".join(["", *values, *(f"{one['code']} of {one['subject']}" for one in reasons)])
 
     def _filled(self, value: Any) -> Any:
         """Put what earlier steps kept in place of `$name`."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import orjson
 
 from gateway.broker import EmbeddedBroker
 from gateway.demo.day import Day
+from gateway.demo.machine import DemoMachine
 from gateway.demo.people import make_people
-from gateway.demo.processes import Roles
+from gateway.demo.processes import SETTABLE, RoleFailedError, Roles
 from gateway.demo.report import count
 from gateway.demo.site import bench_of, write_site
 from gateway.demo.witness import write_witness
@@ -25,21 +25,24 @@ from pipeline.records.signing import SigningKey
 from pipeline.store import open_store
 from pipeline.store.door import Origin
 from simulators import ScenarioRunner
+from simulators.days import SetClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from gateway.demo.people import DemoPerson
     from gateway.demo.plays import Play
     from gateway.site import LoadedSite
     from pipeline.store import Store
+    from simulators.days import Step
 
-READY_S = 60.0
+READY_S = 600.0
+"""Every role is ready within this time; one that has ended is noticed at once."""
 DAY_S = 30.0
 """About how long the day takes; a demonstration that is to last so long ends when the day is over."""
 SETTLE_S = 20.0
-"""At the end, the collector is given this long to store what the gateway left."""
+"""At the end, when nothing more has come into the store for so long, what is not there counts as lost."""
 FIRST_EVENT_NS = 2_500_000_000
 """Scenario time up to which nothing happens in the simulated benches."""
 
@@ -51,6 +54,23 @@ class Ends(NamedTuple):
     """At once."""
     enough: asyncio.Event
     """When the day is over."""
+
+
+def programs_of(steps: Sequence[Step]) -> dict[str, str]:
+    """Tell which roles are not the installed program: a gateway whose clock is set has one that can be."""
+    return {"run": SETTABLE} if any(isinstance(step, SetClock) for step in steps) else {}
+
+
+@contextlib.asynccontextmanager
+async def _in_time(what: str) -> AsyncIterator[None]:
+    """Wait for at most READY_S. Raises RoleFailedError: it took longer."""
+    try:
+        async with asyncio.timeout(READY_S):
+            yield
+    except TimeoutError:
+        raise RoleFailedError(
+            f"waited {READY_S:g} s in vain until {what}; is this machine too busy?"
+        ) from None
 
 
 class Demo:
@@ -75,14 +95,16 @@ class Demo:
             site = load_site(path)
             await self._prepare(site)
             witness = write_witness(self._folder / "witness.toml", site, broker.port)
-            roles = Roles(self._folder / "logs")
+            roles = Roles(self._folder / "logs", programs_of(self._play_of.steps))
+            all_read = partial(self._wait_for_rows, site, roles, simulators, again=True)
+            machine = DemoMachine(site, roles, all_read)
             try:
                 await self._start(roles, site, simulators)
                 await roles.start("witness", witness)
                 simulators.rewind()
                 ready()
-                day = await self._play(site, roles, simulators, ends)
-                return await self._finish(site, roles, day, self._play_of.name)
+                day = await self._play(site, roles, simulators, machine, ends)
+                return await self._finish(site, machine, day)
             finally:
                 await roles.stop_all()
 
@@ -101,8 +123,8 @@ class Demo:
     async def _start(self, roles: Roles, site: LoadedSite, simulators: ScenarioRunner) -> None:
         for role in ("collect", "run", "web"):
             await roles.start(role, site.path)
+        await self._wait_for_rows(site, roles, simulators)
         async with DoorClient(site.state.socket("door")) as door:
-            await self._wait_for_rows(door, roles, simulators)
             registry = read_registry(self._bench.registry)
             args = {"records": registry.records, "directory": registry.directory}
             answer = await door.command("registry.import", args, self._actor("qin"))
@@ -114,9 +136,17 @@ class Demo:
         person: DemoPerson = self.people[name]
         return {"person": person.id, "pin": person.pin, "station": "demo"}
 
-    async def _wait_for_rows(self, door: DoorClient, roles: Roles, simulators: ScenarioRunner) -> None:
-        """Wait until every instrument has given its first row; until then the day does not begin."""
-        async with asyncio.timeout(READY_S):
+    async def _wait_for_rows(
+        self, site: LoadedSite, roles: Roles, simulators: ScenarioRunner, *, again: bool = False
+    ) -> None:
+        """Wait until the gateway has had a row of every instrument; until then the day does not begin.
+
+        `again`: the day has begun, and goes on meanwhile.
+        """
+        async with (
+            DoorClient(site.state.socket("door")) as door,
+            _in_time("the gateway reads its instruments"),
+        ):
             while True:
                 roles.check()
                 with contextlib.suppress(DoorClosedError):
@@ -124,12 +154,12 @@ class Demo:
                     heard = [row["id"] for row in status["instruments"] if row.get("rows")]
                     if len(heard) == len(simulators.endpoints):
                         return
-                if simulators.clock.now_ns() > FIRST_EVENT_NS:
+                if not again and simulators.clock.now_ns() > FIRST_EVENT_NS:
                     simulators.rewind()
                 await asyncio.sleep(0.1)
 
     async def _wait_for_web(self, roles: Roles) -> None:
-        async with asyncio.timeout(READY_S):
+        async with _in_time("the pages are served"):
             while True:
                 roles.check()
                 with contextlib.suppress(OSError):
@@ -144,11 +174,12 @@ class Demo:
         site: LoadedSite,
         roles: Roles,
         simulators: ScenarioRunner,
+        machine: DemoMachine,
         ends: Ends,
     ) -> Day:
         """Play the day until the first of `ends` is set, or the second is and the day is over."""
         async with DoorClient(site.state.socket("door")) as door:
-            day = Day(door, self.people, simulators, self._say, self._play_of.steps)
+            day = Day(door, self.people, simulators, self._say, self._play_of.steps, machine)
             playing = asyncio.create_task(day.play(), name="day")
             stopping = asyncio.create_task(ends.stop.wait(), name="stop")
             try:
@@ -163,10 +194,9 @@ class Demo:
                 await asyncio.gather(playing, stopping, return_exceptions=True)
         return day
 
-    async def _finish(self, site: LoadedSite, roles: Roles, day: Day, scenario: str) -> dict[str, Any]:
+    async def _finish(self, site: LoadedSite, machine: DemoMachine, day: Day) -> dict[str, Any]:
         """Stop the gateway in order, let the collector catch up, count in the store."""
-        await roles.stop("run")
-        acquired = orjson.loads(site.state.last_run.read_bytes())
+        acquired = await machine.stop()
         settings = site.settings
         origin = Origin(settings.site.lab, settings.site.gateway)
         async with (
@@ -176,7 +206,7 @@ class Demo:
             counted = await self._count_until(store, origin, acquired["readings"])
             health = await collector.get("status")
         return {
-            "scenario": scenario,
+            "scenario": self._play_of.name,
             "instruments": len(settings.instrument),
             "channels": acquired["channels"],
             "readings_acquired": acquired["readings"],
@@ -184,7 +214,8 @@ class Demo:
             "lost": acquired["readings"] - counted["readings_stored"],
             **{key: counted[key] for key in ("duplicated", "flags", "rules", "elements", "evidence")},
             "records": acquired["records"],
-            "latency_ms": health["latency_ms"],
+            # Reckoned with the gateway's UTC; once that was set, it says nothing.
+            "latency_ms": None if machine.was_set else health["latency_ms"],
             "dashboard": self.url,
             "unexpected": day.unexpected,
             "day": day.steps,
@@ -192,11 +223,13 @@ class Demo:
 
     @staticmethod
     async def _count_until(store: Store, origin: Origin, readings: int) -> dict[str, Any]:
-        """Count in the store until everything is there, or the time for it is up."""
+        """Count in the store until everything is there, or nothing more comes."""
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + SETTLE_S
+        stored, until_s = -1, 0.0
         while True:
             counted = await count(store, origin)
-            if counted["readings_stored"] >= readings or loop.time() >= until_s:
+            if counted["readings_stored"] > stored:
+                stored, until_s = counted["readings_stored"], loop.time() + SETTLE_S
+            if stored >= readings or loop.time() >= until_s:
                 return counted
             await asyncio.sleep(0.25)

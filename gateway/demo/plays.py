@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simulators import Scenario
-    from simulators.days import DayEntry, Step
+    from simulators.days import Step
 
 
 class Play(NamedTuple):
@@ -28,7 +28,7 @@ def choose(name: str, day: str | None, *, clean: bool) -> Play:
     """Find what is to be played.
 
     Raises:
-        ScenarioError: there is no such scenario or day, or nobody can play it here.
+        ScenarioError: there is no such scenario or day.
     """
     scenario = load_scenario(name)
     bench_of(scenario.scenario.name)
@@ -38,19 +38,8 @@ def choose(name: str, day: str | None, *, clean: bool) -> Play:
         return Play(scenario, scenario.scenario.name, SCRIPT)
     chosen = next((one for one in scenario.day if one.id == day), None)
     if chosen is None:
-        known = ", ".join(one.id for one in scenario.day if not one.needs)
+        known = ", ".join(one.id for one in scenario.day)
         told = "which day?" if day is None else f"there is no day '{day}'"
         raise ScenarioError(f"{told} the scenario '{name}' has several", f"choose one with --day: {known}")
-    _require_hands(chosen)
     twin = ", clean" if clean else ""
     return Play(scenario, f"{name}: {chosen.id}{twin}", chosen.played("clean" if clean else "fires"))
-
-
-def _require_hands(day: DayEntry) -> None:
-    if day.needs:
-        needs = " and ".join(sorted(day.needs))
-        raise ScenarioError(
-            f"the day '{day.id}' needs hands on the gateway's machine, on its {needs}",
-            "a demonstration leaves the clock and the files of its machine alone; the days of "
-            "tests/simulation/test_detector_days.py have such hands",
-        )

@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-STOP_S = 20.0
+STOP_S = 120.0
+"""Time for what is to be brought to disk and receipted, on a busy machine too."""
 PROGRAM = "from gateway.cli.main import main; main()"
+SETTABLE = "from gateway.demo.settable import app; app()"
+"""Plays the role `run` on a clock that can be set."""
 
 
 class RoleFailedError(Exception):
@@ -24,6 +28,8 @@ class Roles:
     """Child processes by role; each writes its log to `logs/ROLE.log`."""
 
     logs: Path
+    programs: Mapping[str, str] = field(default_factory=dict)
+    """Role to the program that plays it, where that is not the installed one."""
     _running: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
     async def start(self, role: str, config: Path) -> None:
@@ -31,7 +37,7 @@ class Roles:
         self.logs.mkdir(parents=True, exist_ok=True)
         with self.log(role).open("ab") as log:
             self._running[role] = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", PROGRAM, role, "-c", str(config),
+                sys.executable, "-c", self.programs.get(role, PROGRAM), role, "-c", str(config),
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 

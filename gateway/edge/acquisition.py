@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from drivers.door import Driver
     from gateway.edge.pulse import Pulse
     from gateway.supervise import Supervisor
-    from pipeline.intake import Intake
     from pipeline.records import Item
 
 CLOSE_PERIOD_S = 0.025
@@ -24,11 +23,31 @@ STOP_S = 2.0
 """A driver that has not ended by then is cancelled; its open gap is closed at the next start."""
 
 
+class Taker(Protocol):
+    """Where the items of drivers go: the intake of the journal, or what routes them to one of two."""
+
+    async def take(self, item: Item) -> None:
+        """Take one item of a driver's stream; waits while the journal has no room."""
+        ...
+
+    def interrupted(self, instrument: str, period_ns: int) -> None:
+        """Account for the time until the next row of an instrument whose driver failed and starts again."""
+        ...
+
+    def close_due(self) -> None:
+        """Close the frames whose time has come."""
+        ...
+
+    async def end(self) -> None:
+        """Hand on what waits; may be cancelled, and then it is lost."""
+        ...
+
+
 class Acquisition:
     """Drivers to intake."""
 
     def __init__(
-        self, drivers: Sequence[Driver], intake: Intake, supervisor: Supervisor, pulse: Pulse,
+        self, drivers: Sequence[Driver], intake: Taker, supervisor: Supervisor, pulse: Pulse,
         note: Callable[[Item], None] | None = None,
     ) -> None:  # fmt: skip
         self._drivers = drivers

@@ -16,7 +16,7 @@ from gateway.door.actors import Actors
 from gateway.door.app import build_door
 from gateway.door.socket_server import bind, serve
 from gateway.durable import write_durably
-from gateway.edge.acquisition import Acquisition
+from gateway.edge.acquisition import Acquisition, Taker
 from gateway.edge.alarms import AlarmBoard, Webhook
 from gateway.edge.commands import Commands
 from gateway.edge.config_history import ConfigHistory
@@ -27,6 +27,7 @@ from gateway.edge.pulse import Pulse
 from gateway.edge.reach import Reach
 from gateway.edge.recorder import Recorder
 from gateway.edge.recovery import Recovery
+from gateway.edge.rehearsal import Beside, Context, Routing
 from gateway.edge.rhythm import Rhythm
 from gateway.edge.services import DaemonServices
 from gateway.edge.wire_recording import WireRecording
@@ -82,6 +83,9 @@ class EdgeDaemon:
         self._password: str | None = None
         self._recording: WireRecording | None = None
         self.warm_up = WarmUp()
+        self._beside: Beside | None = None
+        self._collectors = TrustedKeys(self._state.trusted_keys, self._keys_damaged).keys
+        self._witnesses = TrustedWitnesses(self._state.trusted_witnesses, self._keys_damaged).witnesses
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set.
@@ -116,7 +120,11 @@ class EdgeDaemon:
                 notify.notify("STOPPING=1")
                 await self._wind_down(supervisor)
         finally:
-            await journal.close()
+            try:
+                if self._beside is not None:
+                    await self._beside.close()
+            finally:
+                await journal.close()
 
     async def _open_journal(self) -> Journal:
         site = self._settings.site
@@ -171,7 +179,7 @@ class EdgeDaemon:
             own_source(settings.site.purpose),
         )  # fmt: skip
         self.alarm_board = AlarmBoard(self.elements)
-        self.engine = QcEngine(self._site.qc(), self._site.intervals_s())
+        self.engine = self._make_engine()
         self.intake = Intake(
             self.engine, self.recorder, journal.clock, self.elements.service_state, self.elements.corrections,
             settings.intake.frame_delay_ms * 1_000_000,
@@ -186,11 +194,11 @@ class EdgeDaemon:
         self.rhythm = Rhythm(journal, self.recorder, self.intake, self.elements, self.history, pulse)
         self._drivers = self._make_drivers(journal)
         note = None if self._recording is None else self._recording.note
-        self.acquisition = Acquisition(self._drivers, self.intake, supervisor, pulse, note)
+        taker = await self._taker(journal, supervisor)
+        self.acquisition = Acquisition(self._drivers, taker, supervisor, pulse, note)
         self.witnessing = Witnessing(
             self.recorder, lambda: self._durable(journal, self.rhythm.latest_checkpoint),
-            journal.consistency_proof,
-            TrustedWitnesses(self._state.trusted_witnesses, self._keys_damaged).witnesses, self.history.trust,
+            journal.consistency_proof, self._witnesses, self.history.trust,
         )  # fmt: skip
         self.publisher = self._publisher(journal)
         own = Topics(settings.site.lab, settings.site.gateway)
@@ -203,6 +211,25 @@ class EdgeDaemon:
         for part, run in self.remote.parts().items():
             supervisor.start(part, run)
         self._watch_alarms(supervisor)
+
+    def _make_engine(self) -> QcEngine:
+        return QcEngine(self._site.qc(), self._site.intervals_s())
+
+    async def _taker(self, journal: Journal, supervisor: Supervisor) -> Taker:
+        """Give what takes the drivers' items: in production, what is found to be simulated goes aside."""
+        if self._settings.site.purpose != "production":
+            return self.intake
+        context = Context(
+            site=self._site, world=self._world, production=journal, service_state=self.elements.service_state,
+            make_engine=self._make_engine, trusted=self._collectors, witnesses=self._witnesses,
+            password=self._password,
+        )  # fmt: skip
+        self._beside = Beside(
+            context, supervisor, lambda error: self._record_event("rehearsal-unavailable", error=error)
+        )
+        await self._beside.start()
+        endpoints = {each.id: each.endpoint for each in self._settings.instrument}
+        return Routing(self.intake, self.recorder, self._beside, journal.clock, endpoints)
 
     def _make_drivers(self, journal: Journal) -> Sequence[Driver]:
         """Make the drivers; with a recording of their lines where that is wanted and can be."""
@@ -273,7 +300,7 @@ class EdgeDaemon:
             source=journal,
             clock=journal.clock,
             random=self._world.random,
-            trusted=TrustedKeys(self._state.trusted_keys, self._keys_damaged).keys,
+            trusted=self._collectors,
             status=lambda: {"purpose": settings.site.purpose, "config_sha256": self._site.sha256},
             retained=lambda: self._retained(journal),
             password=self._password,
@@ -317,11 +344,13 @@ class EdgeDaemon:
         )
         self._record_event("daemon-stop")
         await self.rhythm.last()
+        if self._beside is not None:
+            await self._beside.last()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while self._undelivered():  # noqa: ASYNC110 - receipts are the publisher's business, and rare
                     await asyncio.sleep(DRAIN_LOOK_S)
-        await supervisor.stop("publisher")
+        await supervisor.stop("publisher", "rehearsal publisher")
         await supervisor.stop("door", "ledger")
         await self.ledger.close()
         try:
@@ -330,6 +359,8 @@ class EdgeDaemon:
             LOG.warning("%s was not written: %s", self._state.last_run, error)
 
     def _undelivered(self) -> bool:
+        if self._beside is not None and self._beside.undelivered:
+            return True
         return self.publisher.health.link.connected and self.recorder.journal.stats().backlog_records > 0
 
     def _counted(self) -> dict[str, int]:
@@ -352,6 +383,7 @@ class EdgeDaemon:
             "kernels_warm_up": {"state": self.warm_up.state, "problem": self.warm_up.problem},
             **self.remote.health(),
             "alarms": self._alarm_health(),
+            "rehearsal": None if self._beside is None else self._beside.health(),
         }
 
     def _alarm_health(self) -> dict[str, Any]:

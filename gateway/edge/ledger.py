@@ -6,14 +6,15 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.elements.views import show_task
+from pipeline.elements.views import reasons_of_older, show_task
 from pipeline.ledger import LIMIT_MAX, LedgerIndex, TaskFilter, rebuild_task
 from pipeline.records.envelope import LEDGER_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from pipeline.elements import Elements
@@ -31,6 +32,9 @@ REFRESH_RECORDS_MAX = 5_000
 """A question waits for the index to take in so many records, not more."""
 
 
+TOGETHER_RECORDS_MAX = 64
+TOGETHER_BYTES_MAX = 256 * 1024
+"""Records that lie so close together are read together, so many bytes of them."""
 HOLDS_MAX = 1000
 """Held tasks of the index in one list; there are more only during a look-back over years."""
 
@@ -89,6 +93,11 @@ class Ledger:
                 ledger = [record for record in records if record.kind in LEDGER_KINDS]
                 await self._call(partial(index.take, ledger, last))
 
+    async def catch_up_to_now(self) -> None:
+        """Wait until all that was appended so far is durable, and take it in."""
+        await self._journal.wait_beyond(self._journal.head_seq - 2)
+        await self.catch_up()
+
     async def _refresh(self) -> None:
         """Bring the index up to now before it is asked; not while it is made again, which takes long."""
         await self._opened()
@@ -125,7 +134,23 @@ class Ledger:
         await self._refresh()
         index = await self._opened()
         seqs = await self._call(lambda: index.mentions(task, known_at))
-        return rebuild_task([record for seq in seqs for record in await self._record(seq)])
+        return rebuild_task(await self.records(seqs))
+
+    async def records(self, seqs: Sequence[int]) -> list[Record]:
+        """Read records by their seqs, ascending; those that are lost are left out.
+
+        A record that lies close behind the one before mostly comes along with it.
+        """
+        found: list[Record] = []
+        near: dict[int, Record] = {}
+        for seq, following in zip_longest(seqs, seqs[1:]):
+            if seq not in near:
+                close = following is not None and following - seq <= TOGETHER_RECORDS_MAX
+                read = await self._journal.read(seq, bytes_max=TOGETHER_BYTES_MAX if close else 1)
+                near = {record.seq: record for record in read}
+            if seq in near:
+                found.append(near[seq])
+        return found
 
     async def affected(
         self, role: str, target: str, from_run_ns: int, to_run_ns: int, *, after_seq: int = -1,
@@ -139,12 +164,16 @@ class Ledger:
         )
 
     async def holds(self) -> list[dict[str, Any]]:
-        """List what waits for a disposition: with reasons what memory has, then at most HOLDS_MAX older."""
+        """List what waits for a disposition: what memory has, then HOLDS_MAX older with look-backs."""
         listed = self._elements.holds()
         here = {hold["task"] for hold in listed}
         for overall in ("held", "released-under-look-back"):
             found = await self.tasks(TaskFilter(overall=overall, limit=HOLDS_MAX + len(here)))
-            listed += [{**brief, "reasons": []} for brief in found if brief["task"] not in here]
+            listed += [
+                {**brief, "reasons": reasons_of_older(self._elements.fold, brief["task"])}
+                for brief in found
+                if brief["task"] not in here
+            ]
         return listed[: len(here) + HOLDS_MAX]
 
     async def answer(self, person: str, key: str, through_seq: int) -> Answer | None:
@@ -164,9 +193,6 @@ class Ledger:
         if found is None and index.through_seq < through_seq:
             raise IndexBehindError
         return found
-
-    async def _record(self, seq: int) -> list[Record]:
-        return [found for found in await self._journal.read(seq, bytes_max=1) if found.seq == seq]
 
     async def _opened(self) -> LedgerIndex:
         async with self._opening:

@@ -1,14 +1,16 @@
-"""Look-backs that reach beyond the elements' memory: the ledger's tasks are brought back as records."""
+"""Look-backs that reach beyond the elements' memory: the ledger's tasks are told to them as records."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from pipeline.elements.batches.plan import OF_SAMPLES
 from pipeline.elements.codec import to_body
-from pipeline.elements.lookback.shapes import LookBackReach
+from pipeline.elements.lookback.affected import is_moved
+from pipeline.elements.lookback.shapes import Affected, AffectedResult, LookBackReach, Reached
 from pipeline.elements.registry_shapes import Environment
 
 if TYPE_CHECKING:
@@ -17,12 +19,14 @@ if TYPE_CHECKING:
     from pipeline.elements import Elements
     from pipeline.elements.lookback.shapes import LookBackOpen
     from pipeline.elements.lookback.state import LookBackState
+    from pipeline.elements.vocabulary import Overall
     from pipeline.ledger import TaskRow
+    from pipeline.records.envelope import Body
 
 LOG = logging.getLogger(__name__)
 LOOK_S = 1.0
-RECORD_TASKS_MAX = 20
-"""Tasks of one record: a task is some kilobytes."""
+RECORD_TASKS_MAX = 5
+"""Tasks of one record: all that follows from them is appended in one turn of the loop."""
 PAGE_TASKS_MAX = 1000
 """Rows of the index that are asked for at once."""
 
@@ -30,9 +34,9 @@ PAGE_TASKS_MAX = 1000
 class Reach:
     """Completes look-backs whose span began before the oldest task in memory.
 
-    What is brought back goes into the record, task by task, so that the elements' state still follows from
-    the record alone. However many they are: a page of them is held and judged, and leaves memory again for
-    the next one; after a restart in the middle it goes on with the page at which it was.
+    What is held goes into the record, task by task, with the verdict that the hold supersedes, so that the
+    elements' state still follows from the record alone. However many they are, one page of them is in memory;
+    after a restart in the middle it goes on behind the last task that was told.
     """
 
     def __init__(self, recorder: Recorder, elements: Elements, ledger: Ledger) -> None:
@@ -50,32 +54,29 @@ class Reach:
         """Complete those look-backs that the ledger's index covers by now."""
         for known in list(self._elements.fold.state.lookbacks.items.values()):
             if not known.reached and known.seq is not None and self._ledger.through_seq >= known.seq:
-                await self._complete(known.opened)
+                # What another look-back has just held counts: its verdicts are superseded in turn.
+                await self._ledger.catch_up_to_now()
+                await self._complete(known)
 
-    async def _complete(self, opened: LookBackOpen) -> None:
-        known = self._elements.fold.state.lookbacks.items[opened.lookback]
-        through = known.through_start_seq
+    async def _complete(self, known: LookBackState) -> None:
+        opened = known.opened
         while not known.reached:
-            rows = await self._page(opened, through)
+            rows = await self._page(opened, known.through_start_seq)
             wanted = self._missing(known, rows)
-            if wanted:
-                LOG.info(
-                    "look-back %s: %d tasks are brought back from the ledger", opened.lookback, len(wanted)
-                )
+            LOG.info("look-back %s: %d older tasks of the ledger", opened.lookback, len(wanted))
             done = len(rows) < PAGE_TASKS_MAX
-            through = max((row.start_seq for row in rows), default=through)
+            through = max((row.start_seq for row in rows), default=known.through_start_seq)
+            verdicts = await self._verdicts(opened, wanted)
             for first in range(0, max(1, len(wanted)), RECORD_TASKS_MAX):
                 part = wanted[first : first + RECORD_TASKS_MAX]
                 last = first + RECORD_TASKS_MAX >= len(wanted)
                 told = LookBackReach(
-                    opened.lookback, tuple([body for row in part for body in await self._body(row.task)]),
-                    done and last,
-                    through_start_seq=through if last else max(row.start_seq for row in part),
+                    opened.lookback, (), done and last,
+                    through_start_seq=through if last else part[-1].start_seq,
+                    reached=tuple(_reached(row, opened, verdicts) for row in part),
                 )  # fmt: skip
                 await self._recorder.room()
                 self._recorder.append("lookback", to_body(told))
-                # Time passes for the elements through records: now they judge these and can let them go.
-                self._recorder.append("tick", {})
                 await asyncio.sleep(0)
 
     def _missing(self, known: LookBackState, rows: list[TaskRow]) -> list[TaskRow]:
@@ -84,9 +85,10 @@ class Reach:
         tasks = self._elements.fold.state.tasks
         return [row for row in rows if row.task not in named and row.task not in tasks]
 
-    async def _body(self, task: str) -> list[dict[str, Any]]:
-        found = await self._ledger.rebuilt(task)
-        return [] if found is None else [to_body(found)]
+    async def _verdicts(self, opened: LookBackOpen, rows: list[TaskRow]) -> dict[int, Body]:
+        """Read the verdicts in force that the look-back supersedes."""
+        seqs = [seq for row in rows if (seq := _verdict_seq(row, opened)) is not None]
+        return {record.seq: record.body for record in await self._ledger.records(sorted(seqs))}
 
     async def _page(self, opened: LookBackOpen, after_seq: int) -> list[TaskRow]:
         """List the next tests in which the subject had a part, in order of their starts.
@@ -131,3 +133,21 @@ class Reach:
 def _is_meant(row: TaskRow, opened: LookBackOpen) -> bool:
     by_method = opened.method is None or row.method == opened.method
     return by_method and row.purpose in OF_SAMPLES and row.phase != "aborted"
+
+
+def _verdict_seq(row: TaskRow, opened: LookBackOpen) -> int | None:
+    """Give the record of the element's verdict in force; None for a task that has none, or is not moved."""
+    known = json.loads(row.elements).get(opened.element)
+    return known[2] if known is not None and is_moved(cast("Overall", row.overall)) else None
+
+
+def _reached(row: TaskRow, opened: LookBackOpen, verdicts: dict[int, Body]) -> Reached:
+    overall, seq = cast("Overall", row.overall), _verdict_seq(row, opened)
+    affected = Affected(
+        task=row.task, sample=row.sample, item=row.item, method=row.method,
+        instruments=tuple(json.loads(row.instruments)), batch=row.batch, started_utc_ns=row.started_utc_ns,
+        overall=overall, moved=is_moved(overall),
+        results=tuple(AffectedResult(*told) for told in json.loads(row.results)),
+        links=tuple((system, external) for system, external in json.loads(row.links)),
+    )  # fmt: skip
+    return Reached(affected, None if seq is None else verdicts.get(seq), seq)

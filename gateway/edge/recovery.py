@@ -30,6 +30,16 @@ INTAKE = "intake"
 READ_BYTES_MAX = 4 * 1024 * 1024
 
 
+def say_repairs(journal: Journal, recorder: Recorder) -> None:
+    """Record what the opening of a journal had to repair."""
+    found = journal.recovery
+    if found.torn_bytes or found.meta_rebuilt:
+        body = event_body("journal-repaired", torn_bytes=found.torn_bytes, meta_rebuilt=found.meta_rebuilt)
+        recorder.append("event", body)
+    for damage in found.quarantined:
+        recorder.append("event", event_body("quarantine", segment=damage.segment))
+
+
 class Recovery:
     """Brings intake, elements and configuration history to the journal's end, then says what happened."""
 
@@ -109,17 +119,7 @@ class Recovery:
         )
         for name in self._unreadable:
             self._recorder.append("event", event_body("snapshot-unreadable", consumer=name))
-        if self._journal.recovery.torn_bytes or self._journal.recovery.meta_rebuilt:
-            self._recorder.append(
-                "event",
-                event_body(
-                    "journal-repaired",
-                    torn_bytes=self._journal.recovery.torn_bytes,
-                    meta_rebuilt=self._journal.recovery.meta_rebuilt,
-                ),
-            )
-        for damage in self._journal.recovery.quarantined:
-            self._recorder.append("event", event_body("quarantine", segment=damage.segment))
+        say_repairs(self._journal, self._recorder)
         attributed = self._history.applied_sha256 == site.sha256
         body = {
             "action": "start",

@@ -16,6 +16,7 @@ from gateway.edge.recovery import INTAKE
 from pipeline.elements import VERSION as ELEMENTS_VERSION
 from pipeline.intake import VERSION as INTAKE_VERSION
 from pipeline.records.events import event_body
+from pipeline.records.pieces import Pieces
 
 if TYPE_CHECKING:
     from gateway.edge.config_history import ConfigHistory
@@ -32,6 +33,8 @@ TICK_BUSY_S = 1.0
 TICK_IDLE_S = 10.0
 CHECKPOINT_S = 5.0
 SNAPSHOT_S = 30.0
+CAPTURES_MAX = 5
+"""Ticks after which a snapshot of the elements is begun, before it is made in one go."""
 UPKEEP_S = 5.0
 VERIFY_S = 1.0
 LAST_S = 10.0
@@ -52,6 +55,7 @@ class Rhythm:
         self._elements = elements
         self.latest_checkpoint: Record | None = None
         self._key_change = KeyChange(recorder)
+        self._ticked = asyncio.Event()
         self.parts: list[str] = []
 
     def start(self, supervisor: Supervisor) -> None:
@@ -82,6 +86,7 @@ class Rhythm:
             if self._elements.open_tasks or now_ns - last_ns >= TICK_IDLE_S * 1e9:
                 last_ns = now_ns
                 self._recorder.append("tick", {})
+                self._ticked.set()
 
     async def _checkpoints(self) -> None:
         while True:
@@ -105,20 +110,44 @@ class Rhythm:
         while True:
             await self._recorder.room()
             await self._intake.close_in_turn()
-            self.snapshot()
+            if self._recorder.settled:
+                self._save_others()
+                await self._save_elements()
             await asyncio.sleep(SNAPSHOT_S)
 
     def snapshot(self) -> None:
         """Hand the consumers' state to the journal, which writes it once what it covers is durable."""
-        intake = self._intake.snapshot()
-        if not self._recorder.settled:
-            return  # the elements' state would cover records that are not there
+        if self._recorder.settled:  # else the elements' state would cover records that are not there
+            self._save_others()
+            self._journal.save_snapshot(
+                CONSUMER, self._journal.head_seq - 1, self._elements.snapshot(), ELEMENTS_VERSION
+            )
+
+    def _save_others(self) -> None:
+        intake = self._intake.snapshot()  # closes open frames: the seq is that after them
         seq = self._journal.head_seq - 1
         self._journal.save_snapshot(INTAKE, seq, intake, INTAKE_VERSION)
-        self._journal.save_snapshot(CONSUMER, seq, self._elements.snapshot(), ELEMENTS_VERSION)
         self._journal.save_snapshot(
             config_history.NAME, seq, self._history.snapshot(), config_history.VERSION
         )
+
+    async def _save_elements(self) -> None:
+        """Save the elements' state as of a tick, made between other work; at once where that never lasts."""
+        for _ in range(CAPTURES_MAX):
+            self._ticked.clear()
+            await self._ticked.wait()
+            if not self._recorder.settled:
+                return
+            capture = self._elements.capture()
+            while not (capture.whole or capture.lost):
+                capture.take()
+                await asyncio.sleep(0)
+            if capture.whole:
+                self._journal.save_snapshot(CONSUMER, capture.seq, Pieces(capture.taken), ELEMENTS_VERSION)
+                return
+        if self._recorder.settled:
+            seq = self._journal.head_seq - 1
+            self._journal.save_snapshot(CONSUMER, seq, self._elements.snapshot(), ELEMENTS_VERSION)
 
     async def _upkeep(self) -> None:
         while True:

@@ -136,8 +136,7 @@ class DaemonServices:
             case "elements", None:
                 return elements.element_status()
             case "risk", None:
-                subject = query.get("subject")
-                return elements.risk() if subject is None else _found(elements.risk_of(subject), subject)
+                argument = query.get("subject")
         return quality_view(elements.fold, self._journal.clock, name, argument)
 
     def names(self) -> dict[str, str]:

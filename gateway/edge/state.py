@@ -21,6 +21,11 @@ class StateFolder:
         return self.root / "journal"
 
     @property
+    def beside(self) -> StateFolder:
+        """Folder of the rehearsal journal beside a production one; made when it is first wanted."""
+        return StateFolder(self.root / "rehearsal")
+
+    @property
     def wire(self) -> Path:
         """Recordings of what went over the lines."""
         return self.root / "wire"

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from config.errors import Report
 from config.validation import report_validation_errors
 from drivers.compose import find_conflicts, line_loads
+from gateway.site.model import REHEARSAL_SUFFIX
 from pipeline.qc import ChannelQc
 from pipeline.qc.crossing import problems
 from pipeline.qc.table import check_windows
@@ -90,11 +91,27 @@ def check_purpose(purpose: str, instruments: Sequence[Placed], report: Report) -
     """A production journal takes no simulated or replayed source, a rehearsal no live one."""
     for index, instrument in instruments:
         if (instrument.source == "live") != (purpose == "production"):
+            hint = (
+                'write source = "simulated" in this instrument, or purpose = "production" in [site]'
+                if instrument.source == "live"
+                else 'write purpose = "rehearsal" in [site]; for a real instrument, leave its source out'
+            )
             report.error(
                 "E020", ("instrument", index, "source"),
                 f"source '{instrument.source}' of '{instrument.id}' does not belong into a {purpose} journal",
-                "set site.purpose to 'rehearsal' for simulators, or the instrument's source to 'live'",
+                hint,
             )  # fmt: skip
+
+
+def check_name(gateway: str, report: Report) -> None:
+    """No gateway has a name under which another one publishes its rehearsal journal."""
+    if gateway.endswith(REHEARSAL_SUFFIX):
+        of = gateway.removesuffix(REHEARSAL_SUFFIX)
+        report.error(
+            "E020", ("site", "gateway"),
+            f"a name ending in '{REHEARSAL_SUFFIX}' is that of the rehearsal journal beside gateway '{of}'",
+            "choose another name",
+        )  # fmt: skip
 
 
 def check_ports(web: WebSettings, mqtt: MqttSettings, report: Report) -> None:
@@ -266,6 +283,7 @@ def check_site(site: SiteSettings, report: Report) -> None:
     check_loads(placed, report)
     check_busiest(placed, report)
     check_purpose(site.site.purpose, placed, report)
+    check_name(site.site.gateway, report)
     check_ports(site.web, site.mqtt, report)
     _check_all_channels(placed, report)
     check_comparisons(placed, report)

@@ -103,6 +103,8 @@ class LoadedSite:
             "gateway": self.settings.site.gateway,
             "title": self.settings.site.title,
             "purpose": self.settings.site.purpose,
+            # So that whoever has the records can count with the weights that were in force.
+            "risk": self.settings.elements.risk.model_dump(mode="json"),
             "instruments": [
                 {
                     "id": instrument.id,

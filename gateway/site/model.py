@@ -21,6 +21,9 @@ from pipeline.mqtt import MqttSettings
 from pipeline.records.envelope import Purpose
 from pipeline.store import StoreSettings
 
+REHEARSAL_SUFFIX = "-rehearsal"
+"""Ends the name under which a production gateway's rehearsal journal is published."""
+
 
 class Site(Settings):
     """Who and where this is."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipeline.corrections.curve import Curve
+from pipeline.records.units import same_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +92,7 @@ class Plan:
             position = layout.index.get(plan.channel)
             if position is None:
                 continue
-            why = plan.why or _unfit(plan, layout.channels[position])
+            why = plan.why or unfit(plan, layout.channels[position])
             if why is not None or plan.correction is None:
                 self._why[plan.channel] = why or "unknown"
             else:
@@ -118,9 +119,11 @@ def _floats(block: Block, positions: NDArray[np.intp]) -> NDArray[np.float64]:
     return values
 
 
-def _unfit(plan: ChannelPlan, channel: Channel) -> Uncorrected | None:
+def unfit(plan: ChannelPlan, channel: Channel) -> Uncorrected | None:
     """Say why a correction cannot speak of a channel as it is now."""
     if channel.kind == "text" or channel.labels:
         return "not-numeric"
-    # A balance switched to mg: figures in g say nothing of its readings.
-    return "unit" if plan.correction is not None and plan.correction.unit != channel.unit else None
+    if plan.correction is None or same_unit(plan.correction.unit, channel.unit):
+        return None
+    # A balance switched to mg: it was calibrated in g, and its readings are not those of the certificate.
+    return "unit"

@@ -15,6 +15,7 @@ from pipeline.elements.settings import ElementsSettings
 
 if TYPE_CHECKING:
     from pipeline.corrections import Plan
+    from pipeline.elements.saving import Capture
     from pipeline.elements.shapes import Actor, Draft
     from pipeline.elements.state import Answer, TaskState
     from pipeline.elements.vocabulary import RegistryType, TaskPhase
@@ -129,8 +130,15 @@ class Elements:
         return views.on_file(self._fold, args)
 
     def snapshot(self) -> bytes:
-        """Encode the whole state (msgpack)."""
+        """Encode the whole state at once (msgpack)."""
         return self._fold.snapshot()
+
+    def capture(self) -> Capture:
+        """Begin to encode the state as it is now: `take` its pieces between other work.
+
+        A record that changes what was not taken yet loses it; right after a tick there is most time.
+        """
+        return self._fold.capture()
 
     def restore(self, snapshot: bytes) -> None:
         """Take over a state that `snapshot` gave.

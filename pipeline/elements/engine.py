@@ -18,7 +18,7 @@ from pipeline.elements.observe import observe_batch, observe_flags, observe_gap
 from pipeline.elements.parts import PARTS, View
 from pipeline.elements.registry import Registry
 from pipeline.elements.rows import ROWS_MAX, Waiting, join
-from pipeline.elements.saving import PackedTasks, load, save
+from pipeline.elements.saving import Capture, PackedTasks, is_harmless, load, save
 from pipeline.elements.settings import ElementsSettings
 from pipeline.elements.shapes import Draft, Result, Verdict
 from pipeline.elements.state import Observed, State, TaskState
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.records.envelope import Record
     from pipeline.records.frame import Frame
 
-VERSION = 3
+VERSION = 4
 """Version of the fold, for `By` and for the names of snapshots."""
 _PATIENT = frozenset(
     {"flags", "gap", "event", "checkpoint", "cosignature", "command", "reply", "key", "witness-key"}
@@ -57,6 +57,8 @@ class Fold:
         self._bound: dict[str, list[TaskState]] = {}
         self._mentions = Mentions()
         self._packed = PackedTasks()
+        self._capture: Capture | None = None
+        """A snapshot that is being made: whoever changes what it has not taken yet loses it."""
         self._waiting: dict[str, list[Waiting]] = {}
         """Frames since the last record that is not `data`, at most `ROWS_MAX` rows of an instrument."""
         self._handlers: dict[str, Callable[[Record], list[Draft]]] = {
@@ -78,6 +80,8 @@ class Fold:
         state = self.state
         if record.seq <= state.last_seq:
             return []
+        if not is_harmless(record):
+            self._lose_capture()
         state.last_seq = record.seq
         if record.kind == "data":
             # The one hot path: a frame that neither a task nor an environment asks for costs two look-ups.
@@ -93,6 +97,8 @@ class Fold:
         view = View(state, self.registry, self.settings)
         for part in PARTS:
             drafts += self._guarded(record, part, view)
+        if drafts:
+            self._lose_capture()  # whoever derives something remembers that it did
         return drafts
 
     def _remember(self, record: Record) -> list[Draft]:
@@ -141,18 +147,11 @@ class Fold:
         """Let the oldest finished tasks go that nothing holds; they are in the store."""
         tasks, kept = self.state.tasks.values(), self.settings.retained_tasks
         finished = [task.id for task in tasks if task.final and not task.held]
-        leaving = finished[: max(0, len(finished) - kept)]
-        # A look-back may hold more tasks than fit: those whose verdict says so are held by the ledger too.
-        held = [task.id for task in tasks if task.recalled and task.held and self._is_recorded(task)]
-        leaving += held[: max(0, len(held) - kept)]
-        for task_id in leaving:
+        for task_id in finished[: max(0, len(finished) - kept)]:
             task = self.state.tasks.pop(task_id)
             self._mentions.drop(task)
+            self._packed.forget(task_id)
             let_go(self.state.lookbacks, task)
-
-    def _is_recorded(self, task: TaskState) -> bool:
-        posted = task.verdicts.values()
-        return task.final and task.id not in self.state.touched and all(one.seq is not None for one in posted)
 
     def _registry(self, record: Record) -> list[Draft]:
         added = self.registry.add(record.seq, record.body)
@@ -201,6 +200,8 @@ class Fold:
         nothing that a row is judged by has changed.
         """
         waiting = self._waiting.pop(instrument, [])
+        if waiting:
+            self._lose_capture()
         for batch in join(waiting):
             for task in self._bound.get(instrument, ()):
                 observe_batch(task, batch)
@@ -221,6 +222,7 @@ class Fold:
         """Settle a task once each of its instruments has delivered a row from after its end."""
         if task.end_run_ns is None or last_run_ns < task.end_run_ns:
             return
+        self._lose_capture()
         if instrument not in task.passed:
             task.passed.append(instrument)
         if {facts.instrument for facts in task.channels} <= set(task.passed):
@@ -326,10 +328,23 @@ class Fold:
         }
 
     def snapshot(self) -> bytes:
-        """Encode the whole state; what is finished was encoded before."""
+        """Encode the whole state at once; what is finished was encoded before."""
         for instrument in list(self._waiting):
             self._observe(instrument)
         return save(VERSION, self.state, self.registry, self._packed)
+
+    def capture(self) -> Capture:
+        """Begin a snapshot of the state as it is now, to be made between other work."""
+        for instrument in list(self._waiting):
+            self._observe(instrument)
+        self._lose_capture()
+        self._capture = Capture(VERSION, self.state, self.registry, self._packed)
+        return self._capture
+
+    def _lose_capture(self) -> None:
+        if self._capture is not None:
+            self._capture.lose()
+            self._capture = None
 
     def restore(self, snapshot: bytes) -> None:
         """Take the state of a snapshot in place of this one.
@@ -337,6 +352,7 @@ class Fold:
         Raises:
             MalformedBody: the bytes are no snapshot of this version; replay the records instead.
         """
+        self._lose_capture()
         self.state, self.registry, self._packed = load(VERSION, snapshot)
         self._bound, self._waiting, self._mentions = {}, {}, Mentions()
         for task in self.state.tasks.values():

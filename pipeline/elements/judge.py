@@ -53,20 +53,10 @@ def judge(
         case = replace(case, results=tuple(task.results))
     task.final = task.final or (task.measured and not waits_for_batch(task, state))
     for element in ELEMENTS:
-        finding = _standing(task, element) if task.recalled else CHECKS[element](case)
+        finding = CHECKS[element](case)
         check_look_backs(case, element, finding)
         drafts += _judge_element(case, element, finding, cause)
     return drafts
-
-
-def _standing(task: TaskState, element: Element) -> Finding:
-    """Give the verdict in force again: what a recalled task's readings were is no longer in memory."""
-    posted = task.verdicts.get(element)
-    if posted is None:
-        finding = Finding()
-        finding.add("not_evaluated", "task-recalled", task.id, task.start_seq)
-        return finding
-    return Finding(dict(posted.verdict.facts), list(posted.verdict.reasons))
 
 
 def _closes(task: TaskState, state: State, settings: ElementsSettings, now_run_ns: int) -> bool:
@@ -155,16 +145,19 @@ def _hold_events(case: Case, before: Verdict | None, verdict: Verdict) -> list[D
     known = _keys(before.reasons) if before is not None and holds(case, before) else set()
     holding = {"hold", "not_evaluated"} if verdict.finality == "final" else {"hold"}
     return [
-        Draft(
-            "event",
-            event_body(
-                "element-held", task=verdict.task, element=verdict.element, reason=reason.code,
-                subject=reason.subject, details=dict(reason.args),
-            ),
-        )
+        hold_event(verdict, reason)
         for reason in verdict.reasons
         if reason.status in holding and (reason.code, reason.subject) not in known
-    ]  # fmt: skip
+    ]
+
+
+def hold_event(verdict: Verdict, reason: Reason) -> Draft:
+    """Draft the event that tells people for which reason a verdict holds its result."""
+    told = event_body(
+        "element-held", task=verdict.task, element=verdict.element, reason=reason.code,
+        subject=reason.subject, details=dict(reason.args),
+    )  # fmt: skip
+    return Draft("event", told)
 
 
 def note_check(task: TaskState, state: State, seq: int) -> None:

@@ -9,12 +9,12 @@ from pydantic import Field, model_validator
 from config.errors import SettingError
 from config.model import ChannelName, Settings
 from pipeline.elements import registry_shapes as shapes
-from pipeline.elements.formulas.units import UNIT_LENGTH_MAX, UnitError, unit
 from pipeline.elements.qc_settings import QcItemSettings
 from pipeline.elements.registry_base import EntrySettings, NotNegative, Positive, ShortText
 from pipeline.elements.result_settings import ResultSettings
 from pipeline.elements.step_settings import MetrologyRequirementSettings, RedundantSettings, StepSettings
 from pipeline.elements.vocabulary import Element, Excursion, Role
+from pipeline.records.units import UNIT_LENGTH_MAX, UnitError, unit
 
 
 class RequirementSettings(Settings):

@@ -1,4 +1,4 @@
-"""Views of batches, charts, look-backs and alarms: for the daemon's door, and from its stored records."""
+"""Views of batches, charts, look-backs, alarms and risk: for the door, and from stored records."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.elements.alarms import views as alarm_views
 from pipeline.elements.batches import views as batch_views
 from pipeline.elements.lookback import report
+from pipeline.elements.risk import views as risk_views
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ LISTS: dict[str, Callable[[Known, Clock], Any]] = {
     "charts": lambda fold, _clock: batch_views.charts(fold),
     "lookbacks": lambda fold, _clock: report.look_backs(fold.state),
     "alarms": lambda fold, _clock: alarm_views.alarms(fold.state),
+    "risk": lambda fold, _clock: risk_views.overview(fold.state.risk, fold.settings.risk),
 }
 """Name to the view of all."""
 
@@ -28,6 +30,7 @@ ITEMS: dict[str, Callable[[Known, str], dict[str, Any] | None]] = {
     "charts": batch_views.chart,
     "lookbacks": lambda fold, name: report.look_back_report(fold.state, name),
     "alarms": lambda fold, name: alarm_views.alarm(fold.state, name),
+    "risk": lambda fold, name: risk_views.subject(fold.state.risk, name, fold.settings.risk),
 }
 """Name to the view of one."""
 

@@ -14,6 +14,7 @@ from pipeline.elements.registry_base import EntrySettings, to_ns
 from pipeline.elements.registry_csv import TABLES, read_csv
 from pipeline.elements.registry_settings import RegistrySettings
 from pipeline.elements.vocabulary import RegistryType
+from pipeline.records.units import same_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -198,6 +199,12 @@ def _check_corrections(settings: RegistrySettings, report: Report) -> None:
             told = f"the certificate of '{one.equipment}' is {metrology.certificate}, not {one.certificate}"
             hint = "a correction goes with its certificate: nothing would be corrected"
             report.error("E020", ("correction", position, "certificate"), told, hint)
+            continue
+        stated = next((c.unit for c in metrology.channels if c.channel == one.channel and c.unit), one.unit)
+        if not same_unit(stated, one.unit):
+            told = f"the channel '{one.channel}' is in '{stated}', the correction in '{one.unit}'"
+            hint = "write its figures in the unit of the readings: nothing else would be corrected"
+            report.error("E020", ("correction", position, "unit"), told, hint)
         elif not any((c.channel, c.correction) == (one.channel, one.id) for c in metrology.channels):
             told = f"channel '{one.channel}' of '{one.equipment}' does not name '{one.id}': it is not applied"
             report.warning("E025", ("correction", position, "id"), told)

@@ -11,9 +11,9 @@ from config.model import ChannelName, Settings
 from pipeline.elements import method_shapes as shapes
 from pipeline.elements.formulas.declared import check_formula
 from pipeline.elements.formulas.language import FORMULA_LENGTH_MAX, FormulaError
-from pipeline.elements.formulas.units import UnitError
 from pipeline.elements.registry_base import NotNegative, Positive, ShortText
 from pipeline.elements.vocabulary import Purpose, Rounding
+from pipeline.records.units import UnitError
 
 FormulaName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=32)]
 """A name as it can stand in a formula."""

@@ -35,7 +35,10 @@ def note_found(record: Record, view: View) -> list[Draft]:
 
 def _found(record: Record, view: View, name: str, found: str | None) -> None:
     if found is None:
-        view.state.instrument(name).found = None
+        instrument = view.state.instrument(name)
+        # What has stood in for an instrument may have been put in its place anywhere on the way to it.
+        instrument.return_check_due = instrument.return_check_due or instrument.found is not None
+        instrument.found = None
         return
     seen = Observed(found, record.seq, record.t_run_ns)
     view.state.instrument(name).found = seen

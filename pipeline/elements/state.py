@@ -207,8 +207,6 @@ class TaskState:
     """All rows have arrived and are decided, the results are computed: what is missing now stays missing."""
     final: bool = False
     """Measured, and the batch of the task is closed."""
-    recalled: bool = False
-    """Brought back by a look-back after it had left memory: its verdicts stand as they are, but for that."""
 
     @property
     def id(self) -> str:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from string import Formatter
 from typing import Any, NamedTuple
 
+from pipeline.elements.lookback.texts import CAUSES
 from pipeline.elements.reason_texts import REASONS
 from pipeline.records.events import Language
 
@@ -97,8 +98,49 @@ ENUMERATIONS: dict[str, dict[str, Words]] = {
         "environment": Words("environment", "环境"),
         "correction": Words("correction", "修正"),
     },
+    "qc_kind": {
+        "sample": Words("sample", "样品"),
+        "test": Words("sample", "样品"),
+        "qc": Words("control", "质控"),
+        "blank": Words("blank", "空白"),
+        "duplicate": Words("duplicate", "平行样"),
+        "matrix-spike": Words("matrix spike", "加标"),
+        "qc-sample": Words("QC sample", "质控样"),
+        "blind-sample": Words("blind sample", "盲样"),
+        "retained-sample": Words("retained sample", "留样"),
+        "person-comparison": Words("comparison of people", "人员比对"),
+        "instrument-comparison": Words("comparison of instruments", "仪器比对"),
+        "proficiency": Words("proficiency test", "能力验证"),
+    },
+    "qc_basis": {
+        "opening": Words("at the opening of a batch", "批开始时"),
+        "every": Words("after every so many samples", "每若干样品"),
+        "per-batch": Words("in each batch", "每批"),
+        "closing": Words("at the end of a batch", "批结束时"),
+        "interval": Words("by interval (s)", "按间隔（秒）"),
+    },
+    "cause": {cause: Words(*texts) for cause, texts in CAUSES.items()},
+    "figure": {
+        "value": Words("value", "数值"),
+        "chart-z": Words("z on the chart", "控制图 z 值"),
+        "difference-percent": Words("difference in per cent", "相对差（%）"),
+        "recovery-percent": Words("recovery in per cent", "回收率（%）"),
+        "e-n": Words("E_n", "E_n"),
+        "z": Words("z", "z"),
+        "z-prime": Words("z'", "z'"),
+    },
 }
 """Name of the list to word to its expressions. Words stand in records, expressions on screens."""
+
+
+_IN_REASONS = {
+    "cause": "cause",
+    "kind": "qc_kind",
+    "basis": "qc_basis",
+    "figure_name": "figure",
+    "state": "service",
+}
+"""Argument of a reason to the list that its words are of; a word of another list stays as it is."""
 
 
 def say(enumeration: str, word: str, language: Language) -> str:
@@ -114,7 +156,9 @@ def render_reason(code: str, subject: str, args: dict[str, Any], language: Langu
     texts = REASONS.get(code)
     if texts is None:
         return f"{code} {subject} {args}"
-    return fill(texts[0] if language == "en" else texts[1], {"subject": subject, **args}, language)
+    listed = {name: word for name, word in args.items() if name in _IN_REASONS and isinstance(word, str)}
+    shown = {**args, **{name: say(_IN_REASONS[name], word, language) for name, word in listed.items()}}
+    return fill(texts[0] if language == "en" else texts[1], {"subject": subject, **shown}, language)
 
 
 def fill(template: str, args: dict[str, Any], language: Language = "en") -> str:

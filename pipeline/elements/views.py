@@ -5,8 +5,10 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from pipeline.elements.checks.finding import Finding
 from pipeline.elements.codec import to_body
 from pipeline.elements.formulas.display import shown_value
+from pipeline.elements.lookback.check import add_look_back
 from pipeline.elements.signing import signing_hash
 from pipeline.elements.texts import render_reason
 from pipeline.elements.vocabulary import ELEMENTS, STATUS_RANK
@@ -169,6 +171,17 @@ def holds(fold: Fold) -> list[dict[str, Any]]:
         }
         for known in waiting
     ]
+
+
+def reasons_of_older(fold: Fold, task_id: str) -> list[dict[str, Any]]:
+    """Say which look-backs hold a task that is not in memory; its other reasons are with its verdicts."""
+    shown = []
+    for known in fold.state.lookbacks.items.values():
+        if task_id in known.parked:
+            finding = Finding()
+            add_look_back(known, finding)
+            shown += [{"element": known.opened.element, **_reason(reason)} for reason in finding.reasons]
+    return shown
 
 
 def registry(

@@ -53,7 +53,8 @@ RELEASING: frozenset[Disposition] = frozenset({"release", "release-with-limitati
 """Dispositions that let a held result out."""
 
 
-_RELEASED: frozenset[Overall | None] = frozenset({"released", "released-with-limitation", "amended"})
+RELEASED: frozenset[Overall | None] = frozenset({"released", "released-with-limitation", "amended"})
+"""What a result is that a person has let out."""
 
 
 def sum_up(phase: TaskPhase, disposition: Disposition | None, *, held: bool, final: bool) -> Overall:
@@ -62,7 +63,7 @@ def sum_up(phase: TaskPhase, disposition: Disposition | None, *, held: bool, fin
         return "aborted"
     disposed = None if disposition is None else DISPOSED[disposition]
     if held:
-        return "released-under-look-back" if disposed in _RELEASED else "held"
+        return "released-under-look-back" if disposed in RELEASED else "held"
     if disposed is not None:
         return disposed
     return "clear" if final else "provisional"

@@ -6,14 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline.corrections import redo_frame
+from pipeline.corrections import redo_record
 from pipeline.elements.codec import MalformedBody
 from pipeline.elements.corrected import correction_applied
 from pipeline.elements.registry import Registry
 from pipeline.evidence.findings import Refused
 from pipeline.evidence.show import records_in
 from pipeline.evidence.verify import read_header
-from pipeline.records.frame import decode_frame
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,11 +46,10 @@ def redo_file(path: Path) -> Redone:
             try:
                 if record.kind == "registry" and record.body.get("type") == "correction":
                     _register(registry, seq, record)
-                elif record.kind == "data" and record.body.get("corrected"):
-                    frame = decode_frame(record.body)
-                    redone.values += sum(len(values) for _, values in frame.corrected.values())
-                    found = redo_frame(frame, lambda name: correction_applied(registry, name))
-                    redone.problems += [f"seq {seq}: {told}" for told in found]
+                else:
+                    found = redo_record(record, lambda name: correction_applied(registry, name))
+                    redone.values += found.values
+                    redone.problems += [f"seq {seq}: {told}" for told in found.problems]
                     del redone.problems[PROBLEMS_MAX:]
             except (ValueError, TypeError, LookupError) as error:
                 raise Refused(f"this record cannot be read: {error}", seq) from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
+from pipeline.corrections import Plan, reading_body
 from pipeline.intake.frames import FRAME_DELAY_NS, LateFlags, OpenFrame, pieces_of
 from pipeline.intake.state import InstrumentState, ended_at_stop, polls_between
 from pipeline.intake.unjudged import unjudged
@@ -26,7 +27,6 @@ from pipeline.records.frame import decode_flags, decode_frame, encode_flags, enc
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pipeline.corrections import Plan
     from pipeline.intake.state import Sink
     from pipeline.qc import Decision, QcEngine, QcResult
     from pipeline.records import Clock, Item, Record
@@ -91,7 +91,8 @@ class Intake:
             case DeviceEvent():
                 self._sink.append("event", told(item), instrument=item.instrument)
             case Reading():
-                self._sink.append("reading", asdict(item), instrument=item.instrument)
+                plan = self._corrections(item.instrument, item.t_utc_ns)
+                self._sink.append("reading", reading_body(item, plan), instrument=item.instrument)
 
     def _of(self, instrument: str) -> InstrumentState:
         known = self._instruments.get(instrument)
@@ -366,8 +367,9 @@ class Intake:
         self.begin(instrument, period_ns, self._clock.run_ns(), self._clock.utc_ns(), known=True)
 
     def leave(self, instrument: str, stopped_run_ns: int, stopped_utc_ns: int) -> None:
-        """End what is open of an instrument that is no longer configured: nobody polls it from here on."""
+        """End what is open of an instrument whose rows no longer come here: it is not polled from here on."""
         state = self._of(instrument)
+        self._close(instrument, state)
         self._end_open_gap(state, stopped_run_ns, stopped_utc_ns, 0)
         self._decided(self._engine.flush(instrument))
         self._say(state, None, force=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
@@ -26,8 +27,8 @@ Reserve = Literal["none", "held", "used"]
 class Space:
     """Prepares files in the background; the commit thread takes them.
 
-    Thread-safe: `claim` and `use_reserve` are for the commit thread, `prepare` for the background one; each
-    hands over by one flag.
+    Thread-safe: `claim` and `use_reserve` are for the commit thread, `prepare` for the background one. Only
+    `use_reserve`, for which the disk is full anyway, waits for files being made.
     """
 
     def __init__(self, disk: Disk, directory: Path, settings: JournalSettings) -> None:
@@ -36,6 +37,7 @@ class Space:
         """Whether the reserve lies on the disk; "used" while the disk was found full."""
         self.prepared_bytes = 0
         """Size of the prepared segment; 0 when there is none."""
+        self._making = threading.Lock()
         self._disk = disk
         self._directory = directory
         self._segment_bytes = settings.file_bytes
@@ -48,6 +50,10 @@ class Space:
 
     def prepare(self) -> None:
         """Have the reserve and the next segment ready, as far as the disk has room. Raises OSError."""
+        with self._making:
+            self._prepare()
+
+    def _prepare(self) -> None:
         if self.reserve == "used" and self._disk.free_bytes(self._directory) < 2 * self._segment_bytes:
             return
         if self.reserve != "held":
@@ -74,9 +80,12 @@ class Space:
         """Give the prepared file the name of a segment; false when none is ready. Raises OSError."""
         if not self.prepared_bytes:
             return False
-        # Whether a rename that fails was done, nobody knows: the file is not counted on again.
-        self.prepared_bytes = 0
-        self._disk.replace(self._directory / PREPARED_NAME, target)
+        try:
+            self._disk.replace(self._directory / PREPARED_NAME, target)
+        finally:
+            # Not before the rename: `prepare` would make the next file under the name that is being taken.
+            # Whether a rename that fails was done, nobody knows: the file is not counted on again.
+            self.prepared_bytes = 0
         return True
 
     def close(self) -> None:
@@ -88,12 +97,13 @@ class Space:
 
     def use_reserve(self) -> bool:
         """Free the reserve (and the prepared segment), the disk being full; false when there was none."""
-        held = self.reserve == "held"
-        self.reserve = "used"
-        self.prepared_bytes = 0
-        for name in (RESERVE_NAME, PREPARED_NAME):
-            with suppress(OSError):
-                self._disk.remove(self._directory / name)
+        with self._making:
+            held = self.reserve == "held"
+            self.reserve = "used"
+            self.prepared_bytes = 0
+            for name in (RESERVE_NAME, PREPARED_NAME):
+                with suppress(OSError):
+                    self._disk.remove(self._directory / name)
         with suppress(OSError):
             self._disk.sync_directory(self._directory)
         return held

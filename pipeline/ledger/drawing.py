@@ -114,7 +114,7 @@ class Drawing:
             if found is None:
                 return None
             row = TaskRow._make(found[1:])._asdict()
-            for name in ("instruments", "operators", "held", "elements"):
+            for name in ("instruments", "operators", "held", "elements", "results", "links"):
                 row[name] = json.loads(row[name])
             self._rows[task] = int(found[0]), row
         return self._rows[task]
@@ -130,7 +130,8 @@ class Drawing:
             "instruments": list(body["instruments"]),
             "operators": [target for role, target, *_ in bindings if role == "operator"],
             "phase": "running", "overall": "provisional", "final": 0, "held": [], "elements": {},
-            "disposition": "", "abort_reason": "", "started_utc_ns": body["at_utc_ns"],
+            "results": [], "links": [], "disposition": "", "abort_reason": "",
+            "started_utc_ns": body["at_utc_ns"],
             "started_run_ns": body["at_run_ns"], "ended_utc_ns": None, "ended_run_ns": None,
         }  # fmt: skip
         values = _stored(row)
@@ -157,7 +158,9 @@ class Drawing:
         if record.kind == "task":
             self._act(identifier, row, body)
         elif record.kind == "verdict":
-            row["elements"][body["element"]] = [body["status"], body["finality"]]
+            row["elements"][body["element"]] = [body["status"], body["finality"], record.seq]
+        elif record.kind == "result":
+            _put_result(row["results"], record)
         elif record.kind == "review":
             row["held"] = []
             if body["disposition"] in DISPOSED:
@@ -189,6 +192,7 @@ class Drawing:
             self._connection.execute(
                 "INSERT INTO link VALUES (?, ?, ?)", (body["system"], body["external_id"], identifier)
             )
+            row["links"].append([body["system"], body["external_id"]])
         elif action == "amend":
             self._amend(identifier, row, body)
 
@@ -204,6 +208,17 @@ class Drawing:
                 row[name] = body[name]
         if body.get("sample") is not None:
             self._add_parts(identifier, [("sample", body["sample"], row["started_run_ns"], None)])
+
+
+def _put_result(results: list[list[Any]], record: Record) -> None:
+    """Note a result, in the place of the one that it supersedes."""
+    body = record.body
+    told = [body["quantity"], body["value"], body["unit"], record.seq]
+    places = [place for place, known in enumerate(results) if known[3] == body.get("supersedes")]
+    if places:
+        results[places[0]] = told
+    else:
+        results.append(told)
 
 
 def _stored(row: dict[str, Any]) -> list[Any]:

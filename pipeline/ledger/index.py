@@ -77,6 +77,8 @@ class LedgerIndex:
     ) -> list[TaskRow]:  # fmt: skip
         """List the tasks in which something had a part within a span of gateway time, oldest start first.
 
+        A page goes on behind the last key of the one before: all pages together read the index once.
+
         Args:
             role: a role of bindings, or `instrument`.
             target: person, `instrument.channel`, material, environment or instrument, by id.
@@ -85,12 +87,16 @@ class LedgerIndex:
             after_seq: the page after this start: only tasks whose start is a later record.
             limit: at most so many.
         """
+        # Ids rise with the seqs of the starts: tasks are drawn in seq order.
         return self._rows(
-            "WHERE task.start_seq > ? AND task.id IN (SELECT part.id FROM part JOIN task AS whole "
-            "ON whole.id = part.id WHERE part.role = ? AND part.target = ? AND part.from_run_ns < ? "
-            "AND coalesce(part.to_run_ns, whole.ended_run_ns, ?) > ?) "
-            "ORDER BY task.start_seq LIMIT ?",
-            [after_seq, role, target, to_run_ns, to_run_ns, from_run_ns, min(limit, LIMIT_MAX)],
+            "JOIN (SELECT DISTINCT part.id AS found FROM part INDEXED BY part_by_target "
+            "JOIN task AS whole ON whole.id = part.id "
+            "WHERE part.role = ? AND part.target = ? AND part.from_run_ns < ? "
+            "AND part.id > coalesce("
+            "(SELECT id FROM task WHERE start_seq <= ? ORDER BY start_seq DESC LIMIT 1), 0) "
+            "AND coalesce(part.to_run_ns, whole.ended_run_ns, ?) > ? ORDER BY part.id LIMIT ?) "
+            "ON task.id = found ORDER BY task.id",
+            [role, target, to_run_ns, after_seq, to_run_ns, from_run_ns, min(limit, LIMIT_MAX)],
         )
 
     def mentions(self, task: str, through_seq: int | None = None) -> list[int]:

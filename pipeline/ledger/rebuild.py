@@ -67,6 +67,6 @@ def take_record(state: State, registry: Registry, record: Record) -> None:
         take_entry(state, record)
     elif record.kind == "event" and record.body.get("code") == "element-held":
         args = record.body["args"]
-        held = state.tasks[args["task"]].held
-        if args["element"] not in held:
-            held.append(args["element"])
+        known = state.tasks.get(args["task"])
+        if known is not None and args["element"] not in known.held:
+            known.held.append(args["element"])

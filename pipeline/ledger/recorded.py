@@ -1,12 +1,14 @@
-"""What the ledger records alone tell of alarms, batches, controls, charts and look-backs.
+"""What the ledger records alone tell of alarms, batches, controls, charts, look-backs and risk.
 
 The elements decide; their decisions are records. Whoever keeps those records (a centre, an archive) sees the
 same alarms, batches, charts and look-backs without a gateway, by taking each record at its word. Nothing is
-judged here.
+judged here. The risk index is a count over those records, and is counted by the same code; its time is UTC
+here, since stores keep no other.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.elements.alarms.part import count, end, take
@@ -22,6 +24,9 @@ from pipeline.elements.lookback.shapes import LookBackOpen
 from pipeline.elements.lookback.state import let_go
 from pipeline.elements.parts import View
 from pipeline.elements.registry import Registry
+from pipeline.elements.risk.part import pass_time, take_level
+from pipeline.elements.risk.part import take as count_risk
+from pipeline.elements.risk.settings import RiskSettings
 from pipeline.elements.settings import ElementsSettings
 from pipeline.elements.state import State
 from pipeline.ledger.rebuild import is_final, take_record
@@ -34,7 +39,7 @@ if TYPE_CHECKING:
 
 KINDS = frozenset({
     "registry", "task", "result", "verdict", "review", "entry", "event", "alarm", "batch", "control",
-    "chart", "lookback",
+    "chart", "lookback", "config", "gap",
 })  # fmt: skip
 """Kinds of records that are taken in."""
 PENDING_MAX = 4096
@@ -80,11 +85,15 @@ class Recorded:
     def _take(self, record: Record) -> None:
         view = View(self.state, self.registry, self.settings)
         match record.kind:
+            case "config" | "gap":
+                self._config(record)
+                self._count(record, view)
             case "registry":
                 self.registry.add(record.seq, record.body)
             case "event":
                 take_record(self.state, self.registry, record)
                 self._event(record)
+                self._count(record, view)
             case "alarm":
                 self._alarm(record, view)
             case "control":
@@ -96,22 +105,52 @@ class Recorded:
                     put(view, from_body(LookBackOpen, record.body))
                 look_back(record, view)
             case _:
-                if record.kind == "task" and "at_utc_ns" in record.body:
-                    self.run_off_ns = record.body["at_run_ns"] - record.body["at_utc_ns"]
-                take_record(self.state, self.registry, record)
-                batches_part(record, view)
-                self._finish(record)
+                self._of_task(record, view)
 
-    def _finish(self, record: Record) -> None:
-        """Note a task that is final now, and let the oldest ones go that nothing holds."""
+    def _of_task(self, record: Record, view: View) -> None:
+        """Take in what is said of one task; of one that was let go, whether a person has disposed of it."""
+        if record.kind == "review":
+            look_back(record, view)
+        if record.kind == "task" or str(record.body.get("task")) in self.state.tasks:
+            take_record(self.state, self.registry, record)
+            batches_part(record, view)
+            self._finish(record, view)
+
+    def _finish(self, record: Record, view: View) -> None:
+        """Note a task that is final now, count it, and let the oldest ones go that nothing holds."""
+        if record.kind == "task" and "at_utc_ns" in record.body:
+            self.run_off_ns = record.body["at_run_ns"] - record.body["at_utc_ns"]
         task = self.state.tasks.get(str(record.body.get("task")))
-        if task is None or record.kind != "verdict":
-            return
-        task.final = is_final(task)
-        task.measured = task.measured or task.final
+        leaving = task is not None and task.final and record.kind == "review"
+        if task is not None and record.kind == "verdict":
+            before, task.final = task.final, is_final(task)
+            task.measured = task.measured or task.final
+            leaving = task.final and not before
+        self._count(record, view)
+        if not leaving:
+            return  # no other task can go than could before
         finished = [one.id for one in self.state.tasks.values() if one.final and not one.held]
         for name in finished[: max(0, len(finished) - self.settings.retained_tasks)]:
             let_go(self.state.lookbacks, self.state.tasks.pop(name))
+
+    def _config(self, record: Record) -> None:
+        """Count from here on with what the gateway was set to, where the record says that."""
+        stated = (record.body.get("site") or {}).get("risk")
+        if stated is not None:
+            self.settings = self.settings.model_copy(update={"risk": RiskSettings.model_validate(stated)})
+
+    def until(self, utc_ns: int) -> None:
+        """Let time pass to an instant of UTC that the gateway is known to have reached."""
+        pass_time(self.state.risk, utc_ns, utc_ns)
+
+    def _count(self, record: Record, view: View) -> None:
+        """Count a record for the risk index, as of its own UTC."""
+        risk = self.state.risk
+        risk.caused_run_ns = record.t_utc_ns
+        self.until(record.t_utc_ns)
+        count_risk(_in_utc(record), view)
+        take_level(record, view)
+        risk.changed.clear()
 
     def _event(self, record: Record) -> None:
         body, alarms = record.body, self.state.alarms
@@ -197,3 +236,12 @@ class Recorded:
             )
         )  # fmt: skip
         chart.observations += 1
+
+
+def _in_utc(record: Record) -> Record:
+    """Give a gap the begin that it has in UTC, and the length that it has in gateway time."""
+    if record.kind != "gap":
+        return record
+    body, begin_ns = record.body, record.body["from_utc_ns"]
+    lasted_ns = body["to_run_ns"] - body["from_run_ns"]
+    return replace(record, body={**body, "from_run_ns": begin_ns, "to_run_ns": begin_ns + lasted_ns})

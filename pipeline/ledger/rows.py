@@ -33,7 +33,11 @@ class TaskRow(NamedTuple):
     held: str
     """JSON list of elements whose hold nobody has disposed of."""
     elements: str
-    """JSON map from element to [status, finality]."""
+    """JSON map from element to [status, finality, seq] of the verdict in force."""
+    results: str
+    """JSON list of [quantity, value, unit, seq], of each result that stands."""
+    links: str
+    """JSON list of [system, id there]."""
     disposition: str
     """The latest; empty before the first."""
     abort_reason: str

@@ -10,7 +10,7 @@ from pipeline.ledger.rows import TaskRow
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 """Of the tables and of what is drawn from a record; another one means: make the index again."""
 
 _TYPES = {"start_seq", "attempt", "final", "started_utc_ns", "started_run_ns", "ended_utc_ns", "ended_run_ns"}
@@ -19,6 +19,7 @@ _COLUMNS = ", ".join(f"{name} {'INTEGER' if name in _TYPES else 'TEXT'}" for nam
 TABLES = f"""
 CREATE TABLE about (journal BLOB NOT NULL, through_seq INTEGER NOT NULL);
 CREATE TABLE task (id INTEGER PRIMARY KEY, {_COLUMNS}, UNIQUE (task));
+CREATE UNIQUE INDEX task_by_start ON task (start_seq);
 CREATE INDEX task_by_time ON task (started_utc_ns);
 CREATE INDEX task_by_overall ON task (overall, started_utc_ns);
 CREATE INDEX task_by_sample ON task (sample, started_utc_ns);
@@ -29,7 +30,8 @@ CREATE TABLE part (
     id INTEGER NOT NULL REFERENCES task (id), role TEXT NOT NULL, target TEXT NOT NULL,
     from_run_ns INTEGER NOT NULL, to_run_ns INTEGER
 );
-CREATE INDEX part_by_target ON part (role, target, from_run_ns);
+-- with all that a look-back asks of a part: its pages are read off this index, in order of the tasks
+CREATE INDEX part_by_target ON part (role, target, id, from_run_ns, to_run_ns);
 CREATE INDEX part_by_task ON part (id);
 CREATE TABLE link (system TEXT NOT NULL, external_id TEXT NOT NULL, id INTEGER NOT NULL REFERENCES task (id));
 CREATE INDEX link_by_external ON link (external_id, system);

@@ -59,6 +59,7 @@ class Link:
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # else 40 ms pass before a receipt
             tls_context=None if settings.tls is None else settings.tls.context(),
         )  # fmt: skip
+        self._broker = f"{settings.host}:{settings.port}"
         self._window, self._packet_bytes_max = settings.in_flight_max, 268_435_455
         self._taken_over = False
         self._acknowledged: dict[int, asyncio.Future[int]] = {}
@@ -109,7 +110,7 @@ class Link:
             await asyncio.shield(connecting)
         except aiomqtt.MqttError as error:
             await self._drop()
-            raise LinkLostError(str(error)) from error
+            raise LinkLostError(f"{self._broker}: {error}") from error
         except asyncio.CancelledError:
             # A thread is inside connect(): what it opens must be closed after it, or stays open.
             await asyncio.wait({connecting}, timeout=self._paho.connect_timeout)

@@ -44,12 +44,15 @@ async def keep_connected(
     """Run `work` on a connection; on loss or refusal wait 0.25 s, doubling to 30 s, half of it random."""
     loop, delay_s = asyncio.get_running_loop(), DELAY_FIRST_S
     health.since_utc_ns = clock.utc_ns()
-    connected_s = math.inf
+    connected_s, told = math.inf, ""
 
     async def session() -> None:
-        nonlocal connected_s
+        nonlocal connected_s, told
         async with connect() as link:
             connected_s = loop.time()
+            if told:
+                LOG.info("MQTT connection: made again")
+            told = ""
             health.connected, health.since_utc_ns, health.error = True, clock.utc_ns(), ""
             health.connections += 1
             await work(link)
@@ -60,7 +63,9 @@ async def keep_connected(
             await alone(session())
         except* (LinkLostError, PublishRefusedError, OSError) as group:
             health.error = "; ".join(dict.fromkeys(str(error) for error in _leaves(group)))
-            LOG.warning("MQTT connection: %s", health.error)
+            if health.error != told:  # an outage of days is one line, not one every 30 s
+                LOG.warning("MQTT connection: %s; tried again until it is there", health.error)
+            told = health.error
         finally:
             if health.connected:
                 health.connected, health.since_utc_ns = False, clock.utc_ns()

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 Kind = Literal["f8", "i8", "u8", "text"]
 """Column types: float64, int64 (also enumeration codes and bits), uint64, text."""
 
-GapCause = Literal["late", "back-off", "line-busy", "disconnected", "service-state", "daemon-down", "shed"]
-"""Why no poll was sent; `shed`: rows that were given up for room, counted by the journal when they went."""
+GapCause = Literal[
+    "late", "back-off", "line-busy", "disconnected", "service-state", "daemon-down", "shed", "rehearsal"
+]
+"""Why no poll was sent. Two count polls that were: `shed`, rows that were given up for room, counted by the
+journal when they went; `rehearsal`, rows of an instrument found to be simulated, which are in the rehearsal
+journal."""
 Severity = Literal["info", "warning", "alarm"]
 
 Column: TypeAlias = "NDArray[np.float64] | NDArray[np.int64] | NDArray[np.uint64] | tuple[str | None, ...]"

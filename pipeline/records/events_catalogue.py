@@ -49,6 +49,42 @@ CATALOGUE: dict[str, EventKind] = {
         "{instrument} at {endpoint} is no longer found to be simulated",
         "{instrument}（{endpoint}）不再表现为模拟来源",
     ),
+    "rows-to-rehearsal": EventKind(
+        "warning",
+        "Rows of {instrument} go to rehearsal journal {of_journal} from its record {of_seq} on, "
+        "not into this one",
+        "{instrument} 的数据行自演练日志 {of_journal} 的记录 {of_seq} 起改记入该日志，不再记入本日志",
+    ),
+    "rows-to-rehearsal-end": EventKind(
+        "info",
+        "Rows of {instrument} come into this journal again; rehearsal journal {of_journal} holds {rows} of "
+        "them and ends with its record {of_seq}",
+        "{instrument} 的数据行恢复记入本日志；演练日志 {of_journal} 记有 {rows} 行，至其记录 {of_seq} 为止",
+    ),
+    "rehearsal-opened": EventKind(
+        "info",
+        "Rehearsal journal opened beside production journal {of_journal}, time {boot} (clock offset "
+        "{offset_ns} ns)",
+        "已在生产日志 {of_journal} 旁打开演练日志，第 {boot} 次（时钟偏移 {offset_ns} 纳秒）",
+    ),
+    "rehearsal-unavailable": EventKind(
+        "alarm",
+        "The rehearsal journal cannot be opened, so simulated rows stay in this one and are held: {error}; "
+        "see docs/record.md",
+        "演练日志无法打开，模拟数据行仍记入本日志并扣留待处置：{error}；见 docs/record.md",
+    ),
+    "rows-from-production": EventKind(
+        "info",
+        "Rows of {instrument} come here from now on: record {of_seq} of production journal {of_journal} "
+        "says why",
+        "{instrument} 的数据行自此记入本日志：原因见生产日志 {of_journal} 的记录 {of_seq}",
+    ),
+    "rows-from-production-end": EventKind(
+        "info",
+        "No further rows of {instrument} come here, {rows} came: record {of_seq} of production journal "
+        "{of_journal} says why",
+        "{instrument} 的数据行不再记入本日志，共 {rows} 行：原因见生产日志 {of_journal} 的记录 {of_seq}",
+    ),
     "bad-frame": EventKind(
         "warning", "{instrument} sent a frame that is not valid: {error}", "{instrument} 发来无效帧：{error}"
     ),

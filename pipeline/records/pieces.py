@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _BINARY = struct.Struct(">BI")
 _BIN32 = 0xC6
+_JOINED_BYTES = 4096
+"""Shorter pieces are joined; to copy longer ones would hold the loop for nothing."""
 
 
 class Later(Protocol):
@@ -39,7 +41,7 @@ class Pieces:
         self._parts: list[bytes | Later] = []
         ready: list[bytes] = []
         for part in parts:
-            if isinstance(part, bytes):
+            if isinstance(part, bytes) and len(part) < _JOINED_BYTES:
                 ready.append(part)
             else:
                 self._parts += [b"".join(ready), part]

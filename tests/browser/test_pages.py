@@ -320,3 +320,44 @@ async def test_what_the_day_led_to_can_be_read_in_both_languages(demonstration: 
         await window.shot("lookback")
         await page.locator("a.seq-link").first.click()
         await expect(page.locator("h1")).to_contain_text("Record")
+
+
+async def test_a_reading_is_entered_by_hand_at_the_scan_station_in_both_languages(
+    demonstration: Demonstration,
+) -> None:
+    url, pin = demonstration.url, demonstration.pin("p-0002")
+    demonstration.wait_for("the benches are yours")
+    async with visitor() as window:
+        page = window.page
+        await page.goto(f"{url}scan?lang=en")
+        for code in ("B-1002", "S-2026-0002", "bal-1"):
+            await scan(page, code)
+        await page.locator("[data-method=weighing]").first.click()
+        line = page.locator("#running li", has_text="S-2026-0002")
+        task = str(await line.get_attribute("data-task"))
+        for language, asked, recorded in (("en", "Figures as shown", "is recorded"),
+                                          ("zh", "显示数值", "读数已记入任务")):  # fmt: skip
+            await page.goto(f"{url}scan?lang={language}")
+            await scan(page, "B-1002")
+            await scan(page, task)
+            await page.locator("[data-action=enter]").click()
+            await expect(page.locator("#enter")).to_contain_text(asked)
+            for name, typed in (("value", "4.9877"), ("unit", "g"), ("reason", "its line is cut")):
+                await page.fill(f"#entry-{name}", typed)
+            await page.fill("#entry-secret", "0" if language == "en" else pin)
+            if language == "en":
+                await page.keyboard.press("Enter")
+                await expect(page.locator("#message[data-kind=problem]")).to_be_visible()
+                await expect(page.locator("#entry-value")).to_have_value("4.9877")
+                await page.fill("#entry-secret", pin)
+            await window.shot(f"scan-entry-{language}")
+            await page.keyboard.press("Enter")
+            await expect(page.locator("#message[data-kind=done]")).to_contain_text(recorded)
+            await expect(page.locator("#enter")).to_be_hidden()
+        await page.goto(f"{url}tasks/{task}")
+        await expect(page.locator("#entries tbody tr")).to_have_count(2)
+        await page.goto(f"{url}scan")
+        await scan(page, "B-1002")
+        await scan(page, task)
+        await page.locator("[data-action=stop]").click()
+        await expect(line).to_be_hidden()

@@ -103,12 +103,12 @@ def told(siege: Siege) -> dict[str, int]:
 @pytest.mark.timeout(1500)  # a guard alone: two minutes on a quiet machine, longer on a busy one
 async def test_thirty_kills_at_named_points_lose_and_double_nothing(
     tmp_path: Path, mosquitto: Mosquitto, mortal_influxd: Influxd, pytestconfig: pytest.Config,
-    record_testsuite_property: Callable[[str, object], None],
+    record_property: Callable[[str, object], None],
 ) -> None:  # fmt: skip
     seed = str(pytestconfig.getoption("--hypothesis-seed"))
     kills = KILLS, SERVER_KILLS
     siege = await besiege(tmp_path, mosquitto, mortal_influxd, seed, kills, lambda _text: None)
-    record_testsuite_property("kills", json.dumps(told(siege)))
+    record_property("kills", json.dumps(told(siege)))
     assert siege.aimed >= KILLS
     assert len(siege.kills) > 10, "too few different points"
     assert all(aim.struck.total() >= SERVER_KILLS for aim, _ in siege.aims), siege.struck

@@ -232,6 +232,11 @@ class TestViewsAndStates:
         assert outcome.code == 0
         assert "systemctl restart yaosu" in outcome.out
 
+    def test_what_the_daemon_makes_is_its_owners_alone(self, site: Site) -> None:
+        state = site.config.parent / "state"
+        assert (state / "ledger.sqlite").stat().st_mode & 0o077 == 0
+        assert (state / "door.sock").stat().st_mode & 0o777 == 0o660
+
     def test_the_journal_is_looked_at_while_the_daemon_writes(self, site: Site) -> None:
         assert site.run("journal", "stat", "--json").json["purpose"] == "rehearsal"
 
@@ -296,7 +301,7 @@ def test_where_no_daemon_runs_a_command_ends_with_69_and_says_what_to_start(tmp_
         assert outcome.code == 69
         assert "yaosu run" in outcome.err
     outcome = yaosu("status", "-c", path)
-    assert (outcome.code, outcome.out) == (69, "daemon: not running; start it with: yaosu run\n")
+    assert (outcome.code, outcome.out) == (69, f"daemon: not running; start it with: yaosu run -c {path}\n")
 
 
 def test_a_daemon_that_does_not_answer_is_75(tmp_path: Path) -> None:

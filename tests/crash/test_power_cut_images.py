@@ -22,14 +22,14 @@ SOAK_CUTS = int(os.environ.get("YAOSU_IMAGES", "1000000"))
 
 @pytest.mark.timeout(600)
 def test_every_image_of_a_power_cut_keeps_what_was_promised(
-    pytestconfig: pytest.Config, record_testsuite_property: Callable[[str, object], None]
+    pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
 ) -> None:
     run = str(pytestconfig.getoption("--hypothesis-seed"))
     seeds = cuts = 0
     while cuts < CUTS:
         cuts += run_seeds(run, range(seeds, seeds + SEEDS_AT_ONCE))
         seeds += SEEDS_AT_ONCE
-    record_testsuite_property("power cuts", cuts)
+    record_property("power cuts", cuts)
 
 
 @pytest.mark.soak

@@ -178,6 +178,8 @@ def _check_causes(
                 true = instrument.was("silent", from_s - 40, to_s) or instrument.was(
                     "disconnected", from_s - 40, to_s
                 )
+            case "rehearsal":
+                true = any(found for begin_s, found in instrument.stands if begin_s <= to_s)
             case cause:
                 true = cause == "late"
         if not true:

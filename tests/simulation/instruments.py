@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from drivers.door import Description
+from drivers.door import Description, Found
 from drivers.errors import LinkDown, NoAnswer
 from drivers.poller import Outcome, Poller
-from pipeline.records import Block, Channel, Layout, Status
+from pipeline.records import Block, Channel, DeviceEvent, Layout, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,6 +59,25 @@ class Instrument:
     """When a poll reached it."""
     states: list[tuple[float, State]] = field(default_factory=lambda: [(0.0, "answers")])
     """Since when it is how."""
+    connection: int = 1
+    """A new one for whatever is put in its place, also where no poll came while the cable was out."""
+    found: Found = ""
+    """What it shows itself to be on a new connection, where it is declared live."""
+    stands: list[tuple[float, Found]] = field(default_factory=lambda: [(0.0, "")])
+    """Since when something else is in its place."""
+
+    async def swap(self, found: Found, away_s: float) -> None:
+        """Put something else in its place: its cable is out meanwhile."""
+        self.become("disconnected")
+        self.connection += 1
+        await asyncio.sleep(away_s)
+        self.found = found
+        self.stands.append((asyncio.get_running_loop().time(), found))
+        self.become("answers")
+
+    def found_at(self, t_s: float) -> Found:
+        """What was in its place at a true time."""
+        return next(found for begin_s, found in reversed(self.stands) if begin_s <= t_s)
 
     def become(self, state: State) -> None:
         self.state = state
@@ -93,17 +112,20 @@ class Wire:
         self._instrument = instrument
         self._settings = settings
         self._clock = clock
+        self._found: Found = ""
+        self._connection = 0
 
     def describe(self) -> Description:
         """See `Polled.describe`."""
         return Description(
             self._instrument.name,
             "simulation",
-            "simulated",
+            self._settings.source,
             "memory",
             LAYOUT,
             None,
             self._instrument.period_s,
+            self._found,
         )
 
     async def open(self, wake: Callable[[], None]) -> None:
@@ -120,6 +142,7 @@ class Wire:
         """Ask for one answer."""
         instrument = self._instrument
         if instrument.state == "disconnected":
+            self._connection = 0
             return Outcome(cause="disconnected", error=LinkDown("the cable is out"))
         request_ns, utc_ns = self._clock.run_ns(), self._clock.utc_ns()
         instrument.requests_s.append(asyncio.get_running_loop().time())
@@ -129,7 +152,21 @@ class Wire:
         await asyncio.sleep(instrument.random.uniform(*ANSWER_S))
         burst = instrument.random.random() < BURST_SHARE
         rows = instrument.random.randint(2, BURST_ROWS_MAX) if burst else 1
-        return Outcome([self._block(request_ns, utc_ns, [instrument.answer() for _ in range(rows)])])
+        items = self._identify()
+        return Outcome([*items, self._block(request_ns, utc_ns, [instrument.answer() for _ in range(rows)])])
+
+    def _identify(self) -> list[Item]:
+        """Say who it is on a new connection: a simulator does, and what is live does; a program may not."""
+        if self._connection == self._instrument.connection or self._settings.source != "live":
+            return []
+        self._connection, self._found = self._instrument.connection, self._instrument.found
+        if self._found == "pty":
+            return []
+        serial = "SIM-1" if self._found == "simulator" else "B-1"
+        args: dict[str, str | int | float] = {"vendor": "", "model": "M", "serial": serial, "revision": ""}
+        return [
+            DeviceEvent(self._instrument.name, "identity", self._clock.utc_ns(), self._clock.run_ns(), args)
+        ]
 
     def _block(self, request_ns: int, request_utc_ns: int, answers: list[Answer | None]) -> Block:
         """Make the rows of one exchange: all of one time."""

@@ -41,7 +41,7 @@ SITE = """
 [site]
 lab = "lab"
 gateway = "{gateway}"
-purpose = "rehearsal"
+purpose = "{purpose}"
 state_dir = "state"
 
 [journal]
@@ -58,7 +58,7 @@ INSTRUMENT = """
 [[instrument]]
 id = "{name}"
 driver = "modbus-tcp"
-source = "simulated"
+source = "{source}"
 host = "127.0.0.1"
 port = 1
 unit = {unit}
@@ -175,7 +175,8 @@ class Gateway(SimulatedMachine):
     """The edge daemon, all of it but its door's socket."""
 
     def __init__(
-        self, name: str, folder: Path, network: Network, random: Random, instruments: Sequence[Instrument]
+        self, name: str, folder: Path, network: Network, random: Random, instruments: Sequence[Instrument],
+        purpose: str = "rehearsal",
     ) -> None:  # fmt: skip
         super().__init__(name, folder, network, random)
         self.instruments = {each.name: each for each in instruments}
@@ -185,11 +186,16 @@ class Gateway(SimulatedMachine):
         self.daemon: EdgeDaemon | None = None
         self._boots_anew = False
         tables = [
-            INSTRUMENT.format(name=each.name, unit=number, period_s=each.period_s)
+            INSTRUMENT.format(
+                name=each.name,
+                unit=number,
+                period_s=each.period_s,
+                source="live" if purpose == "production" else "simulated",
+            )
             for number, each in enumerate(instruments, start=1)
         ]
         (folder / "gateway.toml").write_text(
-            SITE.format(gateway=name, instruments="".join(tables)), encoding="utf-8"
+            SITE.format(gateway=name, purpose=purpose, instruments="".join(tables)), encoding="utf-8"
         )
         self.site = load_site(folder / "gateway.toml")
 

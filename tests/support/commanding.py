@@ -52,7 +52,7 @@ def yaosu(*arguments: object, **environment: str) -> Outcome:
 @pytest.fixture
 def log_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a role that will not start be called in this process, without setting up logging in it."""
-    monkeypatch.setattr(roles, "_logging", lambda: None)
+    monkeypatch.setattr(roles, "log_to_stderr", lambda: None)
 
 
 def process(*arguments: object, folder: Path, **options: Any) -> subprocess.Popen[str]:

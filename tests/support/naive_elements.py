@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.elements.risk.weights import event_weight, reason_weight
+from pipeline.elements.risk.weights import counted_as, event_weight, reason_weight
 from pipeline.records.frame import decode_flags, decode_frame
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ class NaiveElements:
         events = []
         if name == "lab":
             events += [
-                (r.t_run_ns, event_weight(r.body["code"], settings))
+                (r.t_run_ns, event_weight(counted_as(r.body["code"]), settings))
                 for r in self.records
                 if r.kind == "event"
             ]

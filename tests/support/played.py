@@ -22,6 +22,7 @@ from drivers.compose import open_drivers
 from drivers.errors import LinkDown
 from drivers.transport import Inbox
 from gateway.demo.day import Day
+from gateway.demo.machine import change_a_byte
 from gateway.demo.people import make_people
 from gateway.demo.site import bench_of, write_site
 from gateway.door.app import build_door
@@ -32,8 +33,6 @@ from gateway.persons import Directory
 from gateway.site import load_site
 from pipeline.elements import read_registry
 from pipeline.elements.detectors.evidence import PREFIX
-from pipeline.journal.disk import RealDisk
-from pipeline.journal.segments import list_segments
 from pipeline.mqtt import LinkLostError
 from simulators import Endpoint, ScenarioRunner, load_scenario
 from simulators.clock import ScenarioClock
@@ -217,23 +216,15 @@ class Gateway:
         client._http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://door")
         return client
 
-    def set_clock(self, by_s: float) -> None:
+    def set_clock(self, by_s: float) -> str:
         self.clock.step(round(by_s * 1e9))
+        return f"{by_s:+g} s"
 
-    async def restart(self, *, change: bool) -> None:
+    async def restart(self, *, change: bool) -> str:
         await self.stop()
-        if change:
-            change_a_byte(self.site.state.journal)
+        changed = change_a_byte(self.site.state.journal) if change else ""
         await self.start()
-
-
-def change_a_byte(journal: Path) -> None:
-    """Change one byte in the middle of the newest sealed segment of a journal, or of the open one."""
-    segments = list_segments(RealDisk(), journal)
-    path = segments[-2].path if len(segments) > 1 else segments[-1].path
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0x01
-    path.write_bytes(bytes(content))
+        return changed
 
 
 @dataclass
@@ -244,6 +235,20 @@ class Told:
     unexpected: list[str]
     evidence: set[tuple[str, str]] = field(default_factory=set)
     """Codes of the evidence in the record, with their cases."""
+
+    def found(self) -> dict[str, tuple[str, ...]]:
+        """Give the elements of the last task that are not ok in the end: status, codes of the reasons."""
+        tasks = [
+            one.body["task"] for one in self.records if one.kind == "task" and one.body["action"] == "start"
+        ]
+        newest = {one.body["element"]: one.body for one in self.records
+                  if one.kind == "verdict" and one.body["task"] == tasks[-1]}  # fmt: skip
+        assert {one["finality"] for one in newest.values()} == {"final"}
+        return {
+            element: (one["status"], *(reason["code"] for reason in one["reasons"]))
+            for element, one in newest.items()
+            if one["status"] != "ok"
+        }
 
 
 def quick_hasher() -> PasswordHasher:

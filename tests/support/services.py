@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -24,15 +24,21 @@ READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 _POLL_INTERVAL_S = 0.02
 _PORT_ATTEMPTS = 5
+_SERVER_PORTS = range(10_000, 32_768)
 _SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of the loopback interface that was free a moment ago.
+
+    It lies below those that the system gives to outgoing connections, of which other workers make many:
+    between this and the start of a server only another test that draws the same one could take it.
+    """
+    while True:
+        port = secrets.choice(_SERVER_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def program(name: str) -> str:

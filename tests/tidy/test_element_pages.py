@@ -17,7 +17,7 @@ _OF_ELEMENT = {
     "environment": ("checks/environment.py",),
     "measurement": ("checks/measurement.py", "checks/outcomes.py", "hand/check.py"),
 }
-_OF_SEVERAL = ("batches/check.py", "judge.py", "lookback/check.py")
+_OF_SEVERAL = ("batches/check.py", "judge.py", "lookback/check.py", "lookback/older.py")
 _PLACEHOLDER = "(?:environment|storage|stopped|limited)"
 """What formatted codes are made with: the role of a place, the condition of an instrument."""
 _OF_OLD_FOLDS = {"steps-not-judged", "replicates-not-judged"}

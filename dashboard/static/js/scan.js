@@ -6,6 +6,8 @@ import { openLive } from "./live.js";
 const page = document.getElementById("scan");
 const code = document.getElementById("code");
 const message = document.getElementById("message");
+const form = document.getElementById("enter");
+const field = (name) => form.elements.namedItem(name);
 let codes = [];
 let waiting = Promise.resolve();
 let doneTimer = 0;
@@ -44,6 +46,7 @@ async function refresh(next) {
     document.getElementById("accepted"),
     state.accepted.map((one) => h("li", { "data-kind": one.kind }, h("span", { class: "kind" }, one.title), h("span", { class: "label" }, one.label))),
   );
+  if (!state.actions.includes("enter")) closeForm();
   choices(state);
   running(state.running);
 }
@@ -63,12 +66,36 @@ function choices(state) {
   const actions = state.actions.map((action, position) =>
     h(
       "button",
-      { type: "button", class: position === 0 ? "choice choice-main" : "choice", "data-action": action, on: { click: () => act({ action }) } },
+      { type: "button", class: position === 0 ? "choice choice-main" : "choice", "data-action": action, on: { click: () => (action === "enter" ? openForm(state.entry) : act({ action })) } },
       page.dataset[action],
     ),
   );
   const none = state.step === "method" && !buttons.length ? h("p", {}, page.dataset.noMethods) : "";
   fill(document.getElementById("choices"), buttons, actions, none);
+}
+
+/** Open the form for a reading entered by hand: what may be entered, and who signs it. */
+function openForm(entry) {
+  const option = (value, text) => h("option", { value }, text);
+  fill(field("channel"), entry.channels.map((channel) => option(channel, channel)));
+  fill(field("entry"), option("", "–"), entry.correctable.map((one) => option(one.seq, one.label)));
+  field("deed").options[1].disabled = !entry.correctable.length;
+  document.getElementById("entry-person").textContent = entry.person;
+  showDeed();
+  form.hidden = false;
+  field("value").focus();
+}
+
+function closeForm() {
+  form.hidden = true;
+  form.reset();
+}
+
+/** A correction names an entry, which has its channel; a new reading names its channel. */
+function showDeed() {
+  const corrects = field("deed").value === "correct";
+  field("channel").closest("label").hidden = corrects;
+  field("entry").closest("label").hidden = !corrects;
 }
 
 function running(tasks) {
@@ -87,6 +114,7 @@ async function act(what) {
   const answer = await post("/api/scan/act", { ...what, codes, key, station: "scan" });
   if (answer.ok) {
     key = newKey();
+    closeForm();
     await refresh([]);
     tell("done", answer.text);
     clearTimeout(doneTimer);
@@ -94,7 +122,12 @@ async function act(what) {
   } else {
     tell("problem", answer.text, answer.hint);
   }
-  code.focus();
+  rest();
+}
+
+/** The reader types into the code field, unless somebody is at the form. */
+function rest() {
+  if (form.hidden) code.focus();
 }
 
 /** Take one code: scans are followed one after another, so that a fast reader is never out of order. */
@@ -108,6 +141,16 @@ document.getElementById("scan-form").addEventListener("submit", (event) => {
   code.value = "";
   if (text) scan(text);
 });
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  act({ action: "enter", form: Object.fromEntries(new FormData(form)) });
+});
+field("deed").addEventListener("change", showDeed);
+document.getElementById("enter-cancel").addEventListener("click", () => {
+  closeForm();
+  tell("", "");
+  code.focus();
+});
 document.getElementById("clear").addEventListener("click", () => {
   key = newKey();
   tell("", "");
@@ -116,12 +159,15 @@ document.getElementById("clear").addEventListener("click", () => {
 });
 // A station has no mouse work: whatever is clicked, the reader types into the field.
 document.addEventListener("click", (event) => {
-  if (!event.target.closest("a, button, input")) code.focus();
+  if (!event.target.closest("a, button, input")) rest();
 });
-window.addEventListener("focus", () => code.focus());
+window.addEventListener("focus", rest);
 
-await loadTexts();
-await refresh([]);
+// A code that is scanned while the page still loads waits for it: nothing of it is overtaken.
+waiting = loadTexts()
+  .then(() => refresh([]))
+  .catch((error) => tell("problem", String(error)));
+await waiting;
 openLive({ view: "ledger" }, {
   ledger(content) {
     if (content.kinds.includes("task")) waiting = waiting.then(() => (message.dataset.kind === "problem" ? null : refresh(codes)));

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.elements.checks.finding import DAY_NS, SECOND_NS
-from pipeline.elements.formulas.units import UnitError, unit
 from pipeline.qc.control.decimals import exact
+from pipeline.records.units import UnitError, unit
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -85,8 +85,10 @@ def _judge_capability(
 ) -> None:
     """Judge U and range of the certificate; figures in another unit of the same kind are converted."""
     try:
-        scale = unit(found.unit or asked.unit).factor / unit(asked.unit or found.unit).factor
-        same = unit(found.unit or asked.unit).dimension == unit(asked.unit or found.unit).dimension
+        stated_in, asked_in = unit(found.unit or asked.unit), unit(asked.unit or found.unit)
+        scale = stated_in.factor / asked_in.factor
+        # A range in °C is none in K: their zeros differ.
+        same = (stated_in.dimension, stated_in.celsius) == (asked_in.dimension, asked_in.celsius)
     except UnitError:
         scale, same = exact(1.0), found.unit == asked.unit
     needs = [(asked.uncertainty_max, found.uncertainty), (asked.low, found.low), (asked.high, found.high)]

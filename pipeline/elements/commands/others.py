@@ -10,13 +10,13 @@ from pipeline.elements.commands.request import Planned
 from pipeline.elements.formulas.declared import check_formula
 from pipeline.elements.formulas.language import FormulaError, parse
 from pipeline.elements.formulas.named import formula_of
-from pipeline.elements.formulas.units import UnitError
 from pipeline.elements.refusal import Refused
 from pipeline.elements.registry_changes import Change, change_of
 from pipeline.elements.registry_shapes import SHAPES, Correction, Data, Method, RegistryRecord
 from pipeline.elements.shapes import Draft
 from pipeline.elements.vocabulary import ServiceState
 from pipeline.records.events import event_body
+from pipeline.records.units import UnitError
 
 if TYPE_CHECKING:
     from pipeline.elements.commands.request import Request

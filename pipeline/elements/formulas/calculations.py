@@ -20,12 +20,12 @@ from pipeline.elements.formulas.results import (
     state_conformity,
 )  # fmt: skip
 from pipeline.elements.formulas.series import SELECTING, used_readings
-from pipeline.elements.formulas.units import UnitError
 from pipeline.elements.hand.values import MixedReadingsError, whole_calculations
 from pipeline.elements.registry_shapes import Material, Method
 from pipeline.elements.shapes import Result
 from pipeline.qc.control.coverage import coverage_factor, effective_degrees
 from pipeline.qc.control.decimals import exact, nearest
+from pipeline.records.units import UnitError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.elements.formulas.evaluate import evaluate, leaf
 from pipeline.elements.formulas.language import FormulaError, NoValueError, check_names, leaves, parse
-from pipeline.elements.formulas.units import NUMBER, Unit, UnitError, name_of, unit
+from pipeline.records.units import NUMBER, Unit, UnitError, name_of, unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

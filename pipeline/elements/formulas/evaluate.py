@@ -23,13 +23,13 @@ from pipeline.elements.formulas.language import (
     Number,
     Operation,
 )  # fmt: skip
-from pipeline.elements.formulas.units import NUMBER, Unit, name_of
+from pipeline.records.units import NUMBER, Unit, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.elements.formulas.language import Node
-    from pipeline.elements.formulas.units import Dimension
+    from pipeline.records.units import Dimension
 
 DIGITS = 50
 _CONTEXT = Context(prec=DIGITS)

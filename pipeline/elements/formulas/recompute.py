@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.corrections import redo_frame
+from pipeline.corrections import redo_record
 from pipeline.elements.apply import read_action
 from pipeline.elements.codec import MalformedBody, to_body
 from pipeline.elements.corrected import correction_applied
@@ -20,7 +20,6 @@ from pipeline.elements.engine import Fold
 from pipeline.elements.formulas.calculations import compute_results
 from pipeline.elements.registry_shapes import Environment
 from pipeline.elements.shapes import TaskBind, TaskStart
-from pipeline.records.frame import decode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,6 +121,7 @@ class _Run:
             self._correct_again(record)
         elif record.kind == "entry":
             self._seqs.add(record.seq)
+            self._correct_again(record)
         self.count += 1
         self.fold.consume(record)
 
@@ -157,10 +157,10 @@ class _Run:
 
     def _correct_again(self, record: Record) -> None:
         """Compute the corrected values of a record again from its readings and the registry."""
-        if not record.body.get("corrected") or self.uncorrectable is not None:
+        if self.uncorrectable is not None:
             return
         registry = self.fold.registry
-        for told in redo_frame(decode_frame(record.body), lambda name: correction_applied(registry, name)):
+        for told in redo_record(record, lambda name: correction_applied(registry, name)).problems:
             self.uncorrectable = Difference("corrected", f"record {record.seq}", told)
 
     def unseen(self, seqs: Iterable[int]) -> list[str]:

@@ -24,11 +24,11 @@ from pipeline.elements.formulas.evaluate import Term, evaluate, leaf, square_roo
 from pipeline.elements.formulas.language import leaves, parse
 from pipeline.elements.formulas.named import ANY_CERTIFIED
 from pipeline.elements.formulas.series import count_of, scatter_of, shown_span, value_of
-from pipeline.elements.formulas.units import Unit, UnitError, unit
 from pipeline.elements.shapes import Conformity
 from pipeline.qc.control.coverage import effective_degrees
 from pipeline.qc.control.decimals import exact, nearest
 from pipeline.qc.control.uncertainty import Budget, Quantity, decide, propagate
+from pipeline.records.units import Unit, UnitError, unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,20 +7,19 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pipeline.corrections import Curve
+from pipeline.corrections import correct_value
 from pipeline.elements.codec import to_body
 from pipeline.elements.commands.claims import claimed_run_ns
 from pipeline.elements.commands.holds import is_signatory
 from pipeline.elements.commands.request import Planned
 from pipeline.elements.corrected import channel_plan
-from pipeline.elements.formulas.units import UnitError, unit
 from pipeline.elements.hand.shapes import Entry
 from pipeline.elements.hand.state import ENTRIES_MAX
 from pipeline.elements.refusal import Refused
 from pipeline.elements.registry_shapes import Method
 from pipeline.elements.shapes import Draft
+from pipeline.records.block import Channel
+from pipeline.records.units import UnitError, unit
 
 if TYPE_CHECKING:
     from pipeline.elements.commands.request import Request
@@ -102,14 +101,10 @@ def _planned(request: Request, entry: Entry) -> Planned:
 
 def _correction(request: Request, entry: Entry) -> dict[str, Any]:
     """Apply the certificate's correction in force when it was read, as frames have it applied."""
-    none = {"correction": "", "corrected": None, "uncorrected": ""}
     plan = channel_plan(request.registry, entry.instrument, entry.channel, entry.at_utc_ns)
     if plan is None:
-        return none
-    if plan.correction is None or plan.correction.unit != entry.unit:
-        return none | {"uncorrected": "unit" if plan.correction is not None else plan.why or "unknown"}
-    value = float(Curve([plan.correction]).corrected(np.array([[entry.value]]))[0, 0])
-    return none | {"correction": plan.applied, "corrected": value if math.isfinite(value) else None}
+        return {"correction": "", "corrected": None, "uncorrected": ""}
+    return correct_value(plan, Channel(entry.channel, unit=entry.unit), entry.value)._asdict()
 
 
 def _see_authenticated(request: Request) -> None:

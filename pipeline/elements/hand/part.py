@@ -41,12 +41,8 @@ def take_entry(state: State, record: Record) -> TaskState | None:
 
 
 def revise_results(task: TaskState, registry: Registry) -> list[Draft]:
-    """Compute the results of a measured task anew; each that differs supersedes the one before it.
-
-    Of a task that was brought back from the ledger the readings are not in memory: its results stand, and
-    its verdict says what was corrected.
-    """
-    if task.recalled or not task.measured or task.phase == "aborted":
+    """Compute the results of a measured task anew; each that differs supersedes the one before it."""
+    if not task.measured or task.phase == "aborted":
         return []
     results, task.refusals = compute_results(task, registry)
     drafts = []

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pipeline.elements.lookback.triggers import Trigger
     from pipeline.elements.parts import View
     from pipeline.elements.state import TaskState
+    from pipeline.elements.vocabulary import Overall
 
 _SETTLED = frozenset({"void", "recalled", "retest", "resample"})
 """A result that nobody uses any more needs no further hold."""
@@ -38,6 +39,11 @@ def _rests_on(task: TaskState, trigger: Trigger) -> bool:
     return any(binding.target == trigger.subject for binding in task.bound(trigger.role))
 
 
+def is_moved(overall: Overall) -> bool:
+    """Tell whether a task that stands so is moved to hold."""
+    return overall not in _SETTLED
+
+
 def affect(task: TaskState) -> Affected:
     """Describe a task as it stands."""
     overall, start = task.overall(), task.start
@@ -45,7 +51,7 @@ def affect(task: TaskState) -> Affected:
     return Affected(
         task=task.id, sample=start.sample, item=start.item, method=start.method,
         instruments=start.instruments, batch=start.batch, started_utc_ns=start.at_utc_ns, overall=overall,
-        moved=overall not in _SETTLED,
+        moved=is_moved(overall),
         results=tuple(
             AffectedResult(result.quantity, result.value, result.unit, seq)
             for result, seq in zip(task.results, seqs, strict=False)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.elements.codec import MalformedBody, from_body, to_body
-from pipeline.elements.lookback.affected import affect, find_affected
+from pipeline.elements.lookback.affected import find_affected
+from pipeline.elements.lookback.older import hold_older
 from pipeline.elements.lookback.shapes import LOOKBACK_ACTIONS, LookBackClose, LookBackOpen, LookBackReach
-from pipeline.elements.lookback.state import AFFECTED_MAX, LOOKBACKS_MAX, LookBackState
+from pipeline.elements.lookback.state import LOOKBACKS_MAX, LookBackState, disposed_of, park
 from pipeline.elements.lookback.triggers import TRIGGERS
 from pipeline.elements.shapes import Draft
-from pipeline.elements.state import TaskState
 from pipeline.records.events import event_body
 
 if TYPE_CHECKING:
     from pipeline.elements.lookback.triggers import Trigger
     from pipeline.elements.parts import View
+    from pipeline.elements.state import TaskState
     from pipeline.records.envelope import Record
 
 CAUSES_MAX = 2000
@@ -24,11 +25,9 @@ CAUSES_MAX = 2000
 def look_back(record: Record, view: View) -> list[Draft]:
     """Open a look-back for what a record shows to have failed; take in what one says."""
     if record.kind == "lookback":
-        _take(record, view)
-        return []
+        return _take(record, view)
     if record.kind == "review":
-        for known in view.state.lookbacks.items.values():
-            known.parked.pop(str(record.body.get("task")), None)
+        disposed_of(view.state.lookbacks, str(record.body["task"]), record.body["disposition"])
     found = TRIGGERS.get(record.kind)
     drafts = []
     for number, trigger in enumerate(() if found is None else found(record, view)):
@@ -67,61 +66,40 @@ def put(view: View, opened: LookBackOpen) -> None:
         opened, affected=list(opened.affected), reached=not opened.older
     )
     for one in opened.affected:
-        if one.moved:
-            _hold(view, one.task, opened)
+        if one.moved and one.task in view.state.tasks:
+            _hold(view, view.state.tasks[one.task], opened)
+        elif one.moved:  # whoever reads records at a centre may have let it go a little earlier
+            park(known.items[opened.lookback], one)
     closed = [name for name, one in known.items.items() if one.closed is not None]
     for name in closed[: max(0, len(closed) - LOOKBACKS_MAX)]:
         del known.items[name]
 
 
-def _hold(view: View, task_id: str, opened: LookBackOpen) -> None:
+def _hold(view: View, task: TaskState, opened: LookBackOpen) -> None:
     """Hold a task at once, so that it stays in memory until its superseding verdict follows at a tick."""
-    task = view.state.tasks.get(task_id)
-    if task is not None:
-        names = view.state.lookbacks.of_task.setdefault(task_id, [])
-        if opened.lookback not in names:
-            names.append(opened.lookback)
-        if opened.element not in task.held:
-            task.held.append(opened.element)
-        view.state.touch(task)
+    names = view.state.lookbacks.of_task.setdefault(task.id, [])
+    if opened.lookback not in names:
+        names.append(opened.lookback)
+    if opened.element not in task.held:
+        task.held.append(opened.element)
+    view.state.touch(task)
 
 
-def _take(record: Record, view: View) -> None:
+def _take(record: Record, view: View) -> list[Draft]:
     shape: Any = LOOKBACK_ACTIONS.get(str(record.body.get("action")))
     if shape is None:
         raise MalformedBody(f"action is {record.body.get('action')!r}")
     told: LookBackOpen | LookBackReach | LookBackClose = from_body(shape, record.body)
     known = view.state.lookbacks.items.get(told.lookback)
     if known is None:
-        return
+        return []
     if isinstance(told, LookBackOpen):
         known.seq = record.seq
         for one in told.affected:
             if (task := view.state.tasks.get(one.task)) is not None:
                 view.state.touch(task)  # the reason can cite the record now
     elif isinstance(told, LookBackReach):
-        _reach(view, known, told)
+        return hold_older(known, told, record.seq)
     else:
         known.closed, known.close_seq, known.closed_utc_ns = told, record.seq, record.t_utc_ns
-
-
-def _reach(view: View, known: LookBackState, told: LookBackReach) -> None:
-    """Bring tasks back into memory, from the records that their states were told from."""
-    named = {one.task for one in known.affected}
-    for body in told.tasks:
-        task = view.state.tasks.get(str(body["start"]["task"]))
-        if task is None:
-            task = from_body(TaskState, body)
-            task.recalled = task.measured = True
-            view.state.tasks[task.id] = task
-        if task.id not in named:
-            one = affect(task)
-            if len(known.affected) < AFFECTED_MAX:
-                known.affected.append(one)
-            else:
-                known.further += 1
-            if one.moved:
-                _hold(view, task.id, known.opened)
-    known.reached = known.reached or told.done
-    known.beyond += told.beyond
-    known.through_start_seq = max(known.through_start_seq, told.through_start_seq)
+    return []

@@ -73,18 +73,30 @@ class LookBackOpen:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """A task of the span that had left memory, as the ledger tells it."""
+
+    affected: Affected
+    verdict: dict[str, Any] | None
+    """Body of the element's verdict in force, of a task that is moved; None: there is none."""
+    verdict_seq: int | None
+    """Its record."""
+
+
+@dataclass(frozen=True, slots=True)
 class LookBackReach:
-    """Tasks of the span that had left memory, brought back from their records."""
+    """Tasks of the span that had left memory, in the order of their starts."""
 
     lookback: str
     tasks: tuple[dict[str, Any], ...]
-    """Bodies of `TaskState`."""
+    """Before version 4 of the fold: bodies of task states, in place of `reached`."""
     done: bool
     """All of them are told now."""
     beyond: int = 0
     """Tasks of the span that were not brought back; before version 3 of the fold, of more than 5,000."""
     through_start_seq: int = -1
     """Every task of the span that started at or before this record has been told."""
+    reached: tuple[Reached, ...] = ()
     action: Literal["reach"] = "reach"
 
 

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.elements.lookback.shapes import Affected, LookBackClose, LookBackOpen
-from pipeline.elements.vocabulary import Overall
+from pipeline.elements.vocabulary import RELEASED, Overall, sum_up
 
 if TYPE_CHECKING:
     from pipeline.elements.state import TaskState
+    from pipeline.elements.vocabulary import Disposition
 
 LOOKBACKS_MAX = 500
 """Closed look-backs kept; the oldest gives way. Open ones are always kept."""
 
-AFFECTED_MAX = 5000
+AFFECTED_MAX = 1000
 """Affected tasks that a look-back describes in memory; of further ones the ids of those held are kept."""
 
 
@@ -25,17 +26,17 @@ class LookBackState:
     opened: LookBackOpen
     seq: int | None = None
     affected: list[Affected] = field(default_factory=list)
-    """With those that were brought back from the ledger: the first `AFFECTED_MAX`."""
+    """With those that the ledger told: the first `AFFECTED_MAX`."""
     further: int = 0
     """Affected tasks after those: each is held and named in a record, and found through the index."""
     left: dict[str, Overall] = field(default_factory=dict)
-    """How those of `affected` stood that have left memory since."""
+    """How those of `affected` stand that are not in memory (any more)."""
     parked: dict[str, bool] = field(default_factory=dict)
-    """Ids of held tasks that have left memory; goes with their disposition. True: for every one."""
+    """Ids of held tasks that are not in memory; goes with their disposition. True: for every one."""
     through_start_seq: int = -1
-    """Tasks of the span have been brought back up to this start; the next page goes on from it."""
+    """Older tasks of the span have been held up to this start; the next page goes on from it."""
     beyond: int = 0
-    """Tasks of the span that were too many to be brought back."""
+    """Tasks of the span that were too many to be held; before version 3 of the fold only."""
     reached: bool = True
     """Nothing of its span is missing."""
     closed: LookBackClose | None = None
@@ -54,6 +55,21 @@ class LookBacksState:
     """What has led to a look-back already: the newest."""
     retired_run_ns: int | None = None
     """Latest end of a task that has left memory; None: none has."""
+
+
+def park(known: LookBackState, one: Affected) -> None:
+    """Note that a look-back holds a task that is not in memory."""
+    known.parked[one.task] = True
+    if len(known.left) < AFFECTED_MAX:
+        released = one.overall in RELEASED
+        known.left.setdefault(one.task, "released-under-look-back" if released else "held")
+
+
+def disposed_of(known: LookBacksState, task_id: str, disposition: Disposition) -> None:
+    """Note that a person has disposed of a task that is not in memory."""
+    for one in known.items.values():
+        if one.parked.pop(task_id, None) is not None and task_id in one.left:
+            one.left[task_id] = sum_up("stopped", disposition, held=False, final=True)
 
 
 def let_go(known: LookBacksState, task: TaskState) -> None:

@@ -16,7 +16,7 @@ from pipeline.elements.risk.state import (
     RiskSubject,
     SpotCheckTable,
 )  # fmt: skip
-from pipeline.elements.risk.weights import event_weight, reason_weight
+from pipeline.elements.risk.weights import counted_as, event_weight, reason_weight
 from pipeline.elements.shapes import Draft
 from pipeline.records.block import Gap
 from pipeline.records.events import event_body
@@ -54,8 +54,20 @@ def assess(record: Record, view: View) -> list[Draft]:
         # A derived record may have had to wait for room; its own time says nothing.
         state.caused_run_ns = max(state.caused_run_ns, record.t_run_ns)
     if record.kind == "tick":
-        state.now_run_ns = max(state.now_run_ns, record.t_run_ns)
+        pass_time(state, record.t_run_ns, record.t_utc_ns)
         return _levels(state, settings)
+    take(record, view)
+    return []
+
+
+def pass_time(state: RiskState, run_ns: int, utc_ns: int) -> None:
+    """Let everything grow as old as it is at an instant, given in gateway time and in UTC."""
+    if run_ns >= state.now_run_ns:
+        state.now_run_ns, state.now_utc_ns = run_ns, utc_ns
+
+
+def take(record: Record, view: View) -> None:
+    """Count a record, as of `caused_run_ns`."""
     if record.kind == "verdict":
         _after_verdict(record, view)
     elif record.kind == "event":
@@ -64,7 +76,6 @@ def assess(record: Record, view: View) -> list[Draft]:
         _gap(record, view)
     elif record.kind == "review":
         _review(record, view)
-    return []
 
 
 def _count(view: View, names: Iterable[str], event: RiskEvent) -> None:
@@ -152,10 +163,11 @@ def _event(record: Record, view: View) -> None:
     code, args = str(record.body.get("code")), record.body.get("args") or {}
     if code in {"credit-class", "spot-check-table"}:
         _import(record, code, args, view)
-    weight = event_weight(code, view.settings.risk)
+    counted = counted_as(code)
+    weight = event_weight(counted, view.settings.risk)
     task = view.state.tasks.get(str(args.get("task")))
     event = RiskEvent(
-        code, record.seq, view.state.risk.caused_run_ns, weight, "" if task is None else task.id
+        counted, record.seq, view.state.risk.caused_run_ns, weight, "" if task is None else task.id
     )
     _count(view, _names_of_event(code, record.body, args, task), event)
 
@@ -224,3 +236,13 @@ def _levels(state: RiskState, settings: RiskSettings) -> list[Draft]:
             )
             drafts.append(Draft("event", told))
     return drafts
+
+
+def take_level(record: Record, view: View) -> None:
+    """Take over the level that the gateway has recorded of a subject, with the time of that record."""
+    args = record.body.get("args") or {}
+    if record.kind != "event" or record.body.get("code") != "risk-level":
+        return
+    subject = view.state.risk.subjects.get(str(args["subject"]))
+    if subject is not None:
+        subject.level, subject.level_run_ns = args["level"], view.state.risk.caused_run_ns

@@ -111,6 +111,8 @@ class RiskState:
 
     now_run_ns: int = 0
     """Gateway time of the last tick: nothing else makes an event older."""
+    now_utc_ns: int = 0
+    """The same instant in UTC, for people."""
     caused_run_ns: int = 0
     """Gateway time of the last record that is not derived: what follows from it is as old as it."""
     evaluated_run_ns: int = 0

@@ -22,11 +22,12 @@ def overview(state: RiskState, settings: RiskSettings) -> dict[str, Any]:
     rows.sort(key=lambda row: (_RANK[row["level"]], -row["index"], row["subject"]))
     newest = state.classes[-1] if state.classes else None
     return {
-        "as_of_run_ns": state.now_run_ns,
+        "as_of_utc_ns": state.now_utc_ns,
         "unit": "weighted events in 100 tasks",
         "attention_from": settings.attention_from,
         "action_from": settings.action_from,
         "half_life_days": settings.half_life_days,
+        "minimum_tasks": settings.minimum_tasks,
         "subjects": rows,
         "credit_class": None if newest is None else to_body(newest),
         "credit_classes_before": to_body(state.classes[:-1]),
@@ -40,8 +41,9 @@ def subject(state: RiskState, name: str, settings: RiskSettings) -> dict[str, An
         return None
     return {
         **_brief(state, name, settings),
-        "as_of_run_ns": state.now_run_ns,
+        "as_of_utc_ns": state.now_utc_ns,
         "half_life_days": settings.half_life_days,
+        "minimum_tasks": settings.minimum_tasks,
         "contributions": [
             {
                 "code": each.code, "count": each.count, "seq_first": each.seq_first,
@@ -61,12 +63,17 @@ def _brief(state: RiskState, name: str, settings: RiskSettings) -> dict[str, Any
         "subject": name,
         "index": math.fsum(each.points for each in contributions),
         "level": known.level,
-        "level_since_run_ns": known.level_run_ns,
+        "level_since_utc_ns": _utc_ns(state, known.level_run_ns),
         "tasks": known.tasks,
         "work": work,
         "basis": "enough" if work >= settings.minimum_tasks else "few-tasks",
         "events": sum(each.count for each in contributions),
     }
+
+
+def _utc_ns(state: RiskState, run_ns: int) -> int | None:
+    """Convert an instant of gateway time by that of the last tick; None for one that was never."""
+    return state.now_utc_ns - (state.now_run_ns - run_ns) if run_ns else None
 
 
 def _spot_checks(table: SpotCheckTable | None, credit_class: str | None) -> dict[str, Any] | None:

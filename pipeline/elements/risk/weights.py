@@ -25,7 +25,7 @@ WEIGHTS: dict[str, float] = {
     "unattributed-change": 5.0,
     "quarantine": 10.0,
     "storage-trouble": 3.0,
-    "qc-failed": 2.0,
+    "qc-rules-failed": 2.0,
     "flags-unplaced": 2.0,
     "record-not-understood": 1.0,
     "part-failed": 1.0,
@@ -43,9 +43,17 @@ WEIGHTS: dict[str, float] = {
 }
 """An event that is not here does not count: what it leads to does."""
 
+_COUNTED_AS = {"qc-failed": "qc-rules-failed"}
+"""Event to the code under which it counts, where a reason bears the event's code and says something else."""
+
+
+def counted_as(code: str) -> str:
+    """Tell under which code an event counts."""
+    return _COUNTED_AS.get(code, code)
+
 
 def event_weight(code: str, settings: RiskSettings) -> float:
-    """Weight of an event by its code; 0 where it does not count."""
+    """Weight of an event by the code under which it counts; 0 where it does not."""
     return settings.weights.get(code, WEIGHTS.get(code, 0.0))
 
 

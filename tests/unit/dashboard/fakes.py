@@ -38,6 +38,8 @@ class FakeStore:
         self.reads = 0
         self.source = "simulated"
 
+    async def warm(self) -> None: ...
+
     def put(
         self,
         instrument: str,

@@ -243,8 +243,8 @@ async def test_a_check_weight_starts_a_quality_control_task(lab: httpx.AsyncClie
 async def test_another_badge_takes_a_task_over_and_its_operator_stops_it(
     lab: httpx.AsyncClient, door: FakeDoor
 ) -> None:
-    assert (await _scan(lab, "B-100", RUNNING))["actions"] == ["handover", "stop"]
-    assert (await _scan(lab, "B-200", RUNNING))["actions"] == ["stop"]
+    assert (await _scan(lab, "B-100", RUNNING))["actions"] == ["handover", "stop", "enter"]
+    assert (await _scan(lab, "B-200", RUNNING))["actions"] == ["stop", "enter"]
     await lab.post("/api/scan/act", json={"codes": ["B-100", RUNNING], "action": "handover"})
     assert (door.commands[0]["name"], door.commands[0]["args"]) == ("task.handover", {"task": RUNNING})
 

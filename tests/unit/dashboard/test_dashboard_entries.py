@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dashboard.entries import FIELDS
 from pipeline.elements.codec import to_body
 from pipeline.elements.hand.shapes import Entry
 from pipeline.records.events import event_body
@@ -110,3 +112,89 @@ async def test_changes_of_trust_are_shown_with_who_signed_and_the_hashes(
     assert "+ 3b3b (lims hospital)" in page
     assert "nobody signed it" in page
     assert "abababababab" in page
+
+
+FORM = {
+    "deed": "enter", "channel": "bal-1.weight", "value": " 12.50 ", "unit": "g", "reason": "line lost",
+    "secret": "482913", "how": "pin",
+}  # fmt: skip
+SCANNED = {"codes": ["B-200", RUNNING], "action": "enter", "key": "k" * 32}
+
+
+async def test_the_scan_station_asks_for_the_same_fields_as_the_page_of_a_task(
+    nobody: httpx.AsyncClient, lab: httpx.AsyncClient, store: FakeStore
+) -> None:
+    add_entry(store, "12.50")
+    await log_in(nobody, "p-wang", "correct horse")
+    shown = []
+    for page in ((await nobody.get(f"/tasks/{RUNNING}")).text, (await lab.get("/scan")).text):
+        form = page[page.index('id="enter"') :].partition("</form>")[0]
+        shown.append(re.findall(r'<(?:input|select|textarea) id="entry-\w+" name="(\w+)"', form))
+    assert shown[0] == shown[1]
+    assert {*FIELDS, "how", "secret"} == {*shown[0]}
+
+
+async def test_a_scanned_badge_and_task_say_what_may_be_entered_and_who_signs(
+    lab: httpx.AsyncClient, store: FakeStore
+) -> None:
+    first = add_entry(store, "12.50")
+    second = add_entry(store, "12.05", corrects=first, was="12.50 mm")
+    state = (await lab.post("/api/scan", json={"codes": ["B-200", RUNNING]})).json()
+    assert state["actions"] == ["stop", "enter"]
+    assert state["entry"]["channels"]
+    assert [one["seq"] for one in state["entry"]["correctable"]] == [second]
+    assert (await lab.post("/api/scan", json={"codes": ["B-200"]})).json()["entry"] is None
+
+
+async def test_an_entry_at_the_scan_station_is_signed_by_the_person_of_the_badge(
+    lab: httpx.AsyncClient, door: FakeDoor
+) -> None:
+    answer = (await lab.post("/api/scan/act", json={**SCANNED, "form": FORM})).json()
+    assert answer["ok"] is True
+    assert RUNNING in answer["text"]
+    (command,) = door.commands
+    assert command["name"] == "task.enter"
+    assert command["args"] == {
+        "task": RUNNING, "channel": "bal-1.weight", "value": "12.50", "unit": "g", "reason": "line lost"
+    }  # fmt: skip
+    assert command["actor"] == {
+        "person": "p-li", "pin": "482913", "reason": "line lost", "station": "scan",
+        "meaning": "task.enter",
+    }  # fmt: skip
+    assert command["key"] == "k" * 32
+    corrected = {**FORM, "deed": "correct", "entry": "77", "how": "password"}
+    answer = (await lab.post("/api/scan/act", json={**SCANNED, "form": corrected})).json()
+    assert "correction" in answer["text"]
+    assert door.commands[-1]["name"] == "task.correct"
+    assert door.commands[-1]["actor"]["password"] == "482913"
+
+
+@pytest.mark.parametrize("form", [None, [], {}, {**FORM, "secret": ""}, {**FORM, "reason": " "}])
+async def test_an_incomplete_entry_at_the_scan_station_is_not_sent(
+    lab: httpx.AsyncClient, door: FakeDoor, form: object
+) -> None:
+    answer = await lab.post("/api/scan/act", json={**SCANNED, "form": form})
+    assert answer.json()["ok"] is False
+    assert "nothing was sent" in answer.json()["hint"].lower()
+    assert door.commands == []
+
+
+async def test_no_reading_is_entered_at_the_scan_station_without_badge_and_task(
+    lab: httpx.AsyncClient, door: FakeDoor
+) -> None:
+    for codes in ([], ["B-200"], [RUNNING]):
+        answer = await lab.post("/api/scan/act", json={**SCANNED, "codes": codes, "form": FORM})
+        assert answer.json()["ok"] is False
+    assert door.commands == []
+
+
+async def test_the_form_is_folded_until_it_is_wanted_or_was_refused(
+    nobody: httpx.AsyncClient, door: FakeDoor
+) -> None:
+    await log_in(nobody, "p-wang", "correct horse")
+    folded = re.compile(r'<details class="panel"><summary>[^<]*</summary><form id="enter"')
+    assert folded.search((await nobody.get(f"/tasks/{RUNNING}")).text)
+    refused = (await nobody.post(f"/tasks/{RUNNING}/entries", data={**FORM, "reason": " "})).text
+    assert '<details class="panel" open><summary>' in refused
+    assert not folded.search(refused)
+    assert door.commands == []

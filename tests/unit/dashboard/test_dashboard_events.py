@@ -57,8 +57,8 @@ def test_no_refusal_shows_its_code_or_a_blank(code: str) -> None:
         ),
         (
             event_body("risk-level", subject="lab", before="ordinary", level="attention", index=61.25),
-            "Operational risk index of lab: ordinary → attention (61.2)",
-            "lab 的运行风险指数：平常 → 关注（61.2）",
+            "Operational risk index of Laboratory: ordinary → attention (61.2)",
+            "实验室 的运行风险指数：平常 → 关注（61.2）",
         ),
         (
             event_body(

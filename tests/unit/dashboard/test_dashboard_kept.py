@@ -79,7 +79,10 @@ async def test_the_centre_shows_what_the_gateway_would(
     centre: httpx.AsyncClient, lab: httpx.AsyncClient, bench: Bench
 ) -> None:
     (known,) = look_backs(bench.elements.fold.state)
-    for path in ("/alarms", "/batches", BATCH, "/charts", "/charts/C-1", f"/lookbacks/{known['lookback']}"):
+    for path in (
+        "/alarms", "/batches", BATCH, "/charts", "/charts/C-1", f"/lookbacks/{known['lookback']}", "/risk",
+        "/risk/lab", "/risk/instrument:bal-1", "/risk/method:weighing", "/risk/element:measurement",
+    ):  # fmt: skip
         here, there = await centre.get(path), await lab.get(path)
         assert here.status_code == there.status_code == 200, path
         assert words(here.text) == words(there.text), path

@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dashboard.sessions import ASK_S, COOKIE, SESSION_S, Sessions
+from dashboard.sessions import ASK_S, COOKIE, COOKIE_TLS, SESSION_S, Sessions
 from dashboard.settings import WebSettings
 from tests.unit.dashboard.fakes import FakeDoor
 
@@ -21,9 +21,14 @@ async def _logged_in(person: str, password: str) -> tuple[Sessions, FakeDoor, _C
     door, clock = FakeDoor(), _Clock()
     sessions = Sessions(WebSettings(), door, clock)
     answer = await door.login(person, password)
-    sessions.open(answer, Response(), secure=False)
-    request = Request({"type": "http", "headers": [(b"cookie", f"{COOKIE}={answer['token']}".encode())]})
+    request = _request(f"{COOKIE}={answer['token']}")
+    sessions.open(answer, request, Response())
     return sessions, door, clock, request
+
+
+def _request(cookie: str, scheme: str = "http") -> Request:
+    scope = {"type": "http", "scheme": scheme, "server": ("localhost", 443), "path": "/", "query_string": b""}
+    return Request({**scope, "headers": [(b"cookie", cookie.encode())]})
 
 
 LOGINS = pytest.mark.parametrize(
@@ -64,3 +69,17 @@ async def test_somebody_who_has_become_a_regulator_only_sees_the_laboratorys_pag
     token = request.cookies[COOKIE]
     door.tokens[token] = "p-reg"
     assert (await sessions.viewer(request)).role == "none"
+
+
+async def test_over_tls_the_login_is_bound_to_this_host_and_no_other_cookie_counts() -> None:
+    sessions, answer = Sessions(WebSettings(), None), await FakeDoor().login("p-wang", "correct horse")
+    response = Response()
+    sessions.open(answer, _request("", "https"), response)
+    cookie = response.headers["set-cookie"]
+    assert cookie.startswith("__Host-yaosu-session=")
+    assert {"Path=/", "Secure", "HttpOnly", "SameSite=strict"} <= set(cookie.split("; "))
+    assert "Domain" not in cookie
+    token = answer["token"]
+    assert (await sessions.viewer(_request(f"{COOKIE_TLS}={token}", "https"))).role == "lab"
+    # A page without TLS, of this host or of another one of the domain, can set a cookie of the plain name.
+    assert (await sessions.viewer(_request(f"{COOKIE}={token}", "https"))).role == "none"

@@ -79,7 +79,8 @@ CORRECTIONS: dict[str, Row] = {
         "a certificate of which nobody says that it was withdrawn holds",
     ),
     "correction-unit": Row(
-        Story(tested, by_certificate()), Story(tested, by_certificate(unit="mg")), IT_IS_SO,
+        Story(tested, by_certificate()), Story(tested, by_certificate(unit="mg")),
+        Story(tested, by_certificate(unit="g1")),
         Story(tested, by_certificate(unit=""), instead="correction-unit"),
     ),
     "correction-not-numeric": Row(

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from pipeline.elements.registry_shapes import ChannelQualification, Equipment
+from pipeline.records.events import event_body
 from tests.unit.elements.bench import DAY, SECOND, UTC0, Bench, balance, metrology, opened, sensor
 
 WINDOW_S = 3
@@ -109,6 +110,17 @@ def test_return_from_maintenance_asks_for_a_passed_check() -> None:
     bench = opened()
     bench.do("instrument.state", instrument="bal-1", state="maintenance")
     bench.do("instrument.state", instrument="bal-1", state="in-use")
+    assert bench.codes(bench.weigh(), "equipment") == {"return-check-missing"}
+    bench.check_passes()
+    assert bench.verdict(bench.weigh(), "equipment")["status"] == "ok"
+
+
+def test_return_from_being_found_simulated_asks_for_a_passed_check() -> None:
+    bench = opened()
+    bench.append("event", event_body("source-live", instrument="bal-1", endpoint="e"))
+    assert not bench.codes(bench.weigh(), "equipment"), "it was never found to be anything else"
+    for code in ("source-simulator", "source-live"):
+        bench.append("event", event_body(code, instrument="bal-1", endpoint="e"))
     assert bench.codes(bench.weigh(), "equipment") == {"return-check-missing"}
     bench.check_passes()
     assert bench.verdict(bench.weigh(), "equipment")["status"] == "ok"

@@ -27,7 +27,6 @@ from pipeline.elements.formulas.results import (
     state_conformity,
 )
 from pipeline.elements.formulas.series import Rows, feed, value_of
-from pipeline.elements.formulas.units import UnitError, unit
 from pipeline.elements.registry_shapes import (
     CertifiedValue,
     DecisionRule,
@@ -35,6 +34,7 @@ from pipeline.elements.registry_shapes import (
     FormulaInput,
     ResultSpec,
 )
+from pipeline.records.units import UnitError, unit
 
 ONE = unit("1")
 

@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.elements import Elements, Refused
 from pipeline.elements.codec import to_body
+from pipeline.elements.lookback.affected import affect
 from pipeline.elements.lookback.report import look_back_report, look_backs
-from pipeline.elements.lookback.shapes import LookBackReach
+from pipeline.elements.lookback.shapes import LookBackReach, Reached
 from pipeline.elements.registry_shapes import QcItem
 from tests.unit.elements.bench import (
     HOUR,
@@ -207,16 +208,17 @@ def test_tasks_that_left_memory_are_asked_for_and_never_silently_missing() -> No
     with pytest.raises(Refused) as refused:
         bench.do("lookback.close", bench.someone(SIGNER), lookback=shown["lookback"], conclusion="x")
     assert refused.value.code == "lookback-unreached"
-    reach = LookBackReach(shown["lookback"], (to_body(kept),), done=True)
+    posted = kept.verdicts["measurement"]
+    told = Reached(affect(kept), to_body(posted.verdict), posted.seq)
+    reach = LookBackReach(shown["lookback"], (), done=True, reached=(told,))
+    first = len(bench.records)
     bench.append("lookback", to_body(reach))
-    bench.air(2)
     assert gone in tasks_of(report(bench))
     assert report(bench)["reached"]
-    assert bench.view(gone)["overall"] == "held"
-    assert bench.codes(gone, "measurement") == {"look-back"}
-    assert bench.verdict(gone, "people")["status"] == "ok"  # what stood, stands
-    release(bench, gone)
-    assert bench.view(gone)["overall"] == "released"
+    verdict, event = (one for one in bench.records[first + 1 :] if one.kind in {"verdict", "event"})
+    assert (verdict.body["task"], verdict.body["supersedes"]) == (gone, posted.seq)
+    assert (event.body["code"], event.body["args"]["task"]) == ("element-held", gone)
+    assert (report(bench)["waiting"], bench.elements.task(gone)) == (shown["waiting"] + 1, None)
 
 
 def test_a_span_that_memory_covers_asks_for_nothing() -> None:

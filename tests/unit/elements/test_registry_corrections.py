@@ -123,3 +123,36 @@ def test_a_correction_is_held_against_the_certificate_of_its_asset(
         found = invalid.findings
     told = [one.severity for one in found]
     assert (told.count("error"), told.count("warning")) == (errors, warnings), found
+
+
+def certified(channel_unit: str, unit: str) -> str:
+    return f"""
+[[equipment]]
+id = "EQ-1"
+instrument = "th-1"
+[equipment.metrology]
+kind = "calibration"
+certificate = "C-1"
+channels = [{{ channel = "t", unit = "{channel_unit}", low = 0.0, high = 60.0, correction = "COR-7" }}]
+
+[[correction]]
+id = "COR-7"
+equipment = "EQ-1"
+channel = "t"
+certificate = "C-1"
+kind = "offset"
+unit = "{unit}"
+low = 0.0
+high = 60.0
+offset = 0.2
+"""
+
+
+def test_a_unit_that_is_written_otherwise_in_the_certificate_is_the_same_unit(tmp_path: Path) -> None:
+    assert len(records(tmp_path, "registry.toml", certified("°C", "degC"))) == 2
+
+
+def test_a_correction_in_another_unit_than_its_channel_is_refused_at_its_place(tmp_path: Path) -> None:
+    [found] = told(tmp_path, "registry.toml", certified("kPa", "hPa"))
+    assert found.startswith("registry.toml:16:")
+    assert "in 'kPa', the correction in 'hPa'" in found

@@ -11,7 +11,7 @@ from pipeline.elements.reason_texts import REASONS
 from pipeline.elements.risk.index import add_event, explain, index_of, level_of
 from pipeline.elements.risk.settings import RiskSettings
 from pipeline.elements.risk.state import CODES_MAX, EVENTS_MAX, OpenGap, RiskEvent, RiskState, RiskSubject
-from pipeline.elements.risk.weights import WEIGHTS, event_weight, reason_weight
+from pipeline.elements.risk.weights import WEIGHTS, counted_as, event_weight, reason_weight
 from pipeline.records.events import event_body
 from pipeline.records.events_catalogue import CATALOGUE
 from tests.unit.elements.bench import (
@@ -282,7 +282,16 @@ def test_thresholds_that_cross_are_refused() -> None:
 
 def test_every_weight_belongs_to_a_code_that_exists() -> None:
     own = {"task-aborted", "result-recalled", "result-void", "result-amended"}
-    assert set(WEIGHTS) - own <= set(CATALOGUE) | set(REASONS)
+    assert set(WEIGHTS) - own <= {counted_as(code) for code in CATALOGUE} | set(REASONS)
+
+
+def test_an_event_and_a_reason_that_share_a_code_are_counted_apart() -> None:
+    shared = {code for code in CATALOGUE if code in REASONS and counted_as(code) == code}
+    assert {code for code in shared if event_weight(code, RiskSettings())} == set()
+    bench = clean()
+    bench.append("event", event_body("qc-failed", instrument="bal-1", n=1, error="no kernel"))
+    assert codes(bench) == ["qc-rules-failed"]
+    assert reason_weight("qc-failed", "hold", RiskSettings()) == RiskSettings().hold_weight
 
 
 def test_subjects_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

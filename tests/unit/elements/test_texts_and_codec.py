@@ -49,7 +49,7 @@ def test_refusals_tell_the_same_and_what_to_do(code: str) -> None:
 def test_every_code_that_a_check_can_give_has_its_texts() -> None:
     given: set[str] = set()
     rooms = [*SOURCE.glob("checks/*.py"), *SOURCE.glob("batches/*.py")]
-    rooms += [SOURCE / "lookback/check.py", SOURCE / "hand/check.py"]
+    rooms += [SOURCE / "lookback/check.py", SOURCE / "lookback/older.py", SOURCE / "hand/check.py"]
     for path in [*rooms, SOURCE / "judge.py"]:
         text = re.sub(r"\s+", " ", path.read_text(encoding="utf-8"))
         for code in re.findall(r'\.add\( ?[^,]+, f?"([^"]+)"', text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,8 +48,10 @@ def test_all_well_is_no_finding() -> None:
 
 
 def test_what_does_not_run_is_told_with_the_command_that_starts_it() -> None:
-    assert find(None, None, expects_daemon=False) == ["daemon: not running; start it with: yaosu run"]
-    assert find(None, COLLECTOR, expects_daemon=True) == ["daemon: not running; start it with: yaosu run"]
+    told = ["daemon: not running; start it with: yaosu run -c site.toml"]
+    config = Path("site.toml")
+    assert find(None, None, expects_daemon=False, config=config) == told
+    assert find(None, COLLECTOR, expects_daemon=True, config=config) == told
 
 
 def test_a_broker_that_is_away_is_told_since_when_and_what_waits() -> None:

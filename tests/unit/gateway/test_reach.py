@@ -9,10 +9,14 @@ from gateway.edge.ledger import Ledger
 from gateway.edge.reach import RECORD_TASKS_MAX, Reach
 from gateway.edge.recorder import Recorder
 from pipeline.elements import Elements
+from pipeline.elements.codec import to_body
 from pipeline.elements.lookback.report import look_back_report, look_backs
 from pipeline.elements.signing import signing_hash
 from pipeline.elements.state import TaskState
+from pipeline.elements.views import reasons_of_older
 from pipeline.ledger import LedgerIndex, TaskRow, rebuild_task
+from pipeline.ledger.recorded import KINDS, Recorded
+from pipeline.records import Record
 from tests.unit.elements.bench import JOURNAL, RUN0, SIGNER, UTC0, Bench, metrology, opened, sensor
 
 
@@ -38,6 +42,12 @@ class BenchLedger:
         assert found is not None
         return found
 
+    async def catch_up_to_now(self) -> None:
+        self.catch_up()
+
+    async def records(self, seqs: list[int]) -> list[Record]:
+        return [self._bench.records[seq] for seq in seqs]
+
     async def rebuilt(self, task: str) -> TaskState | None:
         return rebuild_task([self._bench.records[seq] for seq in self._index.mentions(task)])
 
@@ -57,6 +67,16 @@ class BenchRecorder:
 
 def reach_of(bench: Bench, ledger: BenchLedger, recorder: BenchRecorder | None = None) -> Reach:
     return Reach(cast("Recorder", recorder or BenchRecorder(bench)), bench.elements, cast("Ledger", ledger))
+
+
+def told_of(bench: Bench) -> list[str]:
+    """Tasks that `reach` records tell, in order."""
+    return [
+        body["affected"]["task"]
+        for one in bench.of_kind("lookback")
+        if one.body["action"] == "reach"
+        for body in one.body["reached"]
+    ]
 
 
 def report(bench: Bench) -> dict[str, Any]:
@@ -79,7 +99,8 @@ def forgetful(count: int) -> tuple[Bench, list[str]]:
 
 
 async def test_every_task_of_the_span_is_named_and_held_however_old_it_is(tmp_path: Path) -> None:
-    bench, tasks = forgetful(RECORD_TASKS_MAX + 6)
+    bench, tasks = forgetful(3 * RECORD_TASKS_MAX + 4)
+    older = [task for task in tasks if bench.elements.task(task) is None]
     ledger = BenchLedger(bench, tmp_path / "ledger.db")
     reach = reach_of(bench, ledger)
     await reach.look()
@@ -93,7 +114,8 @@ async def test_every_task_of_the_span_is_named_and_held_however_old_it_is(tmp_pa
     ledger.catch_up()
     assert {ledger.row(task).overall for task in tasks} == {"held"}
     told = [one.body for one in bench.of_kind("lookback") if one.body["action"] == "reach"]
-    assert [one["done"] for one in told] == [False, True]
+    assert [one["done"] for one in told] == [False, False, False, True]
+    assert told_of(bench) == older, "in the order of their starts"
 
 
 async def test_however_many_there_are_each_is_held_and_memory_keeps_a_page(
@@ -101,7 +123,7 @@ async def test_however_many_there_are_each_is_held_and_memory_keeps_a_page(
 ) -> None:
     monkeypatch.setattr("gateway.edge.reach.PAGE_TASKS_MAX", 7)
     monkeypatch.setattr("gateway.edge.reach.RECORD_TASKS_MAX", 3)
-    monkeypatch.setattr("pipeline.elements.lookback.part.AFFECTED_MAX", 10)
+    monkeypatch.setattr("pipeline.elements.lookback.older.AFFECTED_MAX", 10)
     bench, tasks = forgetful(25)
     ledger = BenchLedger(bench, tmp_path / "ledger.db")
     ledger.catch_up()
@@ -120,7 +142,7 @@ async def test_however_many_there_are_each_is_held_and_memory_keeps_a_page(
     bench.air(2)
     ledger.catch_up()
     assert {ledger.row(task).overall for task in tasks} == {"held"}
-    assert most <= 14, "two finished tasks, two held ones, what is open, and a record's worth"
+    assert most <= 5, "two finished tasks, one that is held and what is open: none comes back"
     shown = report(bench)
     assert len(shown["affected"]) + shown["further"] == len(tasks)
     assert shown["waiting"] == len(tasks)
@@ -166,12 +188,7 @@ async def test_an_interrupted_look_back_goes_on_with_its_page(
     with pytest.raises(ConnectionError):
         await reach.look()
     await reach_of(bench, ledger).look()
-    told = [
-        body["start"]["task"]
-        for one in bench.of_kind("lookback")
-        if one.body["action"] == "reach"
-        for body in one.body["tasks"]
-    ]
+    told = told_of(bench)
     assert len(told) == len(set(told)), "no page is told twice"
     assert set(told) <= set(tasks)
     ledger.catch_up()
@@ -180,24 +197,76 @@ async def test_an_interrupted_look_back_goes_on_with_its_page(
     assert {ledger.row(task).overall for task in tasks} == {"held"}
 
 
-async def test_a_result_brought_back_keeps_its_facts_and_is_disposed_of_as_any_other(tmp_path: Path) -> None:
+async def test_the_hold_of_an_older_task_is_a_verdict_that_supersedes_the_one_in_force(
+    tmp_path: Path,
+) -> None:
+    bench, tasks = forgetful(4)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    before = await ledger.rebuilt(tasks[0])
+    await reach_of(bench, ledger).look()
+    ledger.catch_up()
+    task = await ledger.rebuilt(tasks[0])
+    assert before is not None
+    assert task is not None
+    was, now = before.verdicts["measurement"], task.verdicts["measurement"]
+    assert (was.verdict.status, now.verdict.status, now.verdict.supersedes) == ("ok", "hold", was.seq)
+    assert now.verdict.facts == was.verdict.facts
+    assert [reason.code for reason in now.verdict.reasons] == ["look-back"]
+    assert task.verdicts["people"] == before.verdicts["people"], "what stood, stands"
+    assert task.held == ["measurement"]
+    shown = next(one for one in report(bench)["affected"] if one["task"] == tasks[0])
+    assert (shown["overall"], shown["now"]) == ("clear", "held")
+    assert [(one["value"], one["seq"]) for one in shown["results"]] == [(50.0, task.result_seqs[0])]
+
+
+async def test_the_report_says_how_an_older_task_stands_once_it_was_disposed_of(tmp_path: Path) -> None:
     bench, tasks = forgetful(4)
     ledger = BenchLedger(bench, tmp_path / "ledger.db")
     ledger.catch_up()
     await reach_of(bench, ledger).look()
+    ledger.catch_up()
+    waiting = report(bench)["waiting"]
+    await released_from_the_ledger(bench, ledger, tasks[0])
+    shown = report(bench)
+    assert shown["waiting"] == waiting - 1
+    assert [one["now"] for one in shown["affected"] if one["task"] == tasks[0]] == ["released"]
+
+
+async def test_two_look_backs_over_the_same_older_task_are_two_reasons_of_one_verdict(tmp_path: Path) -> None:
+    bench, tasks = forgetful(4)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    await reach_of(bench, ledger).look()
+    bench.check_passes(102.0)
     bench.air(2)
-    shown = bench.view(tasks[0])
-    assert [result["value"] for result in shown["results"]] == [50.0]
-    bench.do(
-        "hold.release", bench.someone(SIGNER), task=tasks[0], reason="recalculated",
-        signed_hash=shown["to_sign"],
-    )  # fmt: skip
-    assert bench.view(tasks[0])["overall"] == "released"
-    bench.air(5)
-    assert [one["now"] for one in report(bench)["affected"] if one["task"] == tasks[0]] == ["released"]
+    ledger.catch_up()
+    await reach_of(bench, ledger).look()
+    ledger.catch_up()
+    task = await ledger.rebuilt(tasks[0])
+    assert task is not None
+    reasons = task.verdicts["measurement"].verdict.reasons
+    assert [reason.code for reason in reasons] == ["look-back", "look-back"]
+    assert len({reason.subject for reason in reasons}) == 2
+    told = told_of(bench)
+    assert told.count(tasks[0]) == 2, "once for each look-back"
 
 
-async def test_after_a_restart_the_state_with_the_recalled_tasks_follows_from_the_record(
+async def test_what_earlier_versions_told_of_older_tasks_is_read_as_before(tmp_path: Path) -> None:
+    bench, tasks = forgetful(4)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    task = await ledger.rebuilt(tasks[0])
+    assert task is not None
+    name = report(bench)["lookback"]
+    body = {"action": "reach", "lookback": name, "tasks": [to_body(task)], "done": True, "beyond": 0}
+    bench.append("lookback", {**body, "through_start_seq": task.start_seq})
+    ledger.catch_up()
+    assert ledger.row(tasks[0]).overall == "held"
+    assert tasks[0] in [one["task"] for one in report(bench)["affected"]]
+
+
+async def test_after_a_restart_the_state_with_the_older_tasks_follows_from_the_record(
     tmp_path: Path,
 ) -> None:
     bench, _tasks = forgetful(4)
@@ -243,3 +312,37 @@ async def test_a_sensor_is_traced_through_the_rooms_that_it_watches(tmp_path: Pa
     await reach_of(bench, ledger).look()
     assert {one["task"] for one in report(bench)["affected"]} == set(tasks)
     assert report(bench)["to_utc_ns"] >= UTC0
+
+
+async def test_the_list_of_holds_names_the_look_backs_of_older_tasks(tmp_path: Path) -> None:
+    bench, tasks = forgetful(4)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    await reach_of(bench, ledger).look()
+    [reason] = reasons_of_older(bench.elements.fold, tasks[0])
+    assert (reason["element"], reason["code"], reason["subject"]) == (
+        "measurement", "look-back", report(bench)["lookback"],
+    )  # fmt: skip
+    assert "not vouched for" in reason["en"]
+    assert reasons_of_older(bench.elements.fold, "somebody-else") == []
+
+
+async def test_a_centre_tells_of_older_tasks_what_the_gateway_tells(tmp_path: Path) -> None:
+    bench, tasks = forgetful(4)
+    ledger = BenchLedger(bench, tmp_path / "ledger.db")
+    ledger.catch_up()
+    await reach_of(bench, ledger).look()
+    ledger.catch_up()
+    await released_from_the_ledger(bench, ledger, tasks[0])
+    told = Recorded(bench.settings)
+    for record in bench.records:
+        if record.kind in KINDS:
+            told.take(record)
+    assert told.unread == 0
+    assert look_backs(told.state) == look_backs(bench.elements.fold.state)
+    name = report(bench)["lookback"]
+    assert look_back_report(told.state, name) == report(bench)
+    [alarm] = [
+        one for one in told.state.alarms.items.values() if one.code == "element-held" and one.count > 3
+    ]
+    assert alarm.count == bench.elements.fold.state.alarms.items[alarm.id].count

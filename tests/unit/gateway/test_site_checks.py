@@ -171,7 +171,22 @@ def test_windows_that_need_too_much_memory_are_found(tmp_path: Path) -> None:
 
 def test_a_live_instrument_in_a_rehearsal_is_found(tmp_path: Path) -> None:
     text = one_channel("").replace('"gw"', '"gw"\npurpose = "rehearsal"')
-    assert codes(findings(tmp_path, text)) == ["E020"]
+    (found,) = findings(tmp_path, text)
+    assert (found.code, found.hint) == (
+        "E020", 'write source = "simulated" in this instrument, or purpose = "production" in [site]'
+    )  # fmt: skip
+
+
+def test_a_simulated_instrument_in_production_is_found(tmp_path: Path) -> None:
+    (found,) = findings(tmp_path, one_channel("", more='source = "simulated"'))
+    assert found.code == "E020"
+    assert (found.hint or "").startswith('write purpose = "rehearsal" in [site]')
+
+
+def test_the_name_of_a_rehearsal_journal_is_no_name_for_a_gateway(tmp_path: Path) -> None:
+    (found,) = findings(tmp_path, one_channel("").replace('"gw"', '"gw-rehearsal"'))
+    assert found.code == "E020"
+    assert "beside gateway 'gw'" in found.message
 
 
 def test_pages_on_the_brokers_port_are_found(tmp_path: Path) -> None:

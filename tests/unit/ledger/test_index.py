@@ -1,5 +1,6 @@
 """The index against the elements that it must agree with, and against records of its own making."""
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -164,6 +165,48 @@ def test_look_back_finds_the_tasks_in_which_something_had_a_part(bench: Bench, i
     assert mass not in index.affected("measurand", "bal-1.weight", mass.ended_run_ns, now), (
         "its end is outside"
     )
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 100])
+def test_pages_of_a_look_back_go_on_behind_the_last_start(
+    bench: Bench, index: LedgerIndex, page: int
+) -> None:  # fmt: skip
+    span = RUN0, RUN0 + bench.now + 1
+    whole = index.affected("instrument", "bal-1", *span)
+    paged, after = list[str](), -1
+    while rows := index.affected("instrument", "bal-1", *span, after_seq=after, limit=page):
+        paged += [row.task for row in rows]
+        after = rows[-1].start_seq
+    assert paged == [row.task for row in whole]
+    assert [row.start_seq for row in whole] == sorted(row.start_seq for row in whole)
+    assert index.affected("instrument", "bal-1", *span, after_seq=whole[-1].start_seq) == []
+
+
+def test_a_row_names_the_verdicts_in_force_the_results_and_the_ids_elsewhere(
+    bench: Bench, index: LedgerIndex
+) -> None:
+    [row] = index.tasks(TaskFilter(external_id="O-1"))
+    shown = bench.view(row.task)
+    told = json.loads(row.elements)
+    assert {name: one[2] for name, one in told.items()} == {
+        one["element"]: one["seq"] for one in shown["verdicts"]
+    }
+    assert json.loads(row.results) == [
+        [one["quantity"], one["value"], one["unit"], one["seq"]] for one in shown["results"]
+    ]
+    assert shown["results"]
+    assert json.loads(row.links) == [["lims", "O-1"]]
+
+
+def test_a_result_that_supersedes_another_stands_in_its_place(bench: Bench, index: LedgerIndex) -> None:
+    [row] = index.tasks(TaskFilter(external_id="O-1"))
+    [[quantity, _value, unit, seq]] = json.loads(row.results)
+    body = {"task": row.task, "quantity": quantity, "value": 50.5, "unit": unit, "supersedes": seq}
+    bench.nonsense = True  # the elements refuse so little of a result; the index needs no more
+    [record, *_] = bench.append("result", body)
+    index.take([record], record.seq)
+    [row] = index.tasks(TaskFilter(external_id="O-1"))
+    assert json.loads(row.results) == [[quantity, 50.5, unit, record.seq]]
 
 
 def test_a_body_that_cannot_be_read_stops_nothing(bench: Bench, tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ class Unit:
     dimension: Dimension = NUMBER
     celsius: bool = False
     """A temperature on the Celsius scale: a point, not a difference. `factor` is 1."""
+    kind: str = ""
+    """What is measured in it, where another quantity has units of the same factor and dimension."""
 
 
 def _dimension(**exponents: int) -> Dimension:
@@ -63,8 +65,8 @@ _PREFIXABLE: dict[str, Unit] = {
     "J": Unit(_F(1), _ENERGY),
     "Wh": Unit(_F(3600), _ENERGY),
     "W": Unit(_F(1), _POWER),
-    "VA": Unit(_F(1), _POWER),
-    "var": Unit(_F(1), _POWER),
+    "VA": Unit(_F(1), _POWER, kind="apparent power"),
+    "var": Unit(_F(1), _POWER, kind="reactive power"),
     "V": Unit(_F(1), _VOLTAGE),
     "C": Unit(_F(1), _dimension(A=1, s=1)),
     "Ah": Unit(_F(3600), _dimension(A=1, s=1)),
@@ -85,9 +87,9 @@ _PLAIN: dict[str, Unit] = {
     "%": Unit(_F(1, 100)),
     "%RH": Unit(_F(1, 100)),
     "‰": Unit(_F(1, 1000)),
-    "ppm": Unit(_F(1, 10**6)),
-    "ppb": Unit(_F(1, 10**9)),
-    "pH": Unit(_F(1)),
+    "ppm": Unit(_F(1, 10**6), kind="parts"),
+    "ppb": Unit(_F(1, 10**9), kind="parts"),
+    "pH": Unit(_F(1), kind="pH"),
     "min": Unit(_F(60), _dimension(s=1)),
     "h": Unit(_F(3600), _dimension(s=1)),
     "d": Unit(_F(86_400), _dimension(s=1)),
@@ -95,6 +97,7 @@ _PLAIN: dict[str, Unit] = {
     "°C": Unit(_F(1), _dimension(K=1), celsius=True),
     "degC": Unit(_F(1), _dimension(K=1), celsius=True),
     "℃": Unit(_F(1), _dimension(K=1), celsius=True),
+    "Cel": Unit(_F(1), _dimension(K=1), celsius=True),
     "mmHg": Unit(_F("133.322387415"), _PRESSURE),
     "psi": Unit(_F("4.4482216152605") / _F("0.00064516"), _PRESSURE),
     "cal": Unit(_F("4.184"), _ENERGY),
@@ -116,7 +119,7 @@ def unit(text: str) -> Unit:
     plain = _PLAIN.get(text.strip())
     if plain is not None:
         return plain
-    factor, dimension, sign = Fraction(1), NUMBER, 1
+    factor, dimension, sign, kind = Fraction(1), NUMBER, 1, ""
     for part in re.split(r"([/.·*])", text.strip().translate(_SUPERSCRIPTS)):
         if part in {".", "·", "*"}:
             continue
@@ -125,8 +128,23 @@ def unit(text: str) -> Unit:
             continue
         one, exponent = _power(part, text)
         factor *= one.factor ** (sign * exponent)
+        kind += one.kind
         dimension = tuple(a + sign * exponent * b for a, b in zip(dimension, one.dimension, strict=True))
-    return Unit(factor, dimension)
+    return Unit(factor, dimension, kind=kind)
+
+
+def same_unit(one: str, other: str) -> bool:
+    """Tell whether two texts name the same unit, so that figures in one are figures in the other.
+
+    `°C`, `degC` and `Cel` do, and `L` and `dm3`; `kPa` and `hPa`, or `°C` and `K`, do not. Texts that are not
+    made of units of the table are compared as they stand.
+    """
+    if one.strip() == other.strip():
+        return True
+    try:
+        return unit(one) == unit(other)
+    except UnitError:
+        return False
 
 
 def _power(part: str, text: str) -> tuple[Unit, int]:
@@ -147,7 +165,9 @@ def _symbol(symbol: str) -> Unit | None:
         return known
     prefix, rest = symbol[:1].replace("μ", "µ"), symbol[1:]
     scale, base = _PREFIXES.get(prefix), _PREFIXABLE.get(rest)
-    return None if scale is None or base is None else Unit(scale * base.factor, base.dimension)
+    return (
+        None if scale is None or base is None else Unit(scale * base.factor, base.dimension, kind=base.kind)
+    )
 
 
 def name_of(dimension: Dimension) -> str:
