@@ -16,26 +16,7 @@ from pipeline.elements.texts import render_reason
 from pipeline.records.events import Language, event_body
 from pipeline.store.door import LedgerRow
 from tests.support.tree import ROOT
-from tests.unit.dashboard.fakes import FakeStore
-from tests.unit.dashboard.laboratory import LaboratoryDoor, fill, quality_bench
 from tests.unit.elements.bench import Bench
-
-
-@pytest.fixture(scope="module")
-def bench() -> Bench:
-    return quality_bench()
-
-
-@pytest.fixture
-def store(bench: Bench) -> FakeStore:
-    store = FakeStore()
-    fill(store, bench)
-    return store
-
-
-@pytest.fixture
-def door(bench: Bench, store: FakeStore) -> LaboratoryDoor:
-    return LaboratoryDoor(bench, store)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
