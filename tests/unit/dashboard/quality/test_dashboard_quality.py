@@ -150,7 +150,7 @@ async def test_a_look_back_lists_what_rested_on_the_failure(lab: httpx.AsyncClie
 
 
 async def test_the_points_of_a_risk_index_add_up_to_it(lab: httpx.AsyncClient, bench: Bench) -> None:
-    index = bench.elements.risk()["subjects"][0]["index"]
+    index = bench.shown("risk")["subjects"][0]["index"]
     page = (await lab.get("/risk/lab")).text
     groups = page[page.index('id="groups"') : page.index("<details")]
     points = [float(found) for found in re.findall(r'number strong">([\d.]+)', groups)]

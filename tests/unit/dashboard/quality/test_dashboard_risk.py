@@ -29,8 +29,7 @@ def test_everything_that_counts_for_the_risk_index_has_words(language: Language)
 async def test_a_little_less_than_enough_work_does_not_look_like_enough(
     lab: httpx.AsyncClient, bench: Bench
 ) -> None:
-    shown = bench.elements.risk_of("instrument:bal-1")
-    assert shown is not None
+    shown = bench.shown("risk", "instrument:bal-1")
     page = (await lab.get("/risk/instrument:bal-1")).text
     text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
     assert f"Work done: {math.floor(shown['work'] * 100) / 100:.2f}" in text
