@@ -19,7 +19,7 @@ SOURCE = Path(__file__).with_name("modbus_load.c")
 READY_S = 30.0
 STOP_S = 20.0
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-_INFLUXD = """\
+INFLUXD = """\
 reporting-disabled = true
 bind-address = "127.0.0.1:0"
 
@@ -135,7 +135,7 @@ def influxd(folder: Path, port: int) -> Iterator[int]:
     """Run InfluxDB 1.6 as Debian ships it: its process id."""
     folder.mkdir()
     configuration = folder / "influxdb.conf"
-    configuration.write_text(_INFLUXD.format(folder=folder, port=port), encoding="utf-8")
+    configuration.write_text(INFLUXD.format(folder=folder, port=port), encoding="utf-8")
     with _server([program("influxd"), "run", "-config", str(configuration)], port, folder) as pid:
         yield pid
 

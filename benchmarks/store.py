@@ -46,7 +46,6 @@ SHAPES = {"1 channel x 1000 rows": (1, 1000), "3 channels x 5 rows": (3, 5), "50
           "1 channel x 10 rows": (1, 10)}  # fmt: skip
 """Frames as they come: a fast gauge in arrears, three such live, a large logger, a slower gauge."""
 READINGS = 600_000
-ROUNDS = 2
 BATCH_BYTES = CollectorSettings().batch_bytes_max
 
 

@@ -18,7 +18,7 @@ import stat
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeAlias, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -80,6 +80,9 @@ class Settings(BaseModel):
         # What was typed may be a secret in the wrong place; the loader says where, never what.
         hide_input_in_errors=True,
     )
+
+    elsewhere: ClassVar[dict[str, str]] = {}
+    """Keys that people look for in this table though it has none such, and what to do instead."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

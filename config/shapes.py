@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 from pydantic import AliasChoices, BaseModel, Tag
 from pydantic.fields import FieldInfo
 
+from config.model import Settings
 from config.toml_positions import TomlPath
 
 Models: TypeAlias = tuple[type[BaseModel], ...]
@@ -59,6 +60,12 @@ def allowed_keys(models: Models) -> list[str]:
     return sorted(
         {key for model in models for name, field in _fields(model) for key in _spellings(name, field)}
     )
+
+
+def advice_for_key(models: Models, key: str) -> str | None:
+    """Say what to do instead of writing a key that people look for in tables of these classes."""
+    said = (model.elsewhere.get(key) for model in models if issubclass(model, Settings))
+    return next((advice for advice in said if advice), None)
 
 
 def describe_key(models: Models, key: str) -> str | None:

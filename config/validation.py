@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from config.errors import Report, SettingError
 from config.model import CredentialRef
-from config.shapes import Location, allowed_keys, allowed_tags, describe_key, locate
+from config.shapes import Location, advice_for_key, allowed_keys, allowed_tags, describe_key, locate
 from config.toml_positions import TomlPath
 
 _WANTED = {
@@ -117,7 +117,7 @@ def _unknown_key(where: Location, data: dict[str, Any]) -> _Problem:
     key, table = str(where.path[-1]), where.path[:-1]
     known = allowed_keys(where.owners)
     unused = [name for name in known if name not in _lookup(data, table)]
-    hint = did_you_mean(key, unused) or did_you_mean(key, known)
+    hint = advice_for_key(where.owners, key) or did_you_mean(key, unused) or did_you_mean(key, known)
     if hint is None:
         hint = f"possible here: {', '.join(unused)}" if unused else "no other key is possible here"
     return _Problem("E012", where.path, f"unknown key '{key}'{_inside(table, data)}", hint, at_key=True)

@@ -6,26 +6,14 @@ are told from the records that the store keeps, and the page says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from dashboard.kept import NAMES
+from dashboard.kept import NAMES, Answer
 from pipeline.store.door import StoreError
 
 if TYPE_CHECKING:
     from dashboard.context import Context
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the door said: the content, or the key of the message that says why there is none."""
-
-    content: Any = None
-    problem: str = ""
-    """Key of a message; empty when there is content."""
-    kept_through: int | None = None
-    """Told from the stored records, through this seq; None: told by the daemon."""
 
 
 async def read_view(

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from dashboard.behind import Answer
     from dashboard.door import Door
-    from dashboard.kept import Kept
+    from dashboard.kept import Answer, Kept
     from dashboard.sessions import Sessions
     from dashboard.settings import WebSettings
     from dashboard.tasks import Required

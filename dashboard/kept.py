@@ -7,6 +7,7 @@ are read once, in order, a page of each kind at a time, and from then on only wh
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.elements.quality_views import ITEMS, LISTS, quality_view
@@ -55,6 +56,17 @@ async def cosigned(store: Store, origin: Origin, sealed: int) -> dict[str, Any]:
         if body["witness"] not in seen or one["size"] > seen[body["witness"]]["size"]:
             seen[str(body["witness"])] = one
     return {"witnesses": seen, "journal": {"durable_seq": sealed - 1}}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is shown of a view: its content, or the key of the message that says why there is none."""
+
+    content: Any = None
+    problem: str = ""
+    """Key of a message; empty when there is content."""
+    kept_through: int | None = None
+    """Told from the stored records, through this seq; None: told by the daemon."""
 
 
 class Kept:

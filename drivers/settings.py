@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -41,6 +41,10 @@ class ChannelSettings(Settings):
 
 class InstrumentSettings(Settings):
     """One instrument; `driver` chooses the subclass."""
+
+    elsewhere: ClassVar[dict[str, str]] = {
+        "profile": "a profile is copied into the site file, not named in it; see: yaosu profile use --help"
+    }
 
     id: Identifier
     """Id of the instrument, unique in the gateway."""

@@ -12,7 +12,7 @@ import uvicorn
 
 from dashboard.app import build_dashboard
 from gateway.door.client import DoorClient
-from gateway.door.socket_server import QuietServer
+from gateway.door.socket_server import PatientProtocol, QuietServer
 from pipeline.store import open_store
 from pipeline.store.door import Origin
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 LOG = logging.getLogger(__name__)
+CONNECTIONS_MAX = 512
+"""Further callers get 503. There is room for all live streams, and for what their readers ask beside them."""
 
 
 class PortInUseError(Exception):
@@ -71,6 +73,8 @@ async def _serve(site: LoadedSite, listener: socket.socket, origin: Origin, stop
         server = QuietServer(
             uvicorn.Config(
                 application,
+                http=PatientProtocol,
+                limit_concurrency=CONNECTIONS_MAX,
                 log_config=None,
                 access_log=False,
                 server_header=False,

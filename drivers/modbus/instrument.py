@@ -31,9 +31,6 @@ _IDENTITY_SILENCES_MAX = 2
 """A device that did not answer the question so often is not asked again: each time costs a time-out."""
 _READ_EXTENDED = 3
 _READ_BASIC = 1
-_SILENCE_CHARACTERS = 3.5
-_SILENCE_FAST_S = 0.00175
-"""Above 19200 baud the silence is fixed (Modbus over Serial Line V1.02, section 2.5.1.1)."""
 
 
 class ModbusInstrument:

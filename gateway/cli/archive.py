@@ -119,6 +119,7 @@ def hold(
     from_seq: Annotated[int, typer.Option(min=0, help="First record.")] = 0,
     to_seq: Annotated[int | None, typer.Option(help="Last record; default: all that follow.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
     """Keep records whatever their age, until the hold is released. Works while the collector runs."""
     if journal and not (len(journal) == 32 and set(journal) <= set("0123456789abcdef")):
@@ -130,7 +131,10 @@ def hold(
         fail(Exit.USAGE, str(error))
     except HoldsError as error:
         fail(Exit.IO, str(error))
-    OUT.print(f"held: {name}", markup=False)
+    if as_json:
+        print_json(asdict(made))
+    else:
+        OUT.print(f"held: {name}", markup=False)
 
 
 @archive_app.command("release", epilog=example("archive release case-17 -c collector.toml"))

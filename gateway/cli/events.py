@@ -18,6 +18,7 @@ from gateway.cli.common import (
     OUT,
     ConfigOption,
     JsonOption,
+    RehearsalOption,
     example,
     fail,
     local_time,
@@ -60,6 +61,7 @@ def events(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="The newest so many.")] = NEWEST,
     language: Annotated[Literal["en", "zh"], typer.Option("--lang", help="Language of the texts.")] = "en",
     config: ConfigOption = DEFAULT_CONFIG,
+    rehearsal: RehearsalOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what happened, oldest first: from the journal on disk, whether the daemon runs or not.
@@ -69,10 +71,10 @@ def events(
     """
     wanted = _WORSE[_WORSE.index(severity) :]
     chosen: deque[Record] = deque(maxlen=limit)
-    count = 0
+    count, folder = 0, journal_folder(config, rehearsal=rehearsal)
     try:
         for record in export_records(
-            journal_folder(config), kinds={"event"}, from_utc_ns=utc_ns(since), to_utc_ns=utc_ns(until)
+            folder, kinds={"event"}, from_utc_ns=utc_ns(since), to_utc_ns=utc_ns(until)
         ):
             if record.body.get("severity", "info") in wanted:
                 chosen.append(record)

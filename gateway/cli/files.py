@@ -64,6 +64,9 @@ def _is_registry(file: Path) -> bool:
     )
 
 
+NO_INSTRUMENTS = "; no instruments: a gateway with it reads nothing, see: yaosu scan, yaosu profile use"
+
+
 @dataclass(slots=True)
 class _Checked:
     """Everything that is wrong or doubtful in one file, and what is in it if it is a good one."""
@@ -146,7 +149,8 @@ def check(
         show_findings(one.findings)
         if not as_json and not one.bad:
             seen = f", {len(one.findings)} to look at" if one.findings else ""
-            OUT.print(f"{file}: good{seen}", markup=False)
+            idle = "" if one.site is None or one.site.settings.instrument else NO_INSTRUMENTS
+            OUT.print(f"{file}: good{seen}{idle}", markup=False)
             if one.site is not None:
                 _show_site(one.site)
     if as_json:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from config import Exit
+from gateway.cli import keys_rotate
 from gateway.cli.common import (
     DEFAULT_CONFIG,
     OUT,
     SET_UP,
     ConfigOption,
     JsonOption,
-    RehearsalOption,
     command,
     example,
     fail,
@@ -37,9 +37,8 @@ from gateway.witness.state import WitnessState
 from pipeline.evidence.cosignature import vkey, witness_key
 from pipeline.evidence.policy import LOG, Key
 from pipeline.journal.disk import RealDisk
-from pipeline.journal.start import KEY_NAME, read_meta_public
-from pipeline.journal.succession import read_succession, succession_note
-from pipeline.records.signing import SigningKey, key_id, next_key_path
+from pipeline.journal.start import read_meta_public
+from pipeline.records.signing import SigningKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -190,71 +189,6 @@ def gen(
 
 
 @keys_app.command(
-    "rotate", epilog=example("keys rotate log -c gateway.toml", "keys rotate collector -c c.toml")
-)
-def rotate(
-    role: Annotated[str, typer.Argument(help="log, collector or witness.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-    rehearsal: RehearsalOption = False,
-) -> None:
-    """Replace the key of a role by a new one, which the old one signs.
-
-    A running gateway changes its log's key by itself, in a record of the log. A collector or a witness does
-    at its next start. A witness shows every gateway what its old key has signed, and the gateways record it;
-    of a collector, take the note that is written here to every gateway before: yaosu keys succeed.
-    """
-    state = site_of(config, rehearsal=rehearsal).state
-    known = {"log": state.journal / KEY_NAME, "collector": state.collector_key, "witness": state.witness_key}
-    if role not in known:
-        fail(Exit.USAGE, "a role is log, collector or witness")
-    path = known[role]
-    if not path.exists():
-        fail(
-            Exit.UNAVAILABLE,
-            f"{path} is not here; the role's first start makes its key: yaosu keys gen --help",
-        )
-    try:
-        old, new = SigningKey.load_or_create(path), SigningKey.load_or_create(next_key_path(path))
-    except (ValueError, OSError) as error:
-        fail(Exit.IO, str(error))
-    if role == "collector":
-        note = path.with_suffix(".succession")
-        note.write_text(succession_note("yaosu-collector", old, new), encoding="utf-8")
-        OUT.print(
-            f"wrote {note}: take it to every gateway and run there: yaosu keys succeed FILE", markup=False
-        )
-        OUT.print(f"then start the collector anew; it takes {next_key_path(path)} for its key", markup=False)
-        return
-    when = "a running gateway" if role == "log" else "the witness, at its next start,"
-    OUT.print(f"made {next_key_path(path)}; {when} changes to it; keep a backup of it", markup=False)
-    OUT.print("see: yaosu keys show; on the gateway also: yaosu events", markup=False)
-
-
-@keys_app.command("succeed", epilog=example("keys succeed collector.succession -c gateway.toml"))
-def succeed(
-    file: Annotated[Path, typer.Argument(help="Note of yaosu keys rotate collector.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-) -> None:
-    """Pin the successor of a collector's key that is pinned here and has signed it; the old one stays."""
-    state = site_of(config).state
-    try:
-        name, old, new = read_succession(file.read_text(encoding="utf-8"))
-        keys = TrustedKeys(state.trusted_keys)
-        collectors = keys.keys()
-        if key_id(old) not in collectors:
-            fail(Exit.FINDINGS, f"key {key_id(old)} of {name}, which signs its successor, is not pinned here")
-        keys.trust(new)
-    except ValueError as error:
-        fail(Exit.FINDINGS, str(error))
-    except OSError as error:
-        fail(Exit.IO, str(error))
-    OUT.print(
-        f"key {key_id(new)} succeeds {key_id(old)} of {name}; when the old one is out of use:", markup=False
-    )
-    OUT.print(f"yaosu keys distrust {key_id(old)}", markup=False)
-
-
-@keys_app.command(
     "trust",
     epilog=example(
         f"keys trust {'3b' * 32} -c gateway.toml",
@@ -278,6 +212,7 @@ def trust(
     ] = "",
     person: SignerOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
     """Pin a public key on the gateway: of a collector, of a witness, or of a system that gives commands.
 
@@ -290,22 +225,25 @@ def trust(
         if "+" in public:
             witnesses = TrustedWitnesses(state.trusted_witnesses)
             witnesses.file.announce = _announcing(config, "trusted-witnesses", person)
-            key = witnesses.trust(public, operator)
-            OUT.print(f"cosignatures of {key.name} ({operator}) are accepted from now on", markup=False)
-            return
-        keys = TrustedKeys(state.trusted_keys)
-        keys.file.announce = _announcing(config, "trusted-keys", person)
-        identifier = keys.trust(_raw(public), role, name)
+            witness = witnesses.trust(public, operator).name
+            pinned = {"role": "witness", "key": public, "name": witness, "operator": operator}
+        else:
+            keys = TrustedKeys(state.trusted_keys)
+            keys.file.announce = _announcing(config, "trusted-keys", person)
+            pinned = {"role": role, "key": keys.trust(_raw(public), role, name), "name": name}
     except ValueError as error:
         fail(Exit.USAGE, str(error))
-    _tell_pinned(identifier, role, name)
+    print_json(pinned) if as_json else _tell_pinned(**pinned)
 
 
-def _tell_pinned(identifier: str, role: KeyRole, name: str) -> None:
-    if role == "collector":
-        OUT.print(f"receipts of collector {identifier} are accepted from now on", markup=False)
+def _tell_pinned(role: str, key: str, name: str, operator: str = "") -> None:
+    if role == "witness":
+        OUT.print(f"cosignatures of {name} ({operator}) are accepted from now on", markup=False)
         return
-    OUT.print(f"commands of {name} ({role}), key {identifier}, are carried out from now on", markup=False)
+    if role == "collector":
+        OUT.print(f"receipts of collector {key} are accepted from now on", markup=False)
+        return
+    OUT.print(f"commands of {name} ({role}), key {key}, are carried out from now on", markup=False)
     if role not in ROLE_COMMANDS:
         OUT.print(f"no command is open to role {role} yet", markup=False)
 
@@ -383,4 +321,5 @@ def make(
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
+    keys_rotate.register(keys_app)
     app.add_typer(keys_app, name="keys", rich_help_panel=SET_UP)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from config import ConfigInvalid, Exit
-from gateway.cli.common import ERR, OUT, ROLES, example, fail, leave_invalid, run_role, table
+from gateway.cli.common import (
+    ERR,
+    OUT,
+    ROLES,
+    JsonOption,
+    example,
+    fail,
+    leave_invalid,
+    print_json,
+    run_role,
+    table,
+)
 from simulators import (
     FolderInUseError,
     PortInUseError,
@@ -32,9 +43,12 @@ sim_app = typer.Typer(
 
 
 @sim_app.command("list", epilog=example("sim list"))
-def list_() -> None:
+def list_(as_json: JsonOption = False) -> None:
     """Show the scenarios that come with Yaosu, and the days of those that have several."""
     scenarios = {name: load_scenario(name) for name in list_scenarios()}
+    if as_json:
+        print_json([_content(name, scenario) for name, scenario in scenarios.items()])
+        return
     shown = table("scenario", "title", "标题", "seed", "instruments")
     for name, scenario in scenarios.items():
         heading = scenario.scenario
@@ -49,6 +63,19 @@ def list_() -> None:
     for name, scenario in scenarios.items():
         if scenario.day:
             OUT.print(_days(name, scenario))
+
+
+def _content(name: str, scenario: Scenario) -> dict[str, Any]:
+    """One scenario, as a script wants it."""
+    return {
+        "scenario": name,
+        **scenario.scenario.model_dump(mode="json", include={"title_en", "title_zh", "seed"}),
+        "instruments": [{"id": each.id, "type": each.type} for each in scenario.instrument],
+        "days": [
+            day.model_dump(mode="json", include={"id", "evidence", "case", "title_en", "title_zh"})
+            for day in scenario.day
+        ],
+    }
 
 
 def _days(name: str, scenario: Scenario) -> Table:

@@ -31,7 +31,19 @@ class SocketInUseError(Exception):
     """Another process serves this socket: the role runs already."""
 
 
-class _PeerProtocol(H11Protocol):
+class PatientProtocol(H11Protocol):
+    """HTTP/1.1 that lets a caller go who asks for nothing within SILENT_S.
+
+    Uvicorn watches the time between requests only: this is for a caller that never asks at all.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the time in which something has to be asked for."""
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(SILENT_S, self.timeout_keep_alive_handler)
+
+
+class _PeerProtocol(PatientProtocol):
     """HTTP/1.1 that knows who calls: the scope's client is ("uid:1000", pid) by SO_PEERCRED (unix(7))."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -40,8 +52,6 @@ class _PeerProtocol(H11Protocol):
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         pid, uid, _ = _UCRED.unpack(raw)
         self.client = (f"uid:{uid}", pid)
-        # Uvicorn watches the time between requests only: this is for a caller that never asks at all.
-        self.timeout_keep_alive_task = self.loop.call_later(SILENT_S, self.timeout_keep_alive_handler)
 
 
 class QuietServer(uvicorn.Server):

@@ -10,7 +10,6 @@ from pipeline.elements.commands import COMMANDS, Planned, Request
 from pipeline.elements.corrected import CorrectionsInForce
 from pipeline.elements.engine import Fold
 from pipeline.elements.refusal import Refused
-from pipeline.elements.risk import views as risk_views
 from pipeline.elements.settings import ElementsSettings
 
 if TYPE_CHECKING:
@@ -198,14 +197,6 @@ class Elements:
     def corrections(self, instrument: str, t_utc_ns: int) -> Plan | None:
         """Give the corrections in force for an instrument's readings of an instant; None: there are none."""
         return self._corrections.of(self._fold.registry, instrument, t_utc_ns)
-
-    def risk(self) -> dict[str, Any]:
-        """Show the operational risk index of every subject, the official class and the spot-check table."""
-        return risk_views.overview(self._fold.state.risk, self._fold.settings.risk)
-
-    def risk_of(self, subject: str) -> dict[str, Any] | None:
-        """Show what the index of one subject consists of; None for one that was never heard of."""
-        return risk_views.subject(self._fold.state.risk, subject, self._fold.settings.risk)
 
     def element_status(self) -> dict[str, dict[str, Any]]:
         """Show the worst status of each element over running and held tasks, with the reasons."""

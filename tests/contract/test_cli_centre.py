@@ -62,8 +62,7 @@ def told(site: Path, *arguments: str) -> Outcome:
 def test_the_risk_index_is_shown_and_explained_from_stored_records(site: Path, bench: Bench) -> None:
     shown = told(site, "risk", "show", "--json").json
     lab = next(one for one in shown["subjects"] if one["subject"] == "lab")
-    known = bench.elements.risk_of("lab")
-    assert known is not None
+    known = bench.shown("risk", "lab")
     # Time passes here by stored records; the bench's last tick is a moment later.
     assert lab["index"] == pytest.approx(known["index"], rel=1e-6)
     assert shown["credit_class"]["credit_class"] == "B"

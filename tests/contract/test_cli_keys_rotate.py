@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -13,12 +14,10 @@ from gateway.edge.state import StateFolder
 from gateway.trust import TrustedKeys
 from gateway.witness.keys import load_key
 from gateway.witness.state import WitnessStateError
+from pipeline.evidence.cosignature import vkey, witness_key
 from pipeline.journal.succession import read_succession, succession_note
-from pipeline.records.signing import SigningKey, next_key_path, take_over
+from pipeline.records.signing import SigningKey, key_id, next_key_path, take_over
 from tests.support.paper_log import signing_key
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SITE = '[site]\nlab = "lab"\ngateway = "gw"\npurpose = "rehearsal"\nstate_dir = "state"\n'
 WITNESS = '\n[witness]\noperator = "Institute"\nname = "w.example/1"\n'
@@ -123,3 +122,17 @@ def test_the_log_s_new_key_waits_beside_the_old_one(config: Path, state: StateFo
     assert SigningKey.load_or_create(path).public == old.public
     assert SigningKey.load_or_create(next_key_path(path)).public != old.public
     assert keys(config, "rotate", "gateway").exit_code == Exit.USAGE
+
+
+def test_a_script_is_told_which_key_follows_and_which_is_pinned(config: Path, state: StateFolder) -> None:
+    old = SigningKey.load_or_create(state.collector_key)
+    made = json.loads(keys(config, "rotate", "collector", "--json").stdout)
+    assert (made["role"], made["key"]) == ("collector", old.id)
+    assert SigningKey.load_or_create(Path(made["next_key_file"])).id == made["next_key"]
+    _, before, after = read_succession(Path(made["note"]).read_text(encoding="utf-8"))
+    assert (key_id(before), key_id(after)) == (old.id, made["next_key"])
+    told = json.loads(keys(config, "trust", old.public.hex(), "--json").stdout)
+    assert told == {"role": "collector", "key": old.id, "name": ""}
+    witness = vkey(witness_key("w.example/1", old.public))
+    told = json.loads(keys(config, "trust", witness, "--operator", "Institute", "--json").stdout)
+    assert told == {"role": "witness", "key": witness, "name": "w.example/1", "operator": "Institute"}

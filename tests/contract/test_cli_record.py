@@ -107,7 +107,8 @@ def test_an_archive_is_verified_held_merged_and_restored(config: Path, tmp_path:
     assert done.json["journals"][0]["records"] == len(log.records)
     assert yaosu("verify", archive).code == 0
     hold = ("archive", "hold", "case-1", "--reason", "dispute", "--as", "p-1", "-c", config)
-    assert yaosu(*hold, "--journal", JOURNAL.hex()).code == 0
+    held = yaosu(*hold, "--journal", JOURNAL.hex(), "--json").json
+    assert (held["id"], held["journal"], held["by"]) == ("case-1", JOURNAL.hex(), "p-1")
     assert yaosu(*hold).code == 2
     assert yaosu(*hold, "--journal", "x").code == 2
     assert yaosu("archive", "stat", "-c", config, "--json").json["holds"][0]["id"] == "case-1"

@@ -11,7 +11,9 @@ from gateway.door.client import DoorClient
 from gateway.edge.daemon import EdgeDaemon
 from gateway.site import load_site
 from gateway.trust import TrustedKeys
+from pipeline.journal.start import KEY_NAME
 from pipeline.mqtt import MqttSettings
+from pipeline.records.signing import next_key_path
 from pipeline.store import Origin
 from simulators import ScenarioRunner, load_scenario
 from tests.support.bench import until
@@ -51,6 +53,24 @@ def production_site(tmp_path: Path, simulated: int | None, broker: int) -> Loade
     return site
 
 
+def told_by_commands(site: LoadedSite, journal_id: str) -> None:
+    """Look at the rehearsal journal as a person does: `--rehearsal` never touches the journal beside it."""
+    path = site.path
+    assert yaosu("journal", "verify", "-c", path, "--rehearsal").code == 0
+    shown = yaosu("journal", "stat", "-c", path, "--rehearsal", "--json").json
+    assert shown["purpose"] == "rehearsal"
+    assert shown["id"] == journal_id != records_of(site.state.journal)[0].journal.hex()
+    codes = [one["code"] for one in yaosu("events", "-c", path, "--rehearsal", "--json").json]
+    assert set(codes) == {"rehearsal-opened", "rows-from-production"}, "and nothing of the laboratory's own"
+    made = yaosu("keys", "rotate", "log", "-c", path, "--rehearsal", "--json").json
+    assert made["next_key_file"] == str(next_key_path(site.state.beside.journal / KEY_NAME))
+    assert not next_key_path(site.state.journal / KEY_NAME).exists(), "the own log's key stays"
+    path.write_text(SITE.format(port=1, broker=1, tables=""), encoding="utf-8")
+    outcome = yaosu("journal", "stat", "-c", path, "--rehearsal")
+    assert outcome.code == Exit.USAGE
+    assert "leave --rehearsal out" in outcome.err
+
+
 async def test_what_is_found_to_be_simulated_is_another_gateway_on_the_wire_in_the_store_and_on_the_pages(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
@@ -78,15 +98,7 @@ async def test_what_is_found_to_be_simulated_is_another_gateway_on_the_wire_in_t
             views = [await Watcher(store, None, origin).view() for origin in (here, there)]
             assert [view.rehearsal for view in views] == [False, True], "the mark is on its pages alone"
             assert [set(view.latest) for view in views] == [set(), {"p-1"}]
-    path = site.path
-    assert yaosu("journal", "verify", "-c", path, "--rehearsal").code == 0
-    shown = yaosu("journal", "stat", "-c", path, "--rehearsal", "--json").json
-    assert shown["purpose"] == "rehearsal"
-    assert shown["id"] == told["journal_id"] != records_of(site.state.journal)[0].journal.hex()
-    path.write_text(SITE.format(port=1, broker=1, tables=""), encoding="utf-8")
-    outcome = yaosu("journal", "stat", "-c", path, "--rehearsal")
-    assert outcome.code == Exit.USAGE
-    assert "leave --rehearsal out" in outcome.err
+    told_by_commands(site, told["journal_id"])
 
 
 async def test_where_no_rehearsal_journal_can_be_opened_the_rows_stay_and_an_alarm_says_so(

@@ -149,10 +149,11 @@ async def test_a_device_that_goes_and_comes_back() -> None:
     async with tcp_instrument(server()) as device:
         (driver,) = open_drivers([instrument(device.port)], clock, seeded())
         again: list[TcpInstrument] = []
+        missed = asyncio.Event()
 
         async def interrupt() -> None:
             await device.hang_up()
-            await asyncio.sleep(0.3)
+            await missed.wait()
             again.append(TcpInstrument(server()))
             await again[0].listen(device.port)
 
@@ -161,6 +162,8 @@ async def test_a_device_that_goes_and_comes_back() -> None:
         def enough(items: list[Any]) -> bool:
             if len(rows(items)) == 3 and not tasks:
                 tasks.append(asyncio.create_task(interrupt()))
+            if events(items, "instrument-lost"):
+                missed.set()
             return bool(events(items, "instrument-back"))
 
         items = await take(driver, enough)

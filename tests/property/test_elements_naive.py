@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.elements import Elements
+from pipeline.elements.risk import views as risk_views
 from pipeline.elements.vocabulary import ELEMENTS
 from pipeline.records.envelope import Record
 from tests.support.naive_elements import NaiveElements, NaiveTask
 from tests.unit.elements.bench import DAY, UTC0, balance, drafts_of, metrology, room
 from tests.unit.elements.days import STEPS, Day, ended, lived
+from tests.unit.elements.risky import explained
 
 days = st.lists(st.sampled_from(sorted(set(STEPS) - {"nonsense"})), max_size=40)
 FACTS = ("rows", "good", "missing", "min", "max", "seq_first", "seq_last")
@@ -113,10 +115,10 @@ def test_what_waits_for_a_person_follows_from_verdicts_and_dispositions(steps: l
 def test_the_risk_index_is_the_plain_sum_over_all_events(steps: list[str]) -> None:
     bench, naive = lived_out(steps)
     for name in ("lab", *(f"element:{element}" for element in ELEMENTS)):
-        shown = bench.elements.risk_of(name)
-        index = 0.0 if shown is None else shown["index"]
+        shown = explained(bench, name)
+        index = shown["index"]
         assert index == pytest.approx(naive.risk(name, bench.settings.risk), rel=1e-9, abs=1e-9)
-        points = [] if shown is None else [each["points"] for each in shown["contributions"]]
+        points = [each["points"] for each in shown["contributions"]]
         assert math.fsum(points) == index
 
 
@@ -135,7 +137,7 @@ def test_restarts_and_repetitions_anywhere_change_nothing(steps: list[str], data
         assert drafts_of(bench.records[back:cut], fold) == []
     drafts += drafts_of(bench.records[position:], fold)
     assert [(d.kind, d.body) for d in drafts] == [(r.kind, r.body) for r in bench.records if r.by is not None]
-    assert fold.risk() == bench.elements.risk()
+    assert risk_views.overview(fold.fold.state.risk, bench.settings.risk) == bench.shown("risk")
     assert {task["task"]: set(task["held"]) for task in fold.tasks(1000) if task["held"]} == naive.held()
 
 

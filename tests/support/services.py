@@ -20,6 +20,8 @@ import httpx
 import psutil
 import pytest
 
+from benchmarks.servers import INFLUXD
+
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 _POLL_INTERVAL_S = 0.02
@@ -166,38 +168,12 @@ class Mosquitto(Server):
         super().__init__("mosquitto", [program("mosquitto"), "-c", str(configuration)], directory, port)
 
 
-_INFLUXD_CONFIGURATION = """\
-reporting-disabled = true
-bind-address = "127.0.0.1:0"
-
-[meta]
-  dir = "{directory}/meta"
-  logging-enabled = false
-
-[data]
-  dir = "{directory}/data"
-  wal-dir = "{directory}/wal"
-  query-log-enabled = false
-
-[monitor]
-  store-enabled = false
-
-[http]
-  enabled = true
-  bind-address = "127.0.0.1:{port}"
-  log-enabled = false
-  pprof-enabled = false
-"""
-
-
 class Influxd(Server):
     """An InfluxDB 1.6 whose data lives in `directory` and survives stop, kill and start."""
 
     def __init__(self, directory: Path, port: int) -> None:
         configuration = directory / "influxdb.conf"
-        configuration.write_text(
-            _INFLUXD_CONFIGURATION.format(directory=directory, port=port), encoding="utf-8"
-        )
+        configuration.write_text(INFLUXD.format(folder=directory, port=port), encoding="utf-8")
         super().__init__(
             "influxd", [program("influxd"), "run", "-config", str(configuration)], directory, port
         )

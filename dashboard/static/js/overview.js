@@ -17,7 +17,7 @@ function trustItem(item) {
   return h(
     "article",
     { class: `trust-item trust-${item.state}`, "data-trust": item.id, "data-state": item.state },
-    h("h3", {}, item.title, mark(item.state, say("state", item.state))),
+    h("h2", {}, item.title, mark(item.state, say("state", item.state))),
     h("p", { class: "trust-value" }, item.value),
     h("p", { class: "trust-detail" }, item.detail, item.t_ms ? [" · ", shortTime(item.t_ms)] : ""),
   );

@@ -278,7 +278,7 @@ SIGNATURE = types.void(
     types.Array(types.float64, 1, "C", readonly=True),  # value of each observation [n], NaN: missing
     types.Array(types.int64, 1, "C", readonly=True),  # position of its chart [n]
     types.Array(types.int64, 1, "C", readonly=True),  # its run [n]
-    types.Array(types.float64, 2, "C", readonly=True),  # lines of the charts [c, LINES]
+    types.Array(types.float64, 2, "C", readonly=True),  # lines of the charts [c, 8]
     types.int64[:, ::1],  # words of the streams [c + 2, WORDS]: charts, run, all together
     types.float64[:, ::1],  # numbers of the streams [c + 2, NUMBERS]
     types.Array(types.int64, 1, "C", readonly=True),  # options [OPTIONS]

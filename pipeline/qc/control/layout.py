@@ -7,7 +7,6 @@ VERSION = 1
 
 # Columns of a chart's lines.
 CENTRE, SD, LOW_3, LOW_2, LOW_1, HIGH_1, HIGH_2, HIGH_3 = range(8)
-LINES = 8
 
 # Columns of a stream's words.
 ABOVE, BELOW, ABOVE_1, BELOW_1, ABOVE_2, BELOW_2, RISING, FALLING, INSIDE = range(9)

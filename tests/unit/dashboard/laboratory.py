@@ -6,14 +6,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pipeline.elements import Actor, Refused
 from pipeline.elements.batches import views
 from pipeline.elements.method_shapes import FormulaInput, Step
-from pipeline.elements.quality_views import quality_view
 from pipeline.elements.registry_shapes import QcItem, ResultSpec
 from pipeline.elements.risk.spot_check import read_spot_checks
 from pipeline.records.events import event_body
 from pipeline.store.schema import LEDGER_KEYS
 from tests.support.tree import ROOT
 from tests.unit.dashboard.fakes import FakeDoor, FakeStore
-from tests.unit.elements.bench import RUN0, SECOND_ANALYST, SIGNER, UTC0, Bench
+from tests.unit.elements.bench import SECOND_ANALYST, SIGNER, UTC0, Bench
 from tests.unit.elements.quality import PURPOSES, close, control, laboratory, measure, planned, qc_sample
 
 TABLE = ROOT / "config" / "examples" / "spot-check" / "illustrative.toml"
@@ -24,19 +23,6 @@ PROPOSAL: dict[str, Any] = {**WHERE, "basis": "assigned", "centre": 50.0, "sd": 
 
 REAL = ("alarm.", "chart.", "batch.", "lookback.")
 """Beginnings of the commands that the elements themselves answer."""
-
-
-class BenchClock:
-    """The clock of a bench."""
-
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
-
-    def utc_ns(self) -> int:
-        return UTC0 + self._bench.now
-
-    def run_ns(self) -> int:
-        return RUN0 + self._bench.now
 
 
 class LaboratoryDoor(FakeDoor):
@@ -55,11 +41,7 @@ class LaboratoryDoor(FakeDoor):
         name, _, argument = split.path.partition("/")
         subject = parse_qs(split.query).get("subject", [""])[0]
         try:
-            if name == "risk":
-                known = self._bench.elements.risk_of(subject) if subject else self._bench.elements.risk()
-                return known or {"ok": False, "code": "not-found"}
-            clock: Any = BenchClock(self._bench)
-            return quality_view(self._bench.elements.fold, clock, name, unquote(argument) or None)
+            return self._bench.shown(name, subject or unquote(argument) or None)
         except KeyError:
             return {"ok": False, "code": "not-found"}
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.elements import Actor, Draft, Elements, ElementsSettings, Planned
 from pipeline.elements.codec import to_body
+from pipeline.elements.quality_views import quality_view
 from pipeline.elements.registry_shapes import (
     Authorisation,
     CertifiedValue,
@@ -132,6 +133,19 @@ def registry() -> dict[tuple[str, str], Any]:
 
 TEMPERATURE = Layout((Channel("temperature", unit="°C", decimals=1),))
 WEIGHT = Layout((Channel("weight", unit="g", decimals=4), Channel("stable", "i8")))
+
+
+class BenchClock:
+    """The clock of a bench."""
+
+    def __init__(self, bench: "Bench") -> None:
+        self._bench = bench
+
+    def utc_ns(self) -> int:
+        return UTC0 + self._bench.now
+
+    def run_ns(self) -> int:
+        return RUN0 + self._bench.now
 
 
 @dataclass
@@ -295,6 +309,11 @@ class Bench:
             self.air(1)
         self.finish(task)
         return task
+
+    def shown(self, name: str, argument: str | None = None) -> Any:
+        """Answer a view of the door, as of now. Raises KeyError: there is none."""
+        clock: Any = BenchClock(self)
+        return quality_view(self.elements.fold, clock, name, argument)
 
     def view(self, task: str) -> dict[str, Any]:
         shown = self.elements.task(task)

@@ -23,6 +23,15 @@ def gap(bench: Bench, hours: float, *, ended: bool = True, cause: str = "disconn
     })  # fmt: skip
 
 
+def explained(bench: Bench, subject: str) -> dict[str, Any]:
+    """Show what the index of a subject consists of: nothing for one that was never heard of."""
+    try:
+        shown: dict[str, Any] = bench.shown("risk", subject)
+    except KeyError:
+        return {"index": 0.0, "contributions": []}
+    return shown
+
+
 def clean(tasks: int = 0, **settings: Any) -> Bench:
     bench = opened(risk=RiskSettings(**settings))
     bench.check_passes()

@@ -26,22 +26,20 @@ from tests.unit.elements.bench import (
     metrology,
     sample,
 )
-from tests.unit.elements.risky import clean, gap
+from tests.unit.elements.risky import clean, explained, gap
 
 
 def index(bench: Bench, subject: str = "lab") -> float:
-    shown = bench.elements.risk_of(subject)
-    return 0.0 if shown is None else float(shown["index"])
+    return float(explained(bench, subject)["index"])
 
 
 def codes(bench: Bench, subject: str = "lab") -> list[str]:
-    shown = bench.elements.risk_of(subject)
-    return [] if shown is None else sorted(each["code"] for each in shown["contributions"])
+    return sorted(each["code"] for each in explained(bench, subject)["contributions"])
 
 
 def test_a_day_without_trouble_has_an_index_of_nought() -> None:
     bench = clean(tasks=2)
-    shown = bench.elements.risk()
+    shown = bench.shown("risk")
     assert {row["subject"] for row in shown["subjects"]} >= {
         "lab", "element:people", "element:measurement", "instrument:bal-1", f"person:{ANALYST}",
         "method:weighing",
@@ -58,8 +56,7 @@ def test_a_breach_counts_for_its_element_instrument_method_and_lab_and_for_nobod
     task = bench.weigh()
     bench.tick()
     for subject in ("lab", "element:equipment", "instrument:bal-1", "method:weighing"):
-        shown = bench.elements.risk_of(subject)
-        assert shown is not None
+        shown = bench.shown("risk", subject)
         (told,) = [
             each
             for each in shown["contributions"]
@@ -78,9 +75,8 @@ def test_contributions_add_up_to_the_index_exactly() -> None:
     bench.enrol({("material", "S-1"): sample(received_at_ns=0)})
     bench.weigh(item="late")
     bench.tick(4000)
-    for row in bench.elements.risk()["subjects"]:
-        shown = bench.elements.risk_of(row["subject"])
-        assert shown is not None
+    for row in bench.shown("risk")["subjects"]:
+        shown = bench.shown("risk", row["subject"])
         assert math.fsum(each["points"] for each in shown["contributions"]) == row["index"] == shown["index"]
     assert index(bench) > 0
 
@@ -116,30 +112,25 @@ def test_work_done_lowers_a_rate_once_it_is_enough_for_one() -> None:
     bench = clean(minimum_tasks=2)
     gap(bench, 2.0)
     bench.tick()
-    few = bench.elements.risk_of("instrument:bal-1")
-    assert few is not None
+    few = bench.shown("risk", "instrument:bal-1")
     assert few["basis"] == "few-tasks"
     assert few["index"] == pytest.approx(100.0, rel=1e-3)
     for _ in range(3):
         bench.check_passes()
-    enough = bench.elements.risk_of("instrument:bal-1")
-    assert enough is not None
+    enough = bench.shown("risk", "instrument:bal-1")
     assert enough["basis"] == "enough"
     assert enough["index"] == pytest.approx(50.0, rel=1e-3)
 
 
 def test_a_task_that_could_not_be_judged_is_no_work_and_counts_against() -> None:
     bench = clean(tasks=1)
-    before = bench.elements.risk_of("lab")
-    assert before is not None
+    before = bench.shown("risk", "lab")
     bench.enrol({("material", "S-1"): sample(hold_limit_s=None)})
     bench.weigh(item="unknown")
-    after = bench.elements.risk_of("lab")
-    assert after is not None
+    after = bench.shown("risk", "lab")
     assert after["tasks"] == before["tasks"]
     assert after["index"] > before["index"]
-    people = bench.elements.risk_of("element:people")
-    assert people is not None
+    people = bench.shown("risk", "element:people")
     assert people["tasks"] == 3, "the people of that task were judged"
 
 

@@ -22,19 +22,19 @@ ILLUSTRATION = ROOT / "config" / "examples" / "spot-check" / "illustrative.toml"
 
 def test_the_official_class_is_imported_with_its_source_and_never_computed() -> None:
     bench = clean()
-    assert bench.elements.risk()["credit_class"] is None
+    assert bench.shown("risk")["credit_class"] is None
     args = {"credit_class": "B", "source": "SAMR list", "decided_on": "2026-03-01", "document": "No. 7"}
     who = bench.someone(SIGNER)
     bench.do("risk.class", who, **args)
-    shown = bench.elements.risk()["credit_class"]
+    shown = bench.shown("risk")["credit_class"]
     seq = bench.of_kind("event")[-1].seq
     assert shown == {**args, "person": SIGNER, "seq": seq}
     again = bench.elements.plan("risk.class", args, who, UTC0, RUN0)
     assert (again.drafts, again.seqs) == ((), (seq,))
     gap(bench, 1000.0)
     bench.tick()
-    assert bench.elements.risk()["credit_class"] == shown
-    assert "class" not in json.dumps(bench.elements.risk_of("lab"))
+    assert bench.shown("risk")["credit_class"] == shown
+    assert "class" not in json.dumps(bench.shown("risk", "lab"))
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,11 @@ def test_a_class_that_somebody_merely_asserts_is_refused() -> None:
 def test_the_regulators_table_says_what_applies_to_the_class() -> None:
     bench = clean()
     bench.do("risk.table", bench.someone(SIGNER), table=read_spot_checks(ILLUSTRATION))
-    shown = bench.elements.risk()["spot_checks"]
+    shown = bench.shown("risk")["spot_checks"]
     assert shown["illustrative"] is True
     assert shown["applies"] is None, "without an official class no row applies"
     bench.do("risk.class", bench.someone(SIGNER), credit_class="C", source="list", decided_on="2026-03-01")
-    applies = bench.elements.risk()["spot_checks"]["applies"]
+    applies = bench.shown("risk")["spot_checks"]["applies"]
     assert (applies["credit_class"], applies["proportion"], applies["per_year"]) == ("C", 0.1, 4.0)
 
 

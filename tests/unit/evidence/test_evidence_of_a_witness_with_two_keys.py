@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
-import msgpack
 import pytest
 
 from pipeline.evidence.cosignature import vkey, witness_key
@@ -13,8 +11,9 @@ from pipeline.evidence.create import create
 from pipeline.evidence.policy import read_policy
 from pipeline.evidence.report import report
 from pipeline.evidence.trail import check_trail
-from pipeline.evidence.verify import MAGIC, check_file
+from pipeline.evidence.verify import check_file
 from pipeline.journal.succession import succession_note
+from tests.support.altered import altered
 from tests.support.paper_log import (
     LAB_KEY,
     OPERATORS,
@@ -27,7 +26,6 @@ from tests.support.paper_log import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from pipeline.evidence.findings import Checked
@@ -47,19 +45,6 @@ def check(path: Path, key: SigningKey = OLD, quorum: str = "institute") -> Check
     """Check with a policy that names one key of the institute."""
     first, other = (vkey(witness_key(NAME, one.public)) for one in (OLD, key))
     return check_file(path, read_policy(policy_text(quorum).replace(first, other)))
-
-
-def altered(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """The file with another header."""
-    data = path.read_bytes()
-    start = len(MAGIC) + 4
-    (length,) = struct.unpack(">I", data[len(MAGIC) : start])
-    header = msgpack.unpackb(data[start : start + length])
-    change(header)
-    packed = msgpack.packb(header)
-    other = path.with_suffix(".other")
-    other.write_bytes(MAGIC + struct.pack(">I", len(packed)) + packed + data[start + length :])
-    return other
 
 
 def changed_once() -> PaperLog:

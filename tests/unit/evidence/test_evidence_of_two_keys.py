@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
-import msgpack
 import pytest
 
 from pipeline.evidence.cosignature import vkey
@@ -13,8 +11,9 @@ from pipeline.evidence.create import create
 from pipeline.evidence.findings import Checked
 from pipeline.evidence.policy import LOG, Key, Policy, read_policy
 from pipeline.evidence.report import report
-from pipeline.evidence.verify import MAGIC, check_file
+from pipeline.evidence.verify import check_file
 from pipeline.journal.succession import succession_note
+from tests.support.altered import altered
 from tests.support.paper_log import LAB_KEY, ORIGIN, TASK, PaperLog, paper_log, policy_text, signing_key
 
 if TYPE_CHECKING:
@@ -41,19 +40,6 @@ def sealed_by_both(folder: Path) -> tuple[PaperLog, Path]:
     path = folder / "task.evidence"
     create(log, TASK, path)
     return log, path
-
-
-def altered(path: Path, change: Any) -> Path:
-    """The file with another header."""
-    data = path.read_bytes()
-    start = len(MAGIC) + 4
-    (length,) = struct.unpack(">I", data[len(MAGIC) : start])
-    header = msgpack.unpackb(data[start : start + length])
-    change(header)
-    packed = msgpack.packb(header)
-    other = path.with_suffix(".other")
-    other.write_bytes(MAGIC + struct.pack(">I", len(packed)) + packed + data[start + length :])
-    return other
 
 
 def check(path: Path, key: SigningKey = LAB_KEY) -> Checked:

@@ -55,7 +55,8 @@ class TestCheck:
         outcome = yaosu("check", site, REGISTRY)
         assert outcome.code == 0
         told = outcome.out.splitlines()
-        assert told[:2] == [f"{site}: good", "  the rules keep up to 0.00 MiB of readings"]
+        idle = "; no instruments: a gateway with it reads nothing, see: yaosu scan, yaosu profile use"
+        assert told[:2] == [f"{site}: good{idle}", "  the rules keep up to 0.00 MiB of readings"]
 
     @pytest.mark.parametrize("command", ["run", "collect", "web", "status", "init"])
     def test_a_wrong_configuration_is_told_whole_and_starts_nothing(
@@ -77,7 +78,8 @@ class TestCheck:
         assert [
             code for code in ("E014", "E012", "E003", "E001") if f"error[{code}]" not in outcome.err
         ] == []
-        assert outcome.out == f"{good}: good\n  the rules keep up to 0.00 MiB of readings\n"
+        assert outcome.out.startswith(f"{good}: good; no instruments")
+        assert outcome.out.endswith("\n  the rules keep up to 0.00 MiB of readings\n")
 
     def test_json_alone_is_on_standard_output(self, tmp_path: Path) -> None:
         path = write(tmp_path, "gateway.toml", WRONG)
@@ -252,6 +254,9 @@ def test_the_scenarios_are_listed() -> None:
     outcome = yaosu("sim", "list")
     assert outcome.code == 0
     assert "two_benches" in outcome.out
+    told = {each["scenario"]: each for each in yaosu("sim", "list", "--json").json}
+    assert {"id": "bal-1", "type": "balance"} in told["two_benches"]["instruments"]
+    assert "identical-windows" in {day["id"] for day in told["detectors"]["days"]}
 
 
 def test_an_unknown_scenario_is_a_usage_error_that_lists_them() -> None:

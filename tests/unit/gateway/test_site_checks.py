@@ -72,6 +72,13 @@ def test_an_unknown_key_is_found(tmp_path: Path) -> None:
     assert found.hint == "did you mean 'poll_interval_s'?"
 
 
+def test_a_profile_named_in_an_instrument_is_answered_with_how_profiles_are_used(tmp_path: Path) -> None:
+    text = one_channel("", more='profile = "hmp110"')
+    (found,) = findings(tmp_path, text)
+    assert (found.code, found.line, found.col) == ("E012", *place(text, "profile"))
+    assert "yaosu profile use" in str(found.hint)
+
+
 def test_a_duplicate_channel_name_is_found(tmp_path: Path) -> None:
     (found,) = findings(tmp_path, one_channel(CHANNEL.format(name="t", address=1)))
     assert found.code == "E021"

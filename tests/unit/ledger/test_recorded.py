@@ -105,12 +105,12 @@ def test_gaps_levels_and_what_has_faded_are_those_of_the_elements() -> None:
     bench = clean(tasks=2)
     gap(bench, 300.0)
     bench.tick(61)
-    assert bench.elements.risk_of("lab")["level"] != "ordinary"  # type: ignore[index]
+    assert bench.shown("risk", "lab")["level"] != "ordinary"
     bench.now += 20 * DAY
     gap(bench, 3.0, ended=False)
     bench.weigh(item="later")
     bench.tick(61)
-    assert "gap-open" in {one["code"] for one in bench.elements.risk_of("instrument:bal-1")["contributions"]}  # type: ignore[index]
+    assert "gap-open" in {one["code"] for one in bench.shown("risk", "instrument:bal-1")["contributions"]}
     assert_same_risk(bench, told_of(bench))
 
 
@@ -126,7 +126,7 @@ def test_weights_are_those_that_the_gateway_was_set_to_when_it_counted() -> None
             told.take(record)
     told.until(UTC0 + bench.now)
     assert told.settings.risk == own
-    assert risk_views.overview(told.state.risk, told.settings.risk) == bench.elements.risk()
+    assert risk_views.overview(told.state.risk, told.settings.risk) == bench.shown("risk")
 
 
 def test_time_does_not_go_back_for_the_risk_index() -> None:

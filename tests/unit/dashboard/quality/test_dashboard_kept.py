@@ -16,7 +16,7 @@ from pipeline.elements.lookback.report import look_backs
 from pipeline.ledger.recorded import KINDS
 from tests.unit.dashboard.client import MakeApplication, make_client
 from tests.unit.dashboard.fakes import NOW_NS, ORIGIN, SECOND, FakeStore
-from tests.unit.dashboard.laboratory import LaboratoryDoor, fill, proposed, quality_bench
+from tests.unit.dashboard.laboratory import LaboratoryDoor, proposed, quality_bench
 from tests.unit.elements.bench import UTC0
 
 if TYPE_CHECKING:
@@ -35,18 +35,6 @@ def bench() -> Bench:
     bench = quality_bench()
     proposed(bench)
     return bench
-
-
-@pytest.fixture
-def store(bench: Bench) -> FakeStore:
-    store = FakeStore()
-    fill(store, bench)
-    return store
-
-
-@pytest.fixture
-def door(bench: Bench, store: FakeStore) -> LaboratoryDoor:
-    return LaboratoryDoor(bench, store)
 
 
 @pytest.fixture

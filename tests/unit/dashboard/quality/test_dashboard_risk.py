@@ -16,26 +16,7 @@ from pipeline.elements.texts import render_reason
 from pipeline.records.events import Language, event_body
 from pipeline.store.door import LedgerRow
 from tests.support.tree import ROOT
-from tests.unit.dashboard.fakes import FakeStore
-from tests.unit.dashboard.laboratory import LaboratoryDoor, fill, quality_bench
 from tests.unit.elements.bench import Bench
-
-
-@pytest.fixture(scope="module")
-def bench() -> Bench:
-    return quality_bench()
-
-
-@pytest.fixture
-def store(bench: Bench) -> FakeStore:
-    store = FakeStore()
-    fill(store, bench)
-    return store
-
-
-@pytest.fixture
-def door(bench: Bench, store: FakeStore) -> LaboratoryDoor:
-    return LaboratoryDoor(bench, store)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -48,8 +29,7 @@ def test_everything_that_counts_for_the_risk_index_has_words(language: Language)
 async def test_a_little_less_than_enough_work_does_not_look_like_enough(
     lab: httpx.AsyncClient, bench: Bench
 ) -> None:
-    shown = bench.elements.risk_of("instrument:bal-1")
-    assert shown is not None
+    shown = bench.shown("risk", "instrument:bal-1")
     page = (await lab.get("/risk/instrument:bal-1")).text
     text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
     assert f"Work done: {math.floor(shown['work'] * 100) / 100:.2f}" in text

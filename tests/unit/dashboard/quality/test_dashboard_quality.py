@@ -7,38 +7,13 @@ import httpx
 import pytest
 
 from pipeline.elements.lookback.report import look_backs
-from tests.unit.dashboard.client import MakeApplication, log_in, make_client
-from tests.unit.dashboard.fakes import FakeStore
-from tests.unit.dashboard.laboratory import LaboratoryDoor, fill, quality_bench
+from tests.unit.dashboard.client import MakeApplication, make_client
+from tests.unit.dashboard.laboratory import LaboratoryDoor
 from tests.unit.elements.bench import Bench
 
 REJECTED, WARNED, BATCH = "00010203-00009", "00010203-00005", "/batches/B%201%2F26"
 PAGES = ["/alarms", "/alarms?show=all", "/batches", "/charts", "/lookbacks", "/risk", "/risk/lab", "/trust"]
 VALUES = ("50.035", "50.025", "50.0350", "3.50", "+2.50", "55.0", "2.0000")
-
-
-@pytest.fixture(scope="module")
-def bench() -> Bench:
-    """One for all: what a test walks on in it, no other test looks at."""
-    return quality_bench()
-
-
-@pytest.fixture
-def store(bench: Bench) -> FakeStore:
-    store = FakeStore()
-    fill(store, bench)
-    return store
-
-
-@pytest.fixture
-def door(bench: Bench, store: FakeStore) -> LaboratoryDoor:
-    return LaboratoryDoor(bench, store)
-
-
-@pytest.fixture
-async def signer(nobody: httpx.AsyncClient) -> httpx.AsyncClient:
-    await log_in(nobody, "p-wang", "correct horse")
-    return nobody
 
 
 async def text_of(client: httpx.AsyncClient, path: str, status: int = 200) -> str:
@@ -175,7 +150,7 @@ async def test_a_look_back_lists_what_rested_on_the_failure(lab: httpx.AsyncClie
 
 
 async def test_the_points_of_a_risk_index_add_up_to_it(lab: httpx.AsyncClient, bench: Bench) -> None:
-    index = bench.elements.risk()["subjects"][0]["index"]
+    index = bench.shown("risk")["subjects"][0]["index"]
     page = (await lab.get("/risk/lab")).text
     groups = page[page.index('id="groups"') : page.index("<details")]
     points = [float(found) for found in re.findall(r'number strong">([\d.]+)', groups)]

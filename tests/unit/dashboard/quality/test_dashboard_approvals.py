@@ -9,8 +9,7 @@ import pytest
 
 from pipeline.elements.lookback.report import look_back_report, look_backs, waiting
 from tests.unit.dashboard.client import log_in
-from tests.unit.dashboard.fakes import FakeStore
-from tests.unit.dashboard.laboratory import LaboratoryDoor, fill, proposed, quality_bench
+from tests.unit.dashboard.laboratory import LaboratoryDoor, proposed, quality_bench
 from tests.unit.elements.bench import SIGNER, Bench
 from tests.unit.elements.quality import measure
 
@@ -28,24 +27,6 @@ def bench() -> Bench:
     bench.do("batch.open", batch="B 2/26", method="weighing")
     measure(bench, 60.0, batch="B 2/26")
     return bench
-
-
-@pytest.fixture
-def store(bench: Bench) -> FakeStore:
-    store = FakeStore()
-    fill(store, bench)
-    return store
-
-
-@pytest.fixture
-def door(bench: Bench, store: FakeStore) -> LaboratoryDoor:
-    return LaboratoryDoor(bench, store)
-
-
-@pytest.fixture
-async def signer(nobody: httpx.AsyncClient) -> httpx.AsyncClient:
-    await log_in(nobody, "p-wang", "correct horse")
-    return nobody
 
 
 def hidden(page: str, name: str) -> str:
