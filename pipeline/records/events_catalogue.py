@@ -159,7 +159,7 @@ CATALOGUE: dict[str, EventKind] = {
     "environment-too-seldom": EventKind(
         "warning",
         "Environment {environment} cannot be judged as registered: {problem}",
-        "环境 {environment} 无法按登记要求判定（{target}）：{problem}",
+        "环境 {environment} 无法按登记要求判定：{problem}",
     ),
     "device-message": EventKind("info", "{instrument} says: {text}", "{instrument} 报告：{text}"),
     # daemon
