@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.mqtt import Delivery
     from pipeline.records import Record
 
-_INT64 = range(-(2**63), 2**63)
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 CONTENT_ERRORS = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, MemoryError)
 """What code raises over content that it did not expect; a record may even claim to have 10**12 rows."""
 LETTER_BYTES_MAX = 65536
@@ -57,20 +57,24 @@ def open_batch(batch: list[Delivery]) -> Opened:
         except CONTENT_ERRORS as error:
             opened.letters.append(_letter(delivery.topic, delivery.payload, str(error)))
             continue
+        origin = Origin(topics.lab, topics.gateway)
         for part in parts:
             try:
                 record = _admitted(decode(part))
             except CONTENT_ERRORS as error:  # MalformedRecord is one
                 opened.letters.append(_letter(delivery.topic, part, f"{type(error).__name__}: {error}"))
             else:
-                opened.items.append((Origin(topics.lab, topics.gateway), record))
+                opened.items.append((origin, record))
     return opened
 
 
 def _admitted(record: Record) -> Record:
     """Return a record that can be kept at all: 16 bytes of journal, numbers that fit into 64 bits."""
     numbers = (record.epoch, record.boot, record.seq, record.t_utc_ns, record.t_run_ns)
-    if len(record.journal) != 16 or record.seq < 0 or not all(number in _INT64 for number in numbers):
+    if (
+        len(record.journal) != 16 or record.seq < 0
+        or min(numbers) < _INT64_MIN or max(numbers) > _INT64_MAX
+    ):  # fmt: skip
         raise MalformedRecord("record envelope is damaged: an identity or a time is out of range")
     return record
 

@@ -40,6 +40,7 @@ from gateway.supervise import Supervisor
 from gateway.trust import ServiceTokens, TrustedKeys, TrustedWitnesses
 from gateway.trust.watch import TrustWatch, files_of
 from gateway.tuning import settle
+from pipeline.compiled.compiling import WarmUp
 from pipeline.elements import Elements
 from pipeline.elements.alarms.views import summary as alarm_summary
 from pipeline.elements.batches.charting import warm as warm_charting
@@ -47,7 +48,6 @@ from pipeline.intake import Intake
 from pipeline.journal import Journal, JournalFullError
 from pipeline.mqtt import Publisher, Questions, Topics
 from pipeline.qc import QcEngine
-from pipeline.qc.compiling import WarmUp
 from pipeline.records.envelope import own_source
 from pipeline.records.events import event_body
 

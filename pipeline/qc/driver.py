@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numba import types
 
+from pipeline.compiled.jit import Slots, as_floats, compiled, entry_of, kernel, pointer_to
 from pipeline.qc import kernels, table
-from pipeline.qc.jit import Slots, as_floats, compiled, entry_of, kernel, pointer_to
 from pipeline.qc.memory import (
     ABSENT,
     ABSENT_STATUS,

@@ -105,7 +105,7 @@ class QcEngine:
     def warm(self) -> None:
         """Load the kernels from the cache; many seconds where they must be compiled. May run in a thread.
 
-        `pipeline.qc.compiling.WarmUp` tells how it goes.
+        `pipeline.compiled.compiling.WarmUp` tells how it goes.
         """
         from pipeline.qc.driver import compile_driver  # noqa: PLC0415 - importing Numba takes half a second
 

@@ -8,6 +8,7 @@ by the journal, and never re-encoded.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, cast
 
 import msgpack
@@ -29,6 +30,9 @@ KINDS = BULK_KINDS | LEDGER_KINDS
 """Kinds that this version writes. Kinds that it does not know are stored and forwarded all the same."""
 
 Body = dict[str, Any]
+
+CLOCK_STATES_KEPT = 256
+"""States of clocks that are remembered; it takes a second for one to change."""
 
 
 class By(NamedTuple):
@@ -106,11 +110,15 @@ def decode(data: bytes) -> Record:
         raise MalformedRecord(
             f"record version {version} is newer than this program knows ({VERSION}); update it"
         )
-    numbers = (epoch, boot, seq, t_utc_ns, t_run_ns)
-    if not _right_types(kind, source, journal, numbers, body):
+    # One by one: a loop over them takes twice as long, of every record.
+    if not (
+        isinstance(kind, str) and isinstance(source, str) and isinstance(journal, bytes)
+        and isinstance(epoch, int) and isinstance(boot, int) and isinstance(seq, int)
+        and isinstance(t_utc_ns, int) and isinstance(t_run_ns, int) and isinstance(body, dict)
+    ):  # fmt: skip
         raise MalformedRecord("record envelope is damaged: a field has the wrong type")
     try:
-        state = ClockState(bool(clock[0]), int(clock[1]))
+        state = _clock_state(clock[0], clock[1])
         derived = None if by is None else By(*by)
     except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise MalformedRecord(f"record envelope is damaged: {error}") from error
@@ -120,14 +128,9 @@ def decode(data: bytes) -> Record:
     )  # fmt: skip
 
 
-def _right_types(kind: Any, source: Any, journal: Any, numbers: tuple[Any, ...], body: Any) -> bool:
-    return (
-        isinstance(kind, str)
-        and isinstance(source, str)
-        and isinstance(journal, bytes)
-        and all(isinstance(number, int) for number in numbers)
-        and isinstance(body, dict)
-    )
+@lru_cache(maxsize=CLOCK_STATES_KEPT)
+def _clock_state(synchronised: Any, error_ns: Any) -> ClockState:
+    return ClockState(bool(synchronised), int(error_ns))
 
 
 def split(payload: bytes) -> list[bytes]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from numba import types
 
-from pipeline.qc.compiling import is_child
-from pipeline.qc.jit import compiled
+from pipeline.compiled.compiling import is_child
+from pipeline.compiled.jit import compiled
 
 GATE = "YAOSU_TEST_GATE"
 """Names a pipe of which a child reads a byte before it goes on."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from numba import types
 
+from pipeline.compiled.jit import Slots, compiled, kernel
 from pipeline.qc.control.layout import (
     ABOVE,
     ABOVE_1,
@@ -60,7 +61,6 @@ from pipeline.qc.control.layout import (
     WORDS,
 )
 from pipeline.qc.control.table import BY_NAME, MISSING_BIT
-from pipeline.qc.jit import Slots, compiled, kernel
 from pipeline.records.flags import Flag
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from pipeline.qc.jit import Slots, kernel
+from pipeline.compiled.jit import Slots, kernel
 from pipeline.qc.kernels.common import FAIL, MISSED, NOT_EVALUATED, PASS, SUSPECT, decide, two_limits
 from pipeline.qc.memory import INFINITE, MISSING, VALID
 

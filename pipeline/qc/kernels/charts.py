@@ -3,7 +3,7 @@
 
 import math
 
-from pipeline.qc.jit import Slots, kernel
+from pipeline.compiled.jit import Slots, kernel
 from pipeline.qc.kernels.common import NOT_EVALUATED, two_limits
 from pipeline.qc.memory import VALID
 

@@ -14,7 +14,7 @@ The functions hold no lock, allocate nothing and use no fast-math, so that the s
 bits however the stream is cut.
 """
 
-from pipeline.qc.jit import Slots, kernel
+from pipeline.compiled.jit import Slots, kernel
 from pipeline.qc.memory import DECISION_FIELDS, OUT_CHANNEL, OUT_COUNT, OUT_DECISIONS
 from pipeline.records.flags import Flag
 

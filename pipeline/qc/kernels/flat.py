@@ -1,7 +1,7 @@
 """Rules on values that do not change: flat line, repeated value, stability."""
 # ruff: noqa: ARG001, PLR0913, PLR0917 - the kernels share one signature; a kernel has no keywords
 
-from pipeline.qc.jit import Slots, kernel
+from pipeline.compiled.jit import Slots, kernel
 from pipeline.qc.kernels.common import FAIL, NOT_EVALUATED, PASS, SUSPECT
 from pipeline.qc.memory import ABSENT_NS, STATE_HOLDS, VALID
 

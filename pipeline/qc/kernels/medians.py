@@ -1,7 +1,7 @@
 """Rules on medians of the last readings: Hampel, level shift."""
 # ruff: noqa: ARG001, PLR0913, PLR0917 - the kernels share one signature; a kernel has no keywords
 
-from pipeline.qc.jit import Slots, kernel
+from pipeline.compiled.jit import Slots, kernel
 from pipeline.qc.kernel_constants import SHIFT_STATE
 from pipeline.qc.kernels.common import NOT_EVALUATED, PASS, decide, two_limits
 from pipeline.qc.kernels.flat import ring_index

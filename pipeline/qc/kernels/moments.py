@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from pipeline.qc.jit import Slots, kernel
+from pipeline.compiled.jit import Slots, kernel
 from pipeline.qc.kernel_constants import ENTRY_SLOTS
 from pipeline.qc.kernels.flat import ring_index
 

@@ -1,7 +1,7 @@
 """Rules on what was expected: late arrival, unit change, identical data, schedule, redundancy."""
 # ruff: noqa: ARG001, PLR0913, PLR0917 - the kernels share one signature; a kernel has no keywords
 
-from pipeline.qc.jit import Slots, kernel
+from pipeline.compiled.jit import Slots, kernel
 from pipeline.qc.kernel_constants import HASH_BASE, SCHEDULE_FIXED
 from pipeline.qc.kernels.common import FAIL, NOT_EVALUATED, PASS, SUSPECT, two_limits
 from pipeline.qc.memory import MISSING, VALID

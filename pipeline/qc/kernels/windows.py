@@ -1,7 +1,7 @@
 """Rules on a trailing window of time: attenuated or noisy, rate in standard deviations, completeness."""
 # ruff: noqa: ARG001, PLR0913, PLR0917 - the kernels share one signature; a kernel has no keywords
 
-from pipeline.qc.jit import Slots, kernel
+from pipeline.compiled.jit import Slots, kernel
 from pipeline.qc.kernels.common import FAIL, NOT_EVALUATED, PASS, SUSPECT, two_limits
 from pipeline.qc.kernels.flat import ring_index
 from pipeline.qc.kernels.moments import window_clear, window_expire, window_push, window_variation

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numba import types
 
-from pipeline.qc.jit import Slots, compiled, entry_of, kernel, pointer_to
+from pipeline.compiled.jit import Slots, compiled, entry_of, kernel, pointer_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable

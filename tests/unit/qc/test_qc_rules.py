@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numba import types
 
+from pipeline.compiled.jit import compiled
 from pipeline.qc import RULES, ChannelQc, QcEngine
-from pipeline.qc.jit import compiled
 from pipeline.qc.settings import FlatLineQc, GapQc, RangeQc, RateQc, SpikeQc
 from pipeline.records import Block, Channel, Layout
 from pipeline.records.flags import SEVERITY, worst

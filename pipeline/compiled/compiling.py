@@ -2,7 +2,7 @@
 
 The compiler takes some 150 MB while it works, and the process it worked in keeps most of that for good. So
 whoever needs a kernel that the cache does not have lets a child compile it, and loads it from the cache. This
-module knows nothing of Numba; `pipeline.qc.jit` does.
+module knows nothing of Numba; `pipeline.compiled.jit` does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NICENESS = 5
 OOM_SCORE = "500"
 """Where memory runs out the system takes the child, which can be replaced, and not the daemon."""
 _TOLD_BYTES_MAX = 65_536
-PROGRAM = "import sys; from pipeline.qc.compiling import main; main(sys.argv[1])"
+PROGRAM = "import sys; from pipeline.compiled.compiling import main; main(sys.argv[1])"
 """Of the child; its argument is MODULE:FUNCTION, a function without arguments that asks for its kernel."""
 
 

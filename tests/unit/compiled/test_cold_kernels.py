@@ -16,7 +16,7 @@ import pytest
 from numba import config
 from numba.core.event import Listener, install_listener
 
-from pipeline.qc.compiling import GivenUpError, WarmUp
+from pipeline.compiled.compiling import GivenUpError, WarmUp
 from tests.support.small_kernel import GATE, KILLS, compile_squared, compile_thrice, compile_twice
 from tests.support.tree import ROOT
 

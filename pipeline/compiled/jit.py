@@ -14,7 +14,7 @@ from numba import njit, types
 from numba.core.event import Listener, install_listener
 from numba.extending import intrinsic
 
-from pipeline.qc.compiling import ATTEMPTS, ChildError, ChildKilledError, WarmUp, current, is_child
+from pipeline.compiled.compiling import ATTEMPTS, ChildError, ChildKilledError, WarmUp, current, is_child
 
 LOG = logging.getLogger(__name__)
 Slots: TypeAlias = Any
@@ -114,8 +114,8 @@ def _compile_into_cache(dispatcher: Any, signature: Any) -> None:
 def compiled(signature: Any, function: Function, maker: str = "") -> Function:
     """Load a kernel from the cache on disk (NUMBA_CACHE_DIR, else beside the code), compiled where need be.
 
-    What the cache does not have, a process of its own compiles into it (`pipeline.qc.compiling`). Where that
-    cannot be, for want of a cache that can be written, this process compiles it for itself, and says so.
+    What the cache does not have, a process of its own compiles into it (`pipeline.compiled.compiling`). Where
+    that cannot be, for want of a cache that can be written, this process compiles it for itself, and says so.
 
     Args:
         signature: of the kernel.
