@@ -321,5 +321,5 @@ def make(
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    keys_rotate.register(keys_app)
+    keys_rotate.add_commands(keys_app)
     app.add_typer(keys_app, name="keys", rich_help_panel=SET_UP)

@@ -100,7 +100,7 @@ def succeed(
     OUT.print(f"yaosu keys distrust {key_id(old)}", markup=False)
 
 
-def register(keys_app: typer.Typer) -> None:
+def add_commands(keys_app: typer.Typer) -> None:
     """Add the commands to their group."""
     lines = example("keys rotate log -c gateway.toml", "keys rotate collector -c c.toml")
     keys_app.command(epilog=lines)(rotate)

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
-    from rich.table import Table
-
     from simulators import Endpoint, Scenario
 
 sim_app = typer.Typer(
@@ -62,7 +60,7 @@ def list_(as_json: JsonOption = False) -> None:
     OUT.print(shown)
     for name, scenario in scenarios.items():
         if scenario.day:
-            OUT.print(_days(name, scenario))
+            _show_days(name, scenario)
 
 
 def _content(name: str, scenario: Scenario) -> dict[str, Any]:
@@ -78,13 +76,16 @@ def _content(name: str, scenario: Scenario) -> dict[str, Any]:
     }
 
 
-def _days(name: str, scenario: Scenario) -> Table:
-    """What the days of a scenario lead to, and how to play them."""
-    shown = table("day", "evidence", "case", "title", "标题", "play it with")
+def _show_days(name: str, scenario: Scenario) -> None:
+    """What the days of a scenario lead to, and how to play one."""
+    shown = table("day", "evidence", "case", "title", "标题")
     for day in scenario.day:
-        how = f"yaosu demo {name} --day {day.id}"
-        shown.add_row(day.id, day.evidence, day.case, day.title_en, day.title_zh, how)
-    return shown
+        shown.add_row(day.id, day.evidence, day.case, day.title_en, day.title_zh)
+    OUT.print(shown)
+    OUT.print(
+        f"play one: yaosu demo {name} --day DAY; its twin that leads to nothing: --clean beside it",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
 
 
 def _show_endpoints(endpoints: Mapping[str, Endpoint]) -> None:
