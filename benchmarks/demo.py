@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 YAOSU = Path(sys.executable).with_name("yaosu")
 READY = b"The pages are at"
+BROKER = "iotcore"
+"""In the command line of the embedded broker."""
 LOOK_S = 0.5
 MARGIN_S = 1.0
 """The window closes this long before the demonstration ends."""
@@ -52,17 +54,20 @@ class Sample:
 
 
 def role_of(process: psutil.Process, demonstration: int) -> str:
-    """Tell which part of the demonstration a process is."""
+    """Tell which part of the demonstration a process is; "" for one of no role, such as a kernel's compiler."""
     command = process.cmdline()
     if process.pid == demonstration:
         return "demo"
-    return command[command.index(PROGRAM) + 1] if PROGRAM in command else "broker"
+    if PROGRAM in command:
+        return command[command.index(PROGRAM) + 1]
+    return "broker" if any(BROKER in word for word in command) else ""
 
 
 def processes(demonstration: int) -> dict[str, psutil.Process]:
     """Find the processes of a demonstration by role."""
     root = psutil.Process(demonstration)
-    return {role_of(process, demonstration): process for process in (root, *root.children(recursive=True))}
+    found = {role_of(process, demonstration): process for process in (root, *root.children(recursive=True))}
+    return {role: process for role, process in found.items() if role}
 
 
 async def sample(roles: dict[str, psutil.Process], door: DoorClient) -> Sample:
