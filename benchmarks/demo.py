@@ -54,7 +54,7 @@ class Sample:
 
 
 def role_of(process: psutil.Process, demonstration: int) -> str:
-    """Tell which part of the demonstration a process is; "" for one of no role, such as a kernel's compiler."""
+    """Tell which part of the demonstration a process is; "" for one of no role: what compiles a kernel."""
     command = process.cmdline()
     if process.pid == demonstration:
         return "demo"
