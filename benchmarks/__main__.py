@@ -4,7 +4,8 @@ Each benchmark runs in a process of its own, one after the other, so that none d
 are cheap run five times, and each of their figures is the median. Figures are measured and written down,
 never asserted. Only a whole run at full length writes RESULTS.md: its figures belong to one machine on one
 day. `--only` and `--quick` print what they find and leave the file as it is. A whole run that was broken off
-goes on with `--continue`; each section names the hour and the commit that it was measured at.
+goes on with `--continue`; each section names the hour and the commit that it was measured at, and `--earlier`
+leaves one as the file has it.
 """
 
 from __future__ import annotations
@@ -146,6 +147,18 @@ def section(benchmark: Benchmark, outcome: dict[str, Any]) -> str:
     )
 
 
+def earlier_section(name: str) -> str:
+    """Return the section of a benchmark as RESULTS.md has it.
+
+    Raises:
+        SystemExit: it has none.
+    """
+    for text in RESULTS.read_text(encoding="utf-8").split("\n## ")[1:]:
+        if f'--only {name}"`' in text:
+            return f"## {text.rstrip()}\n"
+    raise SystemExit(f"{RESULTS.name} has no section of {name}: leave --earlier {name} out")
+
+
 def revision() -> str:
     """Name the commit that was measured, and whether files differ from it; empty outside a clone."""
     try:
@@ -166,9 +179,10 @@ def document(began: datetime, machine: dict[str, str | int], sections: Sequence[
     head = [
         "# Measured",
         "",
-        "Written by `make bench`; not edited by hand. Everything below comes from one run on one machine:",
-        "compare figures and peers within it, not with figures from elsewhere. A load above the number of",
-        "cores says that others were at work on the machine, and that it can do better than this.",
+        "Written by `make bench`; not edited by hand. Everything below comes from one machine, and each",
+        "section names its hour and commit: compare figures and peers within it, not with figures from",
+        "elsewhere. A load above the number of cores says that others were at work on the machine, and that",
+        "it can do better than this.",
         "",
         f"{began:%Y-%m-%d %H:%M} UTC{revision()}.",
         "",
@@ -203,7 +217,30 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="a whole run that was broken off or failed in part: only what is missing; "
         "with --only: measured now, and kept for that run",
     )  # fmt: skip
+    parser.add_argument(
+        "--earlier", action="append", choices=names, default=[],
+        help="in a whole run: leave this one's section as RESULTS.md has it; may be given several times",
+    )  # fmt: skip
     return parser.parse_args(arguments)
+
+
+def measure(
+    wanted: Sequence[Benchmark], options: argparse.Namespace, outcomes: dict[str, dict[str, Any]],
+    kept: dict[str, dict[str, Any]],
+) -> list[str]:  # fmt: skip
+    """Run what has no outcome yet and is not left as it was; the names of those that failed."""
+    failures = []
+    for number, benchmark in enumerate(wanted, start=1):
+        if benchmark.name in outcomes or benchmark.name in options.earlier:
+            continue
+        try:
+            outcomes[benchmark.name] = run(benchmark, f"{number}/{len(wanted)}", quick=options.quick)
+        except BenchmarkFailedError as failure:
+            say(str(failure))
+            failures.append(benchmark.name)
+        if options.go_on or not (options.only or options.quick):
+            keep_unfinished(kept | outcomes)
+    return failures
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -214,19 +251,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began, machine = datetime.now(UTC), describe_machine(PACKAGES) | memory_and_disk()
     kept = unfinished() if options.go_on else {}
     outcomes = kept if whole else {}
-    failures = []
-    for number, benchmark in enumerate(wanted, start=1):
-        if benchmark.name in outcomes:
-            continue
-        try:
-            place = f"{number}/{len(wanted)}"
-            outcomes[benchmark.name] = run(benchmark, place, quick=options.quick)
-        except BenchmarkFailedError as failure:
-            say(str(failure))
-            failures.append(benchmark.name)
-        if whole or options.go_on:
-            keep_unfinished(kept | outcomes)
-    sections = [section(each, outcomes[each.name]) for each in wanted if each.name in outcomes]
+    earlier = {name: earlier_section(name) for name in options.earlier}
+    failures = measure(wanted, options, outcomes, kept)
+    sections = [
+        section(each, outcomes[each.name]) if each.name in outcomes else earlier[each.name]
+        for each in wanted
+        if each.name in outcomes or each.name in earlier
+    ]
     if options.json:
         print(json.dumps({"began": began.isoformat(), "machine": machine, "benchmarks": outcomes}))
     else:

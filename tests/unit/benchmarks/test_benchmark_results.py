@@ -74,7 +74,7 @@ def test_the_document_names_machine_runs_load_and_the_command_that_repeats_it() 
 
 def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert parse(["--only", "qc", "--only", "store", "--quick"]) == argparse.Namespace(
-        only=["qc", "store"], quick=True, json=False, go_on=False
+        only=["qc", "store"], quick=True, json=False, go_on=False, earlier=[]
     )
     with pytest.raises(SystemExit):
         parse(["--only", "quartz"])
@@ -113,3 +113,32 @@ def test_a_run_that_was_broken_off_goes_on_with_what_is_missing(
     assert "'figure': 3" in written
     assert frame.main([]) == 0
     assert ran[3:] == ["qc", "soak"]
+
+
+def test_a_section_of_an_earlier_run_is_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = importlib.import_module("benchmarks.__main__")
+    monkeypatch.setattr(frame, "BENCHMARKS", [one for one in BENCHMARKS if one.name in {"qc", "soak"}])
+    monkeypatch.setattr(frame, "UNFINISHED", tmp_path / "cache" / "unfinished.json")
+    monkeypatch.setattr(frame, "RESULTS", tmp_path / "RESULTS.md")
+    monkeypatch.setattr(frame, "ROOT", tmp_path)
+    monkeypatch.setattr(frame, "section", lambda benchmark, _: f"## Of today\n{benchmark.name}\n")
+    ran: list[str] = []
+
+    def measure(benchmark: Any, *, quick: bool) -> dict[str, Any]:
+        assert not quick
+        ran.append(benchmark.name)
+        return {"machine": {"load_1_min": "0.50"}}
+
+    monkeypatch.setattr(frame, "run_once", measure)
+    then = '## Of then\n\nTable.\n\n`make bench ARGS="--only soak"`; 2026-01-01, commit abc.\n'
+    (tmp_path / "RESULTS.md").write_text(f"# Measured\n\n{then}")
+    assert frame.main(["--earlier", "soak"]) == 0
+    assert ran == ["qc"]
+    written = (tmp_path / "RESULTS.md").read_text()
+    assert written.endswith(f"## Of today\nqc\n\n{then}")
+    with pytest.raises(SystemExit, match="has no section of qc"):
+        frame.main(["--earlier", "qc"])
+    assert ran == ["qc"], "that is said before anything is measured"
+    capsys.readouterr()
