@@ -117,12 +117,14 @@ class Live:
 
 
 def evidence_of(folder: Path, task: str) -> dict[str, Any]:
-    """Make and check an evidence file, once the witness has seen all of it."""
+    """Make and check an evidence file, once all of it is sealed and the witness has seen it."""
     until_s = time.monotonic() + WITNESS_S
     while True:
         path = folder / f"{time.monotonic_ns()}.evidence"
         site = str(folder / "gateway.toml")
         made = yaosu("evidence", "create", "--task", task, "--out", str(path), "-c", site)
+        if "not sealed yet" in made.stderr and time.monotonic() < until_s:
+            continue
         assert made.returncode == 0, made.stderr
         checked = yaosu("verify", str(path), "--policy", str(folder / "policy.txt"), "--json")
         if checked.returncode == 0 or time.monotonic() > until_s:
