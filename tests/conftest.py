@@ -29,7 +29,7 @@ __all__ = [  # the fixtures, found here by every test
 
 CI_SEED = "20261122"
 TESTS = Path(__file__).parent
-LONG_ROOMS = ("chaos", "e2e", "browser", "crash", "simulation", "contract")
+LONG_ROOMS = ("simulation", "chaos", "e2e", "browser", "crash", "contract")
 """Folders whose files take longest, in this order: several workers begin with them and end together."""
 
 hypothesis.settings.register_profile(
