@@ -91,14 +91,26 @@ def present(stack: Stack) -> NDArray[np.bool_] | None:
     None when all have.
     """
     plan = plan_of(stack.layout)
-    finite = np.isfinite(stack.f8)
-    if stack.status is None and not plan.texts and finite.all():
-        return None
-    if stack.status is None:
+    there = measured(plan, stack.f8, stack.status)
+    if not plan.texts:
+        return there
+    if there is None:
         there = np.ones((len(stack), len(plan.positions), stack.rows), dtype=np.bool_)
-    else:
-        there = stack.status == 0
-    there[:, list(plan.floats)] &= finite
     for slot, position in enumerate(plan.texts):
         there[:, position] &= [[text is not None for text in frame[slot]] for frame in stack.text]
+    return there
+
+
+def measured(
+    plan: Plan, f8: NDArray[np.float64], status: NDArray[np.uint8] | None
+) -> NDArray[np.bool_] | None:
+    """bool[k, c, n]: which readings have status GOOD and, of kind f8, a finite number; None when all have."""
+    finite = np.isfinite(f8)
+    if status is None and finite.all():
+        return None
+    if status is None:
+        there = np.ones((len(f8), len(plan.positions), f8.shape[2]), dtype=np.bool_)
+    else:
+        there = status == 0
+    there[:, list(plan.floats)] &= finite
     return there

@@ -16,7 +16,7 @@ from pipeline.store.plans import plan_of
 from pipeline.store.schema import Unstorable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from pipeline.records import FlagSet, Record
     from pipeline.records.block import Layout
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.store.schema import LedgerPoint
 
 
-_DAMAGE = (
+DAMAGE = (
     AssertionError, AttributeError, IndexError, KeyError, MemoryError, OverflowError, TypeError, ValueError,
 )  # fmt: skip
 """What decoding raises over a body that is none: anybody may publish one."""
@@ -87,7 +87,7 @@ def _damaged(kind: str, error: Exception) -> Unstorable:
 def _key(record: Record) -> tuple[Layout, int]:
     try:
         layout, rows = stack_key(record.body)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _damaged(record.kind, error) from error
     if type(rows) is not int or rows < 0:
         raise Unstorable(f"body of kind data is damaged: {rows!r} is no number of rows")
@@ -104,7 +104,7 @@ def _prepare_frames(
             schema.check_stack(stack)
         except Unstorable:
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise _damaged("data", error) from error
     except Unstorable as error:
         if len(records) == 1:
@@ -127,25 +127,30 @@ def _prepare_other(record: Record, ready: Prepared) -> None:
             ready.ledger.append((record, schema.ledger_point(record)))
     except Unstorable:
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _damaged(record.kind, error) from error
 
 
-def report(records: Iterable[Record], dead: list[DeadLetter]) -> WriteReport:
+def report(records: Sequence[Record], dead: list[DeadLetter]) -> WriteReport:
     """Report every record as stored but those with a dead line; dead letters in order of seq."""
     lost = {(letter.journal, letter.seq) for letter in dead}
-    seqs: dict[bytes, list[int]] = {}
-    for record in records:
-        if not lost or (record.journal, record.seq) not in lost:
-            seqs.setdefault(record.journal, []).append(record.seq)
+    if lost:
+        records = [record for record in records if (record.journal, record.seq) not in lost]
+    journals = [record.journal for record in records]
+    if len(set(journals)) == 1:
+        seqs = {journals[0]: [record.seq for record in records]}
+    else:
+        seqs = {}
+        for journal, record in zip(journals, records, strict=True):
+            seqs.setdefault(journal, []).append(record.seq)
     stored = {journal: RangeSet(_ranges(found)) for journal, found in seqs.items()}
     return WriteReport(stored, sorted(dead, key=lambda letter: (letter.journal, letter.seq)))
 
 
 def _ranges(seqs: list[int]) -> list[Range]:
     """Put seqs of any order together."""
-    ordered = np.unique(np.array(seqs, dtype=np.uint64))
-    breaks = np.flatnonzero(np.diff(ordered) != 1)
+    ordered = np.sort(np.array(seqs, dtype=np.uint64))
+    breaks = np.flatnonzero(np.diff(ordered) > 1)
     return list(zip(
         ordered[np.concatenate(([0], breaks + 1))].tolist(),
         ordered[np.append(breaks, len(ordered) - 1)].tolist(),

@@ -53,12 +53,12 @@ _RULE = re.compile(r"[a-z][a-z0-9_-]*\Z")
 _TAG_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
 _TAG_LENGTH_MAX = 256
 _UINT64_TEXT = re.compile(r"[1-9][0-9]{18,19}\Z")
-_FLAGS = bytes(flag for flag, severity in enumerate(SEVERITY) if severity)
+FLAG_VALUES = bytes(flag for flag, severity in enumerate(SEVERITY) if severity)
 _INT64_MAX = 2**63 - 1
 _UINT64_MAX = 2**64 - 1
-_TIME_MAX_NS = 2**63 - 2
+TIME_MAX_NS = 2**63 - 2
 """InfluxDB keeps times from its negative to this (models.MaxNanoTime in its source)."""
-_LEDGER_TIME_MAX_NS = 2**63 - 2**21
+LEDGER_TIME_MAX_NS = 2**63 - 2**21
 """Leaves room for the low bits of a ledger point's stored time."""
 
 Part = Literal["v", "i", "s", "q", "r", "c", "f"]
@@ -114,7 +114,7 @@ def check_record(record: Record) -> None:
     check_tag("source", record.source)
     if not 0 <= record.seq <= _INT64_MAX:
         raise Unstorable(f"seq {record.seq} is outside int64")
-    if not -_LEDGER_TIME_MAX_NS <= record.t_utc_ns <= _LEDGER_TIME_MAX_NS:
+    if not -LEDGER_TIME_MAX_NS <= record.t_utc_ns <= LEDGER_TIME_MAX_NS:
         raise Unstorable(f"time {record.t_utc_ns} is outside what stores keep")
 
 
@@ -130,12 +130,12 @@ def check_stack(stack: Stack) -> None:
 
 
 def _check_times(t_store_ns: NDArray[np.int64]) -> None:
-    if t_store_ns.size and not -_TIME_MAX_NS <= t_store_ns.min() <= t_store_ns.max() <= _TIME_MAX_NS:
+    if t_store_ns.size and not -TIME_MAX_NS <= t_store_ns.min() <= t_store_ns.max() <= TIME_MAX_NS:
         raise Unstorable("a stored time is outside what stores keep")
 
 
 def _check_flag_values(flag: NDArray[np.uint8]) -> None:
-    if flag.tobytes().translate(None, _FLAGS):
+    if flag.tobytes().translate(None, FLAG_VALUES):
         raise Unstorable("a flag is none of the QARTOD values 1, 2, 3, 4 and 9")
 
 

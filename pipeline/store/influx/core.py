@@ -17,6 +17,7 @@ from pipeline.store.influx.answers import (
     text_literal,
 )
 from pipeline.store.influx.batches import write_lines
+from pipeline.store.influx.forms import Forms, load_kernels
 from pipeline.store.influx.http import InfluxHttp
 from pipeline.store.influx.lines import encode_lines, load_writer
 from pipeline.store.influx.text import Memory
@@ -55,6 +56,7 @@ class InfluxCore:
     def __init__(self, settings: InfluxStoreSettings, credentials: Path | None) -> None:
         self._http = InfluxHttp(settings, credentials)
         self._memory = Memory()
+        self._forms = Forms()
         self._poster: Poster = self._http
         if settings.generation != "1":
             # Only here: it brings 16 MiB along, which a gateway has no use for.
@@ -68,13 +70,15 @@ class InfluxCore:
         self._http.close()
 
     def warm(self) -> None:
-        """See `Core.warm`: load the encoder's kernel."""
+        """See `Core.warm`: load the encoder's kernels."""
+        load_kernels()
         load_writer()
 
     def encode(self, origin: Origin, records: Sequence[Record]) -> Encoded:
-        """See `Core.encode`: prepared records as lines."""
-        ready, dead = prepare(origin, records)
-        return Encoded(records, encode_lines(origin, ready, self._memory), dead)
+        """See `Core.encode`: records as lines; only what has no form that is known is decoded."""
+        gathered, rest = self._forms.gather(origin, records)
+        ready, dead = prepare(origin, rest)
+        return Encoded(records, encode_lines(origin, ready, self._memory, gathered), dead)
 
     def send(self, encoded: Encoded) -> WriteReport:
         """See `Core.send`."""

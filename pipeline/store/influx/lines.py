@@ -6,6 +6,7 @@ the shortest digits that read back as the same bits. `kernel` puts the lines of 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pipeline.store.schema import LedgerPoint
 
 _TAG_ESCAPES = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
+HEADS_KEPT = 4096
+"""Beginnings of lines that are remembered."""
 _NUMBER_MAX = 21
 """Bytes of an integer field's value at most: sign and digits of 64 bits, and its letter."""
 _PART_MAX = 5
@@ -43,6 +46,43 @@ def escape_tag(value: str) -> str:
 def quote(text: str) -> str:
     """Write a string field's value."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+class RowTags(NamedTuple):
+    """What tells the rows of a frame from others, beside origin and time."""
+
+    era: str
+    source: str
+    instrument: str
+    service: str
+
+
+class Columns(NamedTuple):
+    """k records of one layout and n rows each, as their lines need them."""
+
+    plan: Plan
+    records: Sequence[Record]
+    heads: Sequence[str]
+    """What lines begin with, up to their seq."""
+    frames: NDArray[np.int64]
+    """int64[k, 3]: which head, seq, first ordinal."""
+    t_store_ns: NDArray[np.int64]
+    """int64[k, n]"""
+    f8: NDArray[np.float64]
+    """float64[k, n, channels]: as they are printed."""
+    i8: NDArray[np.int64]
+    u8: NDArray[np.uint64]
+    """[k, channels, n]"""
+    texts: Sequence[str]
+    """Quoted, row by row."""
+    corrected: Sequence[str]
+    """Channels of which a row has a corrected value."""
+    corrected_f8: NDArray[np.float64]
+    """float64[k, n, channels]; NaN where there is none."""
+    there: NDArray[np.bool_] | None
+    flag: NDArray[np.uint8] | None
+    reason: NDArray[np.int64] | None
+    """[k, c, n]; None: as in `stack.Stack`."""
 
 
 class _Table(NamedTuple):
@@ -81,17 +121,17 @@ class _Table(NamedTuple):
         return self.t_store_ns.size * a_row + sum(column.nbytes for column in values)
 
 
-def encode_lines(origin: Origin, ready: Prepared, memory: Memory) -> Lines:
+def encode_lines(origin: Origin, ready: Prepared, memory: Memory, gathered: Sequence[Columns] = ()) -> Lines:
     """Write records as lines: one a row, one a judged row, one a ledger record.
 
     The lines lie in a piece of `memory`, which the caller gives back.
     """
     tables, runs, count = list[_Table](), list[Run](), 0
-    for records, stack in ready.frames:
-        if stack.rows:
-            tables.append(_table(origin, records, stack))
-            runs.append(Run(count, stack.rows, records))
-            count += len(records) * stack.rows
+    stacked = [_columns(origin, *each) for each in ready.frames if each.stack.rows]
+    for columns in [*gathered, *stacked]:
+        tables.append(_table(columns))
+        runs.append(Run(count, columns.t_store_ns.shape[1], columns.records))
+        count += columns.t_store_ns.size
     rest: list[str] = []
     for record, some in _other_lines(origin, ready):
         if some:
@@ -124,34 +164,51 @@ def load_writer() -> Callable[..., int]:
     return writer()
 
 
-def _head(measurement: str, origin: Origin, record: Record, instrument: str) -> str:
+def _head(measurement: str, origin: Origin, era: str, source: str, instrument: str) -> str:
     # Sorted by key, as InfluxDB keeps them.
     tags = {
-        "era": record.era, "gateway": origin.gateway, "instrument": instrument, "lab": origin.lab,
-        "source": record.source,
+        "era": era, "gateway": origin.gateway, "instrument": instrument, "lab": origin.lab, "source": source,
     }  # fmt: skip
     return measurement + "".join(f",{key}={escape_tag(value)}" for key, value in tags.items() if value) + " "
 
 
-def _table(origin: Origin, records: Sequence[Record], stack: Stack) -> _Table:
-    plan, there = plan_of(stack.layout), present(stack)
+def _columns(origin: Origin, records: Sequence[Record], stack: Stack) -> Columns:
     heads, numbers = _heads(origin, records, stack)
-    frames = np.array([numbers, [record.seq for record in records], stack.n_first], dtype=np.int64).T
-    corrected, values = _corrected(stack, plan)
-    nothing: tuple[int, ...] = (0, len(plan.positions), stack.rows)
-    return _Table(
-        *join_words(heads), np.ascontiguousarray(frames), np.ascontiguousarray(stack.t_store_ns),
-        plan.words, plan.word_ends, plan.positions, plan.counts, _print(stack.f8.transpose(0, 2, 1)),
-        stack.i8, stack.u8, *join_words(_texts(stack)),
-        corrected, _print(values),
-        np.empty(nothing, dtype=np.uint8) if there is None else there.view(np.uint8),
-        np.empty(nothing, dtype=np.uint8) if stack.flag is None else stack.flag,
-        np.empty(nothing, dtype=np.int64) if stack.reason is None else stack.reason,
+    corrected, values = _corrected(stack)
+    return Columns(
+        plan=plan_of(stack.layout), records=records, heads=heads,
+        frames=np.array([numbers, [record.seq for record in records], stack.n_first], dtype=np.int64).T,
+        t_store_ns=stack.t_store_ns, f8=stack.f8.transpose(0, 2, 1), i8=stack.i8, u8=stack.u8,
+        texts=_texts(stack), corrected=corrected, corrected_f8=values, there=present(stack),
+        flag=stack.flag, reason=stack.reason,
     )  # fmt: skip
 
 
+def _table(columns: Columns) -> _Table:
+    plan, there = columns.plan, columns.there
+    nothing: tuple[int, ...] = (0, len(plan.positions), columns.t_store_ns.shape[1])
+    return _Table(
+        *join_words(columns.heads), np.ascontiguousarray(columns.frames),
+        np.ascontiguousarray(columns.t_store_ns), plan.words, plan.word_ends, plan.positions, plan.counts,
+        _print(columns.f8), columns.i8, columns.u8, *join_words(columns.texts),
+        np.array([plan.layout.index[name] for name in columns.corrected], dtype=np.int64),
+        _print(columns.corrected_f8),
+        np.empty(nothing, dtype=np.uint8) if there is None else there.view(np.uint8),
+        np.empty(nothing, dtype=np.uint8) if columns.flag is None else columns.flag,
+        np.empty(nothing, dtype=np.int64) if columns.reason is None else columns.reason,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=HEADS_KEPT)
+def head_of_rows(origin: Origin, tags: RowTags, channels: int) -> str:
+    """Return what a row's line begins with, up to its seq."""
+    state = "" if tags.service == schema.SERVICE_DEFAULT else f"service={quote(tags.service)},"
+    head = _head(schema.READING, origin, tags.era, tags.source, tags.instrument)
+    return f"{head}{state}channels={channels}i,seq="
+
+
 def _heads(origin: Origin, records: Sequence[Record], stack: Stack) -> tuple[list[str], list[int]]:
-    """Return what lines begin with, up to their seq, and of each record which one it is."""
+    """Return the heads of rows, and of each record which one it is."""
     places: dict[tuple[Any, ...], int] = {}
     heads, numbers = list[str](), list[int]()
     for record, instrument, service in zip(records, stack.instrument, stack.service, strict=True):
@@ -159,9 +216,8 @@ def _heads(origin: Origin, records: Sequence[Record], stack: Stack) -> tuple[lis
         number = places.get(key)
         if number is None:
             number = places[key] = len(heads)
-            state = "" if service == schema.SERVICE_DEFAULT else f"service={quote(service)},"
-            tags = _head(schema.READING, origin, record, instrument)
-            heads.append(f"{tags}{state}channels={len(stack.layout.channels)}i,seq=")
+            tags = RowTags(record.era, record.source, instrument, service)
+            heads.append(head_of_rows(origin, tags, len(stack.layout.channels)))
         numbers.append(number)
     return heads, numbers
 
@@ -184,7 +240,7 @@ def _texts(stack: Stack) -> list[str]:
     ]
 
 
-def _corrected(stack: Stack, plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _corrected(stack: Stack) -> tuple[list[str], NDArray[np.float64]]:
     """Return the channels of which a row has a corrected value, and these: float64[k, n, channels]."""
     names = sorted({name for frame in stack.corrected for name in frame})
     values = np.full((len(stack), stack.rows, len(names)), np.nan)
@@ -192,12 +248,15 @@ def _corrected(stack: Stack, plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.
         for slot, name in enumerate(names):
             if name in frame:
                 values[number, :, slot] = frame[name]
-    return np.array([plan.layout.index[name] for name in names], dtype=np.int64), values
+    return names, values
 
 
 def _other_lines(origin: Origin, ready: Prepared) -> Iterator[tuple[Record, list[str]]]:
     for record, flags in ready.flags:
-        yield record, _flags_lines(_head(schema.READING, origin, record, flags.instrument), flags)
+        yield (
+            record,
+            _flags_lines(_head(schema.READING, origin, record.era, record.source, flags.instrument), flags),
+        )
     for record, point in ready.ledger:
         yield record, [_ledger_line(origin, record, point)]
 
@@ -213,7 +272,7 @@ def _flags_lines(head: str, flags: FlagSet) -> list[str]:
 
 def _ledger_line(origin: Origin, record: Record, point: LedgerPoint) -> str:
     tagged = record.kind in schema.TAG_KEYED
-    head = _head(record.kind, origin, record, point.key if tagged else "")
+    head = _head(record.kind, origin, record.era, record.source, point.key if tagged else "")
     key = "" if tagged else f",key={quote(point.key)}"
     return (
         f'{head}seq={record.seq}i,t_utc_ns={record.t_utc_ns}i,journal="{record.journal.hex()}"{key}'
