@@ -1,5 +1,6 @@
 """The InfluxDB store against Debian's real server, and, for generations 2 and 3, against a scripted one."""
 
+import asyncio
 import gzip
 import socket
 import threading
@@ -116,6 +117,28 @@ async def test_a_server_that_never_answers_is_away_after_the_time_out() -> None:
                     await store.write(ORIGIN, [data(frame("ph", {("ph", "f8"): [7.0]}), 0)])
 
 
+@pytest.mark.parametrize("generation", ["1", "2"])
+async def test_a_store_that_is_closed_waits_for_no_server_that_says_nothing(generation: str) -> None:
+    heard = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        heard.set()
+        await reader.read(-1)  # till the store hangs up
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    settings = InfluxStoreSettings(
+        kind="influxdb", generation=generation, timeout_s=300.0,  # type: ignore[arg-type]
+        url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
+    )  # fmt: skip
+    async with server, asyncio.timeout(30), open_store(settings) as store:
+        writing = asyncio.create_task(store.write(ORIGIN, [data(frame("ph", {("ph", "f8"): [7.0]}), 0)]))
+        await heard.wait()
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+
+
 @dataclass
 class Seen:
     """One request as it arrived."""
@@ -229,7 +252,7 @@ async def test_a_422_is_halved_down_to_the_bad_line(scripted: ScriptedServer, cr
         report = await store.write(ORIGIN, RECORDS)
     assert [(letter.seq, "field type conflict" in letter.reason) for letter in report.dead] == [(5, True)]
     assert report.stored == {JOURNAL: RangeSet([(0, 4), (6, 7)])}
-    assert len(scripted.lines) == 7
+    assert len(scripted.lines) == 7 + 1  # and the canary
 
 
 @pytest.mark.parametrize("status", [429, 503])
