@@ -227,7 +227,7 @@ class Shelf:
         piece = Piece([], [])
         for run in _runs(wanted):
             base = run[0].offset
-            data = memoryview(self._disk.read(segment.path, base, run[-1].end - base))
+            data = memoryview(read_damaged(self._disk, segment.path, base, run[-1].end - base))
             for entry in run:
                 moved = Entry(entry.seq, entry.durable_seq, entry.offset - base, entry.end - base)
                 try:
