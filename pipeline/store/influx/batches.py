@@ -98,17 +98,28 @@ class _Halving:
         try:
             self._poster.post(self._lines.body(start, stop))
         except Rejected as error:
-            if error.status >= SERVER_ERROR or not self._took_canary:
-                _send_canary(self._poster, error)
+            if error.status >= SERVER_ERROR:
+                _send_canary(self._poster, canary_beside(bytes(self._lines.body(start, start + 1))), error)
+            elif not self._took_canary:
+                _send_canary(self._poster, CANARY, error)
                 self._took_canary = True
             return error
         return None
 
 
-def _send_canary(poster: Poster, cause: Rejected) -> None:
+def canary_beside(line: bytes) -> bytes:
+    """Make a canary of a line's length and time: a server may have room for little, or one sick shard."""
+    _, _, t_store_ns = line.rpartition(b" ")
+    head, tail = CANARY + b',pad="', b'" ' + t_store_ns
+    return head + b"." * (len(line) - len(head) - len(tail)) + tail
+
+
+def _send_canary(poster: Poster, canary: bytes, cause: Rejected) -> None:
     try:
-        poster.post(CANARY)
+        poster.post(canary)
     except Rejected as error:
+        if error.status < SERVER_ERROR <= cause.status:
+            return  # it is well enough to say what it does not like
         if error.status >= SERVER_ERROR:
             raise StoreUnavailable(
                 f"InfluxDB takes no line at all: {cause}", retry_after_s=5.0, hint="read the server's log"

@@ -87,15 +87,19 @@ class Server:
         self, *, bad: set[str], status: int = 400, ill_after: int | None = None, hiccups: int = 0
     ) -> None:  # fmt: skip
         self.bad, self.status, self.ill_after, self.hiccups = bad, status, ill_after, hiccups
+        self.sick_times: tuple[bytes, ...] = ()
+        """Ends of lines whose shard takes nothing."""
         self.posts: list[list[str]] = []
         self.stored: set[str] = set()
 
     def post(self, body: bytes | memoryview) -> None:
         lines = bytes(body).decode().split("\n")
         self.posts.append(lines)
+        if self.sick_times and any(line.encode().endswith(self.sick_times) for line in lines):
+            raise Rejected(self.status, "no space left on device")
         if self.ill_after is not None and len(self.posts) > self.ill_after:
             raise Rejected(500, "engine is closed")
-        if body == CANARY:
+        if lines[0].startswith(CANARY.decode()):
             if self.bad == {CANARY.decode()}:
                 raise Rejected(self.status, "whatever it is, no")
             return
@@ -152,6 +156,16 @@ def test_one_line_alone_that_met_a_server_in_a_bad_moment_is_no_dead_letter(stat
     server = Server(bad=set(), status=status, hiccups=2)
     assert write_lines(server, joined(["m f=1 1"])) == []
     assert server.stored == {"m f=1 1"}
+
+
+def test_lines_whose_shard_alone_is_ill_are_no_dead_letters() -> None:
+    server = Server(bad=set(), status=500)
+    server.sick_times = (b" 7",)
+    with pytest.raises(StoreUnavailable, match="no space left on device"):
+        write_lines(server, joined([f"m f={'1' * 60} {index}" for index in range(10)]))
+    canary = server.posts[-1]
+    assert canary == [f'{CANARY.decode()},pad="{"." * 39}" 7']
+    assert len(canary[0]) == len(f"m f={'1' * 60} 7")
 
 
 def test_batches_are_bounded_in_lines_and_bytes() -> None:
