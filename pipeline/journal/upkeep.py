@@ -117,11 +117,12 @@ class Upkeep:
 
     async def _prepare(self) -> None:
         space = self._parts.space
-        full = space.reserve == "used"
+        full, short = space.reserve == "used", space.short
         try:
             await self._run(space.prepare)
         except OSError as error:
-            LOG.warning("no room is kept ready in the journal: %s", error)
+            if not short:
+                LOG.warning("no room is kept ready in the journal, what is receipted goes early: %s", error)
         if full and space.reserve == "held":
             self._parts.report("disk-room")
 
@@ -139,7 +140,7 @@ class Upkeep:
         else:
             await self.finish()
         self._announce()
-        if self._over():
+        if self._pressed():
             await self.retire(at_once=True)
         for _ in range(_SHED_AT_ONCE):
             if not self._over() or not await self._shed_next(append):
@@ -147,6 +148,10 @@ class Upkeep:
 
     def _over(self) -> bool:
         return self._parts.shelf.size() + self._parts.space.bytes > self._parts.settings.size_max_bytes
+
+    def _pressed(self) -> bool:
+        """Whether room is wanted at once: below the limit too, where the disk has not so much."""
+        return self._over() or self._parts.space.short
 
     def _announce(self) -> None:
         limit = self._parts.settings.size_max_bytes
@@ -160,17 +165,20 @@ class Upkeep:
     async def retire(self, *, at_once: bool = False, segments_max: int = 64) -> int:
         """Let go of the bulk of segments that are receipted and, unless `at_once`, older than `keep_days`.
 
-        At once, only as many go as bring the journal below its limit. Returns how many went.
+        At once, only as many go as bring the journal below its limit and give a full disk room again. Returns
+        how many went.
         """
         await self.finish()
         parts = self._parts
         limit_ns = None if at_once else parts.clock.utc_ns() - int(parts.settings.keep_days * DAY_NS)
         done, retired = RangeSet(parts.receipted()), 0
         for segment in self._receipted(done, segments_max):
-            if at_once and not self._over():
+            if at_once and not self._pressed():
                 break
             if await self._retire_one(segment, done, limit_ns):
                 retired += 1
+                if at_once:
+                    await self._prepare()
             elif not at_once:
                 break  # the later ones are younger
         return retired

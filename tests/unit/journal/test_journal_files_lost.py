@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.journal import Journal, verify
+from pipeline.journal import Journal, WrongPurposeError, verify
 from pipeline.journal.merkle import leaf_hash, verify_inclusion
 from pipeline.journal.repair import repair
 from pipeline.records import Record
@@ -164,3 +164,18 @@ async def test_verification_names_a_hole_once_and_goes_on_behind_it(
     assert len(result.problems) == 1
     assert "(seq 7) are damaged" in result.problems[0]
     assert result.checkpoints == 1
+
+
+async def test_a_journal_that_has_lost_both_descriptions_keeps_its_identity_and_purpose(
+    open_journal: Opener, tmp_path: Path
+) -> None:
+    journal = await open_journal(purpose="rehearsal")
+    journal.append("tick", {}, source="simulated")
+    await journal.close()
+    for path in (tmp_path / "journal").glob("journal.meta*"):
+        path.unlink()
+    with pytest.raises(WrongPurposeError, match="rehearsal"):
+        await open_journal(purpose="production")
+    again = await open_journal(purpose="rehearsal")
+    assert again.id == journal.id
+    assert again.recovery.meta_rebuilt
