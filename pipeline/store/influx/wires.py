@@ -45,20 +45,20 @@ class Wires:
 
 
 def _pools(wires: Wires) -> dict[str, type[HTTPConnectionPool]]:
-    class Plain(HTTPConnection):
+    class HttpConnection(HTTPConnection):
         def connect(self) -> None:
             super().connect()
             wires.add(self)
 
-    class Secure(HTTPSConnection):
+    class HttpsConnection(HTTPSConnection):
         def connect(self) -> None:
             super().connect()
             wires.add(self)
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
+        ConnectionCls = HttpConnection
 
     class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure
+        ConnectionCls = HttpsConnection
 
     return {"http": PlainPool, "https": SecurePool}
