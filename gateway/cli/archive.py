@@ -28,7 +28,8 @@ from gateway.cli.common import (
     table,
 )
 from gateway.cli.record import KeyOption, PolicyOption, policy_of, show_facts, verify_archive
-from gateway.collector.dead_letters import DeadLetters, read_letters, requeue
+from gateway.collector.dead_letters import DeadLetters, read_letters
+from gateway.collector.requeue import requeue
 from gateway.door.client import DoorClosedError
 from gateway.edge.state import StateFolder
 from pipeline.archive import Archive, ArchiveBusyError, ArchiveError, Checker, Hold, Holds, HoldsError
@@ -247,6 +248,8 @@ def requeue_letters(
         OUT.print(f"stored: {len(answer['stored'])}", markup=False)
         for name, reason in answer["refused"].items():
             OUT.print(f"{name} stays: {reason}", markup=False)
+    if answer["stopped"]:
+        fail(Exit.UNAVAILABLE, f"the others stay as they are: {answer['stopped']}")
     if answer["unknown"]:
         _no_letter(answer["unknown"][0])
     if answer["refused"]:

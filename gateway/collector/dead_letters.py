@@ -7,23 +7,19 @@ import hashlib
 import os
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from gateway.durable import write_all, write_durably
-from pipeline.records.envelope import decode
-from pipeline.store.door import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from pipeline.archive import Archive
-    from pipeline.store.door import Store
-
 ID_LENGTH = 12
+PIECE_BYTES = 1024 * 1024
 
 
 class DeadLetters:
@@ -38,7 +34,12 @@ class DeadLetters:
         self._bytes_max = bytes_max
         self._lock = threading.Lock()
         self.count = 0
-        """Letters since this process started."""
+        """Letters in the file, once `count_those_there` was called."""
+
+    def count_those_there(self) -> None:
+        """Count what earlier runs have left. Raises OSError."""
+        with self._lock, suppress(FileNotFoundError), self._path.open("rb") as file:
+            self.count = sum(piece.count(b"\n") for piece in iter(partial(file.read, PIECE_BYTES), b""))
 
     async def append(self, letters: Sequence[dict[str, Any]]) -> bool:
         """Add letters and return once they are on the medium: True. False when the file is full.
@@ -102,54 +103,3 @@ def read_letters(path: Path) -> dict[str, dict[str, Any]]:
                 if isinstance(letter, dict):
                     letters[letter_id(line)] = letter
     return letters
-
-
-@dataclass(slots=True)
-class Requeued:
-    """What became of letters that were offered to the store again."""
-
-    stored: list[str]
-    """Now in the store, each once, and no longer letters."""
-    refused: dict[str, str]
-    """Still letters: why."""
-
-
-async def requeue(
-    letters: DeadLetters, chosen: dict[str, dict[str, Any]], archive: Archive, store: Store
-) -> Requeued:
-    """Write the archived records of letters into the store again; those that it takes are letters no longer.
-
-    Writing is idempotent and a letter goes last: a crash in between stores nothing twice and loses nothing.
-
-    Raises:
-        StoreUnavailable: the store is away; nothing was taken out that was not stored.
-        ArchiveError, OSError: archive or file cannot be used.
-    """
-    done = Requeued([], {})
-    try:
-        for identifier, letter in chosen.items():
-            reason = await _requeue_one(letter, archive, store)
-            if reason:
-                done.refused[identifier] = reason
-            else:
-                done.stored.append(identifier)
-    finally:
-        if done.stored:
-            await asyncio.to_thread(letters.take_out, frozenset(done.stored))
-    return done
-
-
-async def _requeue_one(letter: dict[str, Any], archive: Archive, store: Store) -> str:
-    """Return why a letter stays one; "" when its record is stored now."""
-    try:
-        journal, seq = bytes.fromhex(letter["journal"]), int(letter["seq"])
-    except (KeyError, ValueError, TypeError):
-        return "it is no record, only bytes that somebody sent: there is nothing to store"
-    versions = await archive.read(journal, seq)
-    if len(versions) != 1:
-        return (
-            "its record is not in the archive" if not versions else "it is forked: see yaosu archive verify"
-        )
-    record = decode(versions[0].data)
-    report = await store.write(Origin(*versions[0].origin), [record])
-    return "; ".join(dict.fromkeys(dead.reason for dead in report.dead))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,11 @@ from pipeline.mqtt.topics import gateway_of
 from pipeline.records.envelope import MalformedRecord, decode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gateway.collector.dead_letters import DeadLetters
     from pipeline.archive import Archive
+    from pipeline.records import Clock
 
 GATEWAYS_MAX = 1000
 """Gateways whose retained messages are kept; those heard later are left out."""
@@ -60,6 +64,8 @@ class CollectorHealth:
     dead_letters_full: bool = False
     lag_s: float | None = None
     """Age of the oldest record of the last stored batch when it was stored; None before the first."""
+    under_way_utc_ns: list[int] = field(default_factory=list)
+    """Stamp of the oldest record of each batch that is on its way to the store."""
     waiting: int = 0
     """Messages received and not yet stored."""
     dropped: int = 0
@@ -70,6 +76,26 @@ class CollectorHealth:
     latency: Latency = field(default_factory=Latency)
     gateways: dict[str, dict[str, Any]] = field(default_factory=dict)
     """ "lab/gateway" to what its retained topics say."""
+
+    @contextmanager
+    def storing(self, oldest_utc_ns: int | None) -> Iterator[None]:
+        """Count a batch as under way; None: it has no record for the store."""
+        if oldest_utc_ns is None:
+            yield
+            return
+        self.under_way_utc_ns.append(oldest_utc_ns)
+        try:
+            yield
+        finally:
+            self.under_way_utc_ns.remove(oldest_utc_ns)
+
+    def lag_now_s(self, now_utc_ns: int) -> float | None:
+        """Return how old the oldest record here is that the store does not have, or `lag_s` if that is more.
+
+        It grows while the store takes nothing: a lag of yesterday is not shown as one of today.
+        """
+        waiting_s = [(now_utc_ns - oldest_utc_ns) / 1e9 for oldest_utc_ns in self.under_way_utc_ns]
+        return max([*waiting_s, *([] if self.lag_s is None else [self.lag_s])], default=None)
 
     def hear(self, topic: str, payload: bytes) -> None:
         """Take a retained message of a gateway; one that makes no sense is shown as such."""
@@ -84,14 +110,16 @@ class CollectorHealth:
         if not (too_large or too_many):
             self.gateways.setdefault(name, {}).update(_told(what, payload))
 
-    def as_json(self, *, key: str, dead_letters: DeadLetters, archive: Archive) -> dict[str, Any]:
+    def as_json(
+        self, *, key: str, dead_letters: DeadLetters, archive: Archive, clock: Clock
+    ) -> dict[str, Any]:  # fmt: skip
         """Everything for the status page."""
         return {
             "role": "collector", "key": key, "records": self.records, "readings": self.readings,
             "known": self.known, "receipts": self.receipts, "receipts_refused": self.receipts_refused,
             "forks": self.forks, "malformed": self.malformed, "dead_letters": dead_letters.count,
-            "dead_letters_full": self.dead_letters_full, "lag_s": self.lag_s, "waiting": self.waiting,
-            "dropped": self.dropped,
+            "dead_letters_full": self.dead_letters_full, "lag_s": self.lag_now_s(clock.utc_ns()),
+            "waiting": self.waiting, "dropped": self.dropped,
             "latency_ms": self.latency.percentiles_ms(), "store": asdict(self.store),
             "archive": asdict(self.archive) | asdict(archive.health), "link": asdict(self.link),
             "gateways": self.gateways,

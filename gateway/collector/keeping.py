@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gateway.collector.batch import CONTENT_ERRORS, open_batch
+from gateway.collector.writing import write_all_that_can_be
 from pipeline.archive import ArchiveError
 from pipeline.records.ranges import RangeSet
 from pipeline.records.stack import answered_utc_ns
-from pipeline.store.door import DeadLetter, Origin, StoreUnavailable, WriteReport
+from pipeline.store.door import Origin, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pipeline.mqtt import Delivery
     from pipeline.records import Clock, Record
     from pipeline.records.envelope import Body
-    from pipeline.store.door import Store
+    from pipeline.store.door import DeadLetter, Store, WriteReport
 
 LOG = logging.getLogger(__name__)
 RETRY_FIRST_S = 0.5
@@ -50,6 +51,9 @@ class ArchivedBatch:
         self.fresh = [items[position][1] for position in appended.new]
         self.known = len(appended.known)
         """Records that came again."""
+        stamps = [record.t_utc_ns for records in self.by_origin.values() for record in records]
+        self.oldest_utc_ns = min(stamps, default=None)
+        """Stamp of the oldest record that the store is to have."""
 
 
 class Keeper:
@@ -90,9 +94,10 @@ class Keeper:
     async def store(self, archived: ArchivedBatch) -> Stored:
         """Store an archived batch; return what may be receipted."""
         stored: Stored = {}
-        for origin, records in archived.by_origin.items():
-            report = await self._write_at_last(origin, records)
-            stored.update(await self._receiptable(origin, report))
+        with self._health.storing(archived.oldest_utc_ns):
+            for origin, records in archived.by_origin.items():
+                report = await self._write_at_last(origin, records)
+                stored.update(await self._receiptable(origin, report))
         self._note_stored(archived)
         return stored
 
@@ -135,7 +140,7 @@ class Keeper:
         """Write once and note what the store says; None when it takes nothing now."""
         now_ns = self._clock.utc_ns
         try:
-            report = await self._write(origin, records)
+            report = await write_all_that_can_be(self._store, origin, records)
         except StoreUnavailable as error:
             self._health.store.set(ok=False, utc_ns=now_ns(), error=str(error), hint=error.hint)
             self._retry_after_s = error.retry_after_s
@@ -143,27 +148,6 @@ class Keeper:
             return None
         self._health.store.set(ok=True, utc_ns=now_ns())
         return report
-
-    async def _write(self, origin: Origin, records: list[Record]) -> WriteReport:
-        """Write records; when the store fails over what one of them holds, find that one and bury it."""
-        try:
-            return await self._store.write(origin, records)
-        except StoreUnavailable:
-            raise
-        except CONTENT_ERRORS as error:
-            LOG.exception("the store failed over %d records of %s/%s", len(records), *origin)
-            if len(records) == 1:
-                return WriteReport({}, [_dead(records[0], f"{type(error).__name__}: {error}")])
-        except Exception as error:
-            LOG.exception("the store failed")
-            raise StoreUnavailable(f"{type(error).__name__}: {error}", retry_after_s=RETRY_FIRST_S) from error
-        middle = len(records) // 2
-        halves = [await self._write(origin, half) for half in (records[:middle], records[middle:])]
-        stored: dict[bytes, RangeSet] = defaultdict(RangeSet)
-        for half in halves:
-            for journal, seqs in half.stored.items():
-                stored[journal].update(seqs)
-        return WriteReport(dict(stored), [letter for half in halves for letter in half.dead])
 
     async def _receiptable(self, origin: Origin, report: WriteReport) -> Stored:
         stored: Stored = {(origin, journal): RangeSet(seqs) for journal, seqs in report.stored.items()}
@@ -209,10 +193,6 @@ def _answered(bodies: Sequence[Body]) -> tuple[NDArray[np.int64], int]:
     middle = len(bodies) // 2
     halves = [_answered(half) for half in (bodies[:middle], bodies[middle:])]
     return np.concatenate([half[0] for half in halves]), sum(half[1] for half in halves)
-
-
-def _dead(record: Record, reason: str) -> DeadLetter:
-    return DeadLetter(record.journal, record.seq, record.data.hex(), reason)
 
 
 def _letter_of(origin: Origin, dead: DeadLetter) -> dict[str, Any]:

@@ -16,14 +16,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.collector.collector import Collector
-from gateway.collector.dead_letters import DeadLetters, read_letters, requeue
+from gateway.collector.dead_letters import DeadLetters, read_letters
+from gateway.collector.requeue import requeue
 from gateway.collector.upkeep import Upkeep
 from gateway.door.socket_server import bind, serve
 from gateway.supervise import Supervisor
-from pipeline.archive import Archive, ArchiveError
+from pipeline.archive import Archive
 from pipeline.mqtt import Link, keep_connected
 from pipeline.records.signing import SigningKey, take_over
-from pipeline.store.door import StoreUnavailable
 
 if TYPE_CHECKING:
     import socket
@@ -73,7 +73,7 @@ async def run_collector(
         health = collector.health
         link = partial(Link, mqtt, f"yaosu-collector-{key.id}", None, password)
         application = _application(
-            partial(health.as_json, key=key.id, dead_letters=dead_letters, archive=archive),
+            partial(health.as_json, key=key.id, dead_letters=dead_letters, archive=archive, clock=clock),
             partial(_requeue, state.dead_letters, dead_letters, archive, store),
         )
         async with Supervisor(_report) as parts:
@@ -98,7 +98,9 @@ async def _opened(
             state.archive, hashlib.sha256(key.public).digest()[:16], settings.archive
         )
         try:
-            yield listener, key, archive, DeadLetters(state.dead_letters, settings.dead_letter_bytes_max)
+            dead_letters = DeadLetters(state.dead_letters, settings.dead_letter_bytes_max)
+            await asyncio.to_thread(dead_letters.count_those_there)
+            yield listener, key, archive, dead_letters
         finally:
             await archive.close()
     finally:
@@ -118,7 +120,7 @@ async def _requeue(
     chosen = {name: letter for name, letter in letters.items() if not wanted or name in wanted}
     try:
         done = await requeue(dead_letters, chosen, archive, store)
-    except (StoreUnavailable, ArchiveError, OSError) as error:
+    except OSError as error:
         return {"ok": False, "error": str(error)}
     return {"ok": True, "unknown": sorted(set(wanted) - set(letters)), **asdict(done)}
 

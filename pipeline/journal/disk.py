@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _CHUNK_BYTES = 4096
+_NO_DAMAGE = frozenset({
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EISDIR,
+})  # fmt: skip
+"""Why a read fails although the bytes are there, or never were: nobody may take them for damaged."""
 _PIECES_MAX = 1024
 """As many as one call takes (IOV_MAX)."""
 
@@ -233,16 +238,26 @@ def write_whole(disk: Disk, path: Path, data: bytes) -> None:
     disk.sync_directory(path.parent)
 
 
-def read_damaged(disk: Disk, path: Path) -> bytes:
-    """Read a file whose medium may fail: what cannot be read comes back as zeros, which are never valid."""
+def read_damaged(disk: Disk, path: Path, offset: int = 0, count: int | None = None) -> bytes:
+    """Read from a file whose medium may fail: what it does not give comes back as zeros, never valid ones.
+
+    Raises:
+        OSError: the file is not there, or may not be read by this process: that is no damage.
+    """
     try:
-        return disk.read(path)
-    except OSError:
-        size, parts = max(0, disk.size(path)), []
-    for offset in range(0, size, _CHUNK_BYTES):
-        count = min(_CHUNK_BYTES, size - offset)
+        return disk.read(path, offset, count)
+    except OSError as error:
+        if error.errno in _NO_DAMAGE:
+            raise
+    end, parts = max(0, disk.size(path)), list[bytes]()
+    if count is not None:
+        end = min(end, offset + count)
+    for at in range(offset, end, _CHUNK_BYTES):
+        size = min(_CHUNK_BYTES, end - at)
         try:
-            parts.append(disk.read(path, offset, count).ljust(count, b"\0"))
-        except OSError:
-            parts.append(bytes(count))
+            parts.append(disk.read(path, at, size).ljust(size, b"\0"))
+        except OSError as error:
+            if error.errno in _NO_DAMAGE:
+                raise
+            parts.append(bytes(size))
     return b"".join(parts)

@@ -353,7 +353,9 @@ class Journal:
 
     def _found_unreadable(self, segment: Segment, entry: Entry) -> None:
         self.holes.add(entry.seq)
-        self._report("quarantine", segment=segment.path.name)
+        told = Notice("quarantine", {"segment": segment.path.name})
+        if told not in self._notices:  # a bad stretch is one event, not one for each record
+            self._notices.append(told)
 
     def _committed(self, written: Written) -> None:
         self._shelf.take(written)

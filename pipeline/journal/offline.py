@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.journal.disk import Disk, RealDisk, read_damaged
-from pipeline.journal.framing import payload, read_file_header, scan
+from pipeline.journal.fold import Fold
+from pipeline.journal.framing import Entry, payload, read_file_header, scan
 from pipeline.journal.merging import list_ledger
-from pipeline.journal.merkle import Tree
+from pipeline.journal.merkle import HASH_BYTES, UNKNOWN_LEAF, Tree
 from pipeline.journal.note import MalformedNote, read_checkpoint, split_note
 from pipeline.journal.note import verify as verify_note
 from pipeline.journal.receipts import RECEIPTS_NAME, read_receipts
-from pipeline.journal.segments import Segment, list_segments, read_fold
+from pipeline.journal.segments import Index, Segment, list_segments, read_fold, read_index
 from pipeline.journal.start import read_meta_public
 from pipeline.journal.succession import KIND, KeyChain, chain_of
 from pipeline.records.envelope import MalformedRecord, Record, decode
+from pipeline.records.ranges import RangeSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from pipeline.records.ranges import RangeSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,12 @@ def verify(directory: Path, *, disk: Disk | None = None) -> Verification:
     result.keys = [public.hex() for public in chain.publics]
     signed = _signed_roots(disk, files, chain, result)
     tree = Tree()
+    explained = RangeSet(read_receipts(disk, directory / RECEIPTS_NAME))
+    explained.update(_given_up(disk, files))
     for file in files:
         tree = _verify_file(disk, file, meta[0].id, tree, signed, result)
+        if file.retired:
+            _check_retired(disk, file, explained, result)
     result.next_seq, result.root = tree.size, tree.root().hex()
     for size in signed:
         if size > tree.size:
@@ -166,6 +171,39 @@ def _signed_roots(
     return signed
 
 
+def _given_up(disk: Disk, files: list[_File]) -> RangeSet:
+    """Collect the seqs whose bulk was given up for room, as the latest index and the events after it say."""
+    later: list[_File] = []
+    fold: Fold | None = None
+    for file in reversed(files):
+        fold = read_fold(disk, file.segment)
+        if fold is not None:
+            break
+        later.insert(0, file)
+    fold = fold or Fold()
+    for file in later:
+        for record in _records(disk, file):
+            fold.take(record)
+    return fold.shed
+
+
+def _check_retired(disk: Disk, file: _File, explained: RangeSet, result: Verification) -> None:
+    """Name bulk that is gone although nobody has stored it, as when a segment file was taken away."""
+    found = read_index(disk, file.segment)
+    if found is None:
+        return  # told already
+    index, after = found
+    end = after.next_seq if file.following is None else min(after.next_seq, file.following)
+    absent = index.absent(file.segment.first_seq, end - 1)
+    gone = [one for pair in absent for one in explained.missing(*pair)]
+    if gone:
+        records = sum(last - first + 1 for first, last in gone)
+        result.problems.append(
+            f"ledger {file.segment.path.name}: {records} records are gone from seq {gone[0][0]} to "
+            f"{gone[-1][1]}, and no receipt or event says why"
+        )
+
+
 def _verify_file(
     disk: Disk, file: _File, journal: bytes, tree: Tree, signed: dict[int, bytes], result: Verification
 ) -> Tree:  # fmt: skip
@@ -175,36 +213,76 @@ def _verify_file(
     header = read_file_header(data)
     if header is None or header != (journal, file.segment.first_seq):
         result.problems.append(f"{name}: the file header is damaged or of another journal")
-    entries, damages = scan(data, file.segment.first_seq)
-    promised = max((entry.durable_seq for entry in entries), default=-1)
-    for damage in damages:
-        if file.following is None and damage.seq > promised:
-            result.torn_bytes = len(data) - damage.offset
-            entries = [entry for entry in entries if entry.offset < damage.offset]
-            break
-        result.problems.append(
-            f"{name}: bytes {damage.offset} to {damage.end} (seq {damage.seq}) are damaged"
-        )
+    entries, damaged = _sound_entries(file, data, result)
+    result.records += len(entries)
+    walk = _Walk(name, tree, damaged, signed, result)
+    walk.miss_until(file.segment.first_seq, None)
+    if file.retired:
+        after = read_fold(disk, file.segment)
+        if after is not None:
+            _compare(after.tree, signed, result)
+            return after.tree
+        result.problems.append(f"ledger {name}: its index is missing or damaged")
+        damaged.add(tree.size)
+        walk.miss_until(file.following or 0, None)
+        return tree
+    known = read_index(disk, file.segment, cut=True)
+    index = None if known is None else known[0]
     for entry in entries:
-        if file.following is not None and entry.seq >= file.following:
-            break
-        result.records += 1
-        if file.retired:
-            continue
+        walk.miss_until(entry.seq, index)
         if entry.seq != tree.size:
             result.problems.append(f"{name}: seq {entry.seq} comes where {tree.size} belongs")
         bytes_of_record = payload(data, entry)
         _check_identity(bytes_of_record, journal, entry.seq, name, result)
         tree.append(bytes_of_record)
         _compare(tree, signed, result)
-    if not file.retired:
-        return tree
-    after = read_fold(disk, file.segment)
-    if after is None:
-        result.problems.append(f"ledger {name}: its index is missing or damaged")
-        return tree
-    _compare(after.tree, signed, result)
-    return after.tree
+    walk.miss_until(file.following or (known[1].next_seq if known else 0), index)
+    return tree
+
+
+def _sound_entries(file: _File, data: bytes, result: Verification) -> tuple[list[Entry], set[int]]:
+    """Return a file's records without a torn tail, and the seqs at which bytes are damaged."""
+    entries, damages = scan(data, file.segment.first_seq)
+    promised = max((entry.durable_seq for entry in entries), default=-1)
+    damaged: set[int] = set()
+    for damage in damages:
+        if file.following is None and damage.seq > promised:
+            result.torn_bytes = len(data) - damage.offset
+            return [entry for entry in entries if entry.offset < damage.offset], damaged
+        damaged.add(damage.seq)
+        result.problems.append(
+            f"{file.segment.path.name}: bytes {damage.offset} to {damage.end} (seq {damage.seq}) are damaged"
+        )
+    return [entry for entry in entries if file.following is None or entry.seq < file.following], damaged
+
+
+class _Walk(NamedTuple):
+    """The way over the records of one segment file, past those that are not there."""
+
+    name: str
+    tree: Tree
+    damaged: set[int]
+    """Seqs that were told to be damaged."""
+    signed: dict[int, bytes]
+    result: Verification
+
+    def miss_until(self, seq: int, index: Index | None) -> None:
+        """Go on to a seq: what lies before it and did not come is told, and stands in by its leaf hash."""
+        first, tree = self.tree.size, self.tree
+        if first >= seq:
+            return
+        if first not in self.damaged or seq - first > 1:
+            self.result.problems.append(f"{self.name}: the records from seq {first} to {seq - 1} are missing")
+        hashes: dict[int, bytes] = {}
+        if index is not None:
+            at = bisect_left(index.entries, first, key=lambda entry: entry.seq)
+            for position in range(at, len(index.entries)):
+                if (found := index.entries[position].seq) >= seq:
+                    break
+                hashes[found] = bytes(index.leaves[position * HASH_BYTES : (position + 1) * HASH_BYTES])
+        while tree.size < seq:
+            tree.append_hash(hashes.get(tree.size, UNKNOWN_LEAF))
+            _compare(tree, self.signed, self.result)
 
 
 def _check_identity(data: bytes, journal: bytes, seq: int, name: str, result: Verification) -> None:

@@ -84,8 +84,12 @@ class Receipts:
                 self.done.update(taken)
                 delay_s = PERSIST_DELAY_S
 
+    async def settled(self) -> None:
+        """Wait until what was taken is on the disk."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
     async def close(self) -> None:
         """Write what is waiting."""
         self._closing.set()
-        if self._task is not None:
-            await self._task
+        await self.settled()

@@ -145,6 +145,21 @@ def _remove(disk: Disk, path: Path) -> None:
         disk.remove(path)
 
 
+def _let_go(disk: Disk, segment: Segment, found: Recovery) -> None:
+    """Remove a segment file in which no record was found; one that the medium does not give is kept aside."""
+    try:
+        disk.read(segment.path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        LOG.error("%s cannot be read, moved to the quarantine folder: %s", segment.path.name, error)  # noqa: TRY400
+        if not any(one.segment == segment.path.name for one in found.quarantined):
+            found.quarantined.append(Quarantined(segment.path.name, 0, segment.size, segment.first_seq))
+        disk.replace(segment.path, _quarantine_of(segment.path) / segment.path.name)
+    else:
+        _remove(disk, segment.path)
+
+
 def _read_back(
     disk: Disk, journal: bytes, segment: Segment, following: int | None, durable_floor: int, found: Recovery
 ) -> None:  # fmt: skip
@@ -221,7 +236,7 @@ def _seal(
 ) -> None:  # fmt: skip
     """Give a segment its index; records after `end` were never promised here and lie in the next segment."""
     if not index.entries:
-        _remove(disk, segment.path)
+        _let_go(disk, segment, found)
         return
     segment = Segment(segment.path, segment.first_seq, end)
     tiles, found.fold.tree.tiles = found.fold.tree.tiles or [], []
@@ -243,7 +258,7 @@ def _leave_open(
     if cut is not None and found.torn_bytes:
         _keep_torn(disk, segment, data, cut)
     if not index.entries:
-        _remove(disk, segment.path)
+        _let_go(disk, segment, found)
         return
     try:
         if cut is not None and found.torn_bytes:
@@ -272,12 +287,16 @@ def _set_aside(disk: Disk, segment: Segment, data: bytes, damage: Damage, found:
         )  # fmt: skip
 
 
-def set_aside(disk: Disk, segment: Path, offset: int, piece: bytes) -> bool:
-    """Copy unreadable bytes to the quarantine folder; false when they lie there already."""
+def _quarantine_of(segment: Path) -> Path:
     folder = segment.parent
     while folder.name in {LEDGER_DIRECTORY, MERGED_DIRECTORY}:
         folder = folder.parent
-    target = folder / QUARANTINE_DIRECTORY / f"{segment.stem}-{offset}-{offset + len(piece)}.bin"
+    return folder / QUARANTINE_DIRECTORY
+
+
+def set_aside(disk: Disk, segment: Path, offset: int, piece: bytes) -> bool:
+    """Copy unreadable bytes to the quarantine folder; false when they lie there already."""
+    target = _quarantine_of(segment) / f"{segment.stem}-{offset}-{offset + len(piece)}.bin"
     try:
         if disk.size(target) == len(piece):
             return False

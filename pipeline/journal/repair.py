@@ -17,9 +17,10 @@ from pipeline.journal.hashes import tiles_missing, write_tiles
 from pipeline.journal.merkle import HASH_BYTES, Tree
 from pipeline.journal.opening import LOCK_NAME
 from pipeline.journal.receipts import RECEIPTS_NAME, read_receipts
-from pipeline.journal.recovery import Recovery, index_of, recover, set_aside
-from pipeline.journal.sealing import copy_ledger, finish_segment, ledger_file_of
-from pipeline.journal.segments import QUARANTINE_DIRECTORY, Sealed, Segment, read_fold, read_index
+from pipeline.journal.recovery import Recovery, recover, set_aside
+from pipeline.journal.remaking import remake_index
+from pipeline.journal.sealing import copy_ledger, ledger_file_of
+from pipeline.journal.segments import QUARANTINE_DIRECTORY, Segment, read_fold, read_index
 from pipeline.journal.start import read_meta_public
 
 if TYPE_CHECKING:
@@ -59,12 +60,15 @@ def repair(directory: Path, *, disk: Disk | None = None) -> Repair:
         _tell_recovery(found, report)
         journal = meta[0].id
         fold = Fold()
-        for segment, retired in _in_order(found):
+        files = _in_order(found)
+        firsts = [segment.first_seq for segment, _ in files]
+        opened = found.fold.next_seq if found.open is None else found.open.first_seq
+        for (segment, retired), end in zip(files, [*firsts[1:], opened], strict=False):
             if retired:
                 known = read_fold(disk, segment)
                 fold = fold if known is None else known
             else:
-                fold = _repair_segment(disk, journal, segment, fold, report)
+                fold = _repair_segment(disk, journal, segment, fold, end, report)
         _repair_tiles(disk, directory, found, report)
         if found.open is not None:
             disk.close(found.open.path)
@@ -88,7 +92,9 @@ def _tell_recovery(found: Recovery, report: Repair) -> None:
     ]
 
 
-def _repair_segment(disk: Disk, journal: bytes, segment: Segment, before: Fold, report: Repair) -> Fold:
+def _repair_segment(
+    disk: Disk, journal: bytes, segment: Segment, before: Fold, end: int, report: Repair
+) -> Fold:  # fmt: skip
     """Check a segment, its index and its ledger file; returns what the journal knows after it."""
     name = segment.path.name
     data = read_damaged(disk, segment.path)
@@ -101,27 +107,30 @@ def _repair_segment(disk: Disk, journal: bytes, segment: Segment, before: Fold, 
                 f"{name}: copied {damage.end - damage.offset} damaged bytes to the quarantine folder"
             )
         report.lost.append(f"{name}: {damage.end - damage.offset} bytes at {damage.offset}, seq {damage.seq}")
-    known = read_index(disk, segment)
-    if known is not None and _agrees(known[0].entries, entries, damages):
-        if read_index(disk, ledger_file_of(disk, segment)) is None:
+    known = read_index(disk, segment, cut=True)
+    if known is not None and _agrees(known[0].entries, entries, damages, len(data)):
+        behind = [entry.seq for entry in known[0].entries if entry.end > len(data)]
+        if behind:
+            report.lost.append(f"{name}: cut to {len(data)} bytes, without seq {behind[0]} to {behind[-1]}")
+        elif read_index(disk, ledger_file_of(disk, segment)) is None:
             copy_ledger(disk, journal, segment, known[0], known[1].pack())
             report.done.append(f"{name}: copied its ledger records anew")
-        return known[1]
-    _move_aside(disk, segment.index_path, report)
-    fold = before.copy()
-    fold.tree.tiles = []
-    index = index_of(data, entries, fold)
-    finish_segment(disk, journal, Sealed(segment, index, fold.pack(), fold.tree.tiles))
+        if read_index(disk, segment) is not None:
+            return known[1]
+    else:
+        _move_aside(disk, segment.index_path, report)
+    remake_index(disk, journal, segment, before, end)
     report.done.append(f"{name}: wrote its index, ledger file and hashes anew from {len(entries)} records")
-    return fold
+    return read_fold(disk, segment) or before
 
 
-def _agrees(known: Iterable[Entry], read: list[Entry], damages: list[Damage]) -> bool:
-    """Whether an index lists what was read, and else only what is damaged now: it knows its leaf hash."""
+def _agrees(known: Iterable[Entry], read: list[Entry], damages: list[Damage], size: int) -> bool:
+    """Whether an index lists what was read, and else only what is damaged or cut off: it knows its hash."""
     listed = set(known)
     extra = listed - set(read)
     return not set(read) - listed and all(
-        any(damage.offset < entry.end and damage.end > entry.offset for damage in damages) for entry in extra
+        entry.end > size or any(damage.offset < entry.end and damage.end > entry.offset for damage in damages)
+        for entry in extra
     )
 
 

@@ -1,10 +1,10 @@
-"""Background verification: sealed segments are read again, slowly, before the bytes that rot are needed."""
+"""Background verification: what is on the disk is read again, slowly, before bytes that rot are needed."""
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.journal.framing import Entry, parse, payload
@@ -16,11 +16,27 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from pipeline.journal.disk import Disk
+    from pipeline.journal.fold import Fold
     from pipeline.journal.shelf import Shelf
     from pipeline.records import Clock
+    from pipeline.records.ranges import Range, RangeSet
 
 PASS_NS = 24 * 3600 * 10**9
 """A pass over all segments begins at most this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Who is told, and asked. All are called on the event loop."""
+
+    damaged: Callable[[Segment, Entry], None]
+    """A record cannot be read, or is another than its leaf hash says."""
+    missing: Callable[[list[Range]], None]
+    """Records are in no file; called with all that a pass has found."""
+    explained: Callable[[Segment], RangeSet]
+    """Seqs that need not be in a file: holes that are known; of a retired one also bulk that was let go."""
+    mend: Callable[[Segment], Awaitable[bool]]
+    """Make an index anew; false where that cannot be."""
 
 
 class _Place(NamedTuple):
@@ -30,11 +46,10 @@ class _Place(NamedTuple):
 
 
 class Scrub:
-    """Goes round over the sealed segments, the oldest first. Every method is called on the event loop."""
+    """Goes round over ledger files and sealed segments, the oldest first. Called on the event loop."""
 
     def __init__(
-        self, disk: Disk, shelf: Shelf, executor: Executor, clock: Clock,
-        damaged: Callable[[Segment, Entry], None],
+        self, disk: Disk, shelf: Shelf, executor: Executor, clock: Clock, findings: Findings
     ) -> None:  # fmt: skip
         self.verified_utc_ns: int | None = None
         """When a pass over all segments ended."""
@@ -44,10 +59,11 @@ class Scrub:
         self._shelf = shelf
         self._executor = executor
         self._clock = clock
-        self._damaged = damaged
+        self._findings = findings
         self._place: _Place | None = None
         self._next_first = 0
         self._began_ns: int | None = None
+        self._missing: list[Range] = []
 
     async def step(self, bytes_max: int) -> None:
         """Verify about so many bytes; nothing between two passes."""
@@ -60,14 +76,13 @@ class Scrub:
             self._began_ns, self._next_first = now_ns, 0
         loop = asyncio.get_running_loop()
         if self._place is None:
-            segment = self._next_segment()
+            segment = self._shelf.next_finished(self._next_first)
             if segment is None:
-                self._next_first, self.verified_utc_ns = -1, self._clock.utc_ns()
+                self._end()
                 return
             self._next_first = segment.first_seq + 1
-            found = await loop.run_in_executor(self._executor, read_index, self._disk, segment)
-            self._place = None if found is None else _Place(segment, found[0], 0)
-        elif self._place.segment not in self._shelf.segments:
+            self._place = await self._begin(segment)
+        elif not self._shelf.has(self._place.segment):
             self._place = None  # it was retired meanwhile
         if self._place is None:
             return
@@ -76,14 +91,39 @@ class Scrub:
         )
         for entry in bad:
             self.damaged += 1
-            self._damaged(self._place.segment, entry)
+            self._findings.damaged(self._place.segment, entry)
         done = position == len(self._place.contents.entries)
         self._place = None if done else self._place._replace(position=position)
 
-    def _next_segment(self) -> Segment | None:
-        segments = self._shelf.segments
-        position = bisect_right(segments, self._next_first - 1, key=lambda one: one.first_seq)
-        return segments[position] if position < len(segments) else None
+    def _end(self) -> None:
+        """End a pass: tell once of all that it has missed."""
+        self._next_first, self.verified_utc_ns = -1, self._clock.utc_ns()
+        if self._missing:
+            self._findings.missing(self._missing)
+            self._missing = []
+
+    async def _begin(self, segment: Segment) -> _Place | None:
+        """Begin with a file: have an index of it, and see whether it lists all that it should."""
+        found = await self._read_index(segment)
+        if found is None and await self._findings.mend(segment):
+            segment = self._shelf.next_finished(segment.first_seq) or segment
+            found = await self._read_index(segment)
+        if found is None or not self._shelf.has(segment):
+            return None
+        last_seq = max(self._shelf.last_seq(segment), found[1].next_seq - 1)
+        explained = self._findings.explained(segment)
+        self._missing += await asyncio.get_running_loop().run_in_executor(
+            self._executor, _missing, found[0], segment.first_seq, last_seq, explained
+        )
+        return _Place(segment, found[0], 0)
+
+    async def _read_index(self, segment: Segment) -> tuple[Index, Fold] | None:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, read_index, self._disk, segment)
+
+
+def _missing(index: Index, first: int, last: int, explained: RangeSet) -> list[Range]:
+    return [one for absent in index.absent(first, last) for one in explained.missing(*absent)]
 
 
 def verify_piece(
@@ -105,7 +145,8 @@ def verify_piece(
             data = b""
         leaf = bytes(index.leaves[position * HASH_BYTES : (position + 1) * HASH_BYTES])
         if not _is_sound(data, entry, leaf):
-            set_aside(disk, segment.path, entry.offset, data)
+            if data:
+                set_aside(disk, segment.path, entry.offset, data)
             bad.append(entry)
         size += entry.end - entry.offset
         position += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.journal.disk import Disk
+from pipeline.journal.disk import Disk, read_damaged
 from pipeline.journal.framing import FILE_HEADER_BYTES, Entry, file_header, parse
 from pipeline.journal.hashes import write_tiles
 from pipeline.journal.merkle import HASH_BYTES
@@ -55,7 +55,7 @@ def copy_ledger(
     for position, entry in enumerate(index.entries):
         if index.kinds[position] in BULK_KINDS:
             continue
-        piece = disk.read(segment.path, entry.offset, entry.end - entry.offset)
+        piece = read_damaged(disk, segment.path, entry.offset, entry.end - entry.offset)
         read = parse(memoryview(piece), 0)
         if read is None or read.seq != entry.seq:
             continue

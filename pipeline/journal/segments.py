@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.journal.framing import Entry
     from pipeline.journal.merkle import Node
     from pipeline.records import Record
+    from pipeline.records.ranges import Range
 
 LEDGER_DIRECTORY = "ledger"
 MERGED_DIRECTORY = "merged"
@@ -81,6 +82,16 @@ class Index:
         elif record.kind == "checkpoint" and record.body.get("stop"):
             self.stops.append(record.body["size"])
 
+    def absent(self, first: int, last: int) -> list[Range]:
+        """List the seqs from first to last that are not in it."""
+        absent: list[Range] = []
+        for seq in self.entries.seqs():
+            if first <= seq <= last:
+                if seq > first:
+                    absent.append((first, seq - 1))
+                first = seq + 1
+        return [*absent, (first, last)] if first <= last else absent
+
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
@@ -127,9 +138,12 @@ def write_index(disk: Disk, segment: Segment, index: Index, after: dict[str, Any
     write_whole(disk, segment.index_path, seal(_INDEX_MAGIC, msgpack.packb(content)))
 
 
-def read_index(disk: Disk, segment: Segment) -> tuple[Index, Fold] | None:
-    """Read a segment's index; None when there is none, it is damaged, or the segment has another size."""
-    content = _read_content(disk, segment)
+def read_index(disk: Disk, segment: Segment, *, cut: bool = False) -> tuple[Index, Fold] | None:
+    """Read a segment's index; None when there is none, it is damaged, or the segment has another size.
+
+    With `cut` the segment may be shorter than it was: then its last records are listed, and are not there.
+    """
+    content = _read_content(disk, segment, cut=cut)
     if content is None:
         return None
     entries = Entries.of_columns(content)
@@ -149,12 +163,12 @@ def is_flagged(disk: Disk, segment: Segment) -> bool | None:
 
 
 def read_fold(disk: Disk, segment: Segment) -> Fold | None:
-    """Read only what the journal knew after a segment."""
-    content = _read_content(disk, segment)
+    """Read only what the journal knew after a segment, though that were cut."""
+    content = _read_content(disk, segment, cut=True)
     return None if content is None else folding.unpack(content["after"])
 
 
-def _read_content(disk: Disk, segment: Segment) -> dict[str, Any] | None:
+def _read_content(disk: Disk, segment: Segment, *, cut: bool = False) -> dict[str, Any] | None:
     try:
         if disk.size(segment.index_path) < 0:
             return None
@@ -164,5 +178,6 @@ def _read_content(disk: Disk, segment: Segment) -> dict[str, Any] | None:
     if data is None:
         return None
     content: dict[str, Any] = msgpack.unpackb(data)
+    fits = content["bytes"] == segment.size or (cut and content["bytes"] > segment.size)
     # An index of an older program has no leaf hashes: it is made anew, as when there is none.
-    return content if content["bytes"] == segment.size and "leaves" in content else None
+    return content if fits and "leaves" in content else None

@@ -25,7 +25,8 @@ class JournalSettings(Settings):
     """A segment with this many records is sealed too: the open one is read whole at start."""
 
     keep_days: Annotated[float, Field(ge=0, le=36500)] = 30.0
-    """Bulk records (data, flags) stay at least this long after they were written, receipted or not."""
+    """Bulk records (data, flags) stay at least this long after they were written, receipted or not; on a disk
+    that is full, what is receipted goes earlier."""
 
     size_max_bytes: Annotated[int, Field(ge=MIB)] = 20 * 1024 * MIB
     """Size of the journal above which bulk goes before its time: first what is receipted, the oldest first;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline.journal.disk import Disk
+from pipeline.journal.disk import Disk, read_damaged
 from pipeline.journal.framing import Entry, parse, payload
 from pipeline.journal.segments import Segment, is_flagged, read_index
 from pipeline.records import Gap
@@ -57,7 +57,8 @@ def plan_shedding(disk: Disk, segment: Segment, done: RangeSet, shed: RangeSet) 
         if kind in BULK_KINDS and entry.seq not in done and entry.seq not in shed:
             plan.seqs.add(entry.seq)
             if kind == "data":
-                _count_rows(plan, disk.read(segment.path, entry.offset, entry.end - entry.offset))
+                size = entry.end - entry.offset
+                _count_rows(plan, read_damaged(disk, segment.path, entry.offset, size))
     return plan
 
 

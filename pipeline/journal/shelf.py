@@ -137,9 +137,37 @@ class Shelf:
             else:
                 return []
 
-    def copied(self, ledger: Segment) -> None:
-        """Note a ledger file beside its segment."""
-        self._ledger_bytes += ledger.size
+    def copied(self, ledger: Segment, before: int = 0) -> None:
+        """Note a ledger file beside its segment, in place of one of `before` bytes."""
+        self._ledger_bytes += ledger.size - before
+
+    def cut(self, segment: Segment, size: int) -> Segment:
+        """Note the size that a sealed segment's file has; returns the segment with it."""
+        position = self.segments.index(segment)
+        self.segments[position] = found = Segment(segment.path, segment.first_seq, size)
+        return found
+
+    def has(self, segment: Segment) -> bool:
+        """Whether a file is still the one that holds its records."""
+        return segment in self.segments or segment in self.ledger
+
+    def next_finished(self, seq: int) -> Segment | None:
+        """Return the first ledger file or sealed segment that begins at a seq or behind it."""
+        found = [
+            files[position]
+            for files in (self.ledger, self.segments)
+            if (position := bisect_left(files, seq, key=lambda one: one.first_seq)) < len(files)
+        ]
+        return min(found, key=lambda one: one.first_seq, default=None)
+
+    def before(self, segment: Segment) -> Segment | None:
+        """Return the file in front of one; None in front of the first."""
+        found = [
+            files[position - 1]
+            for files in (self.ledger, self.segments)
+            if (position := bisect_left(files, segment.first_seq, key=lambda one: one.first_seq))
+        ]
+        return max(found, key=lambda one: one.first_seq, default=None)
 
     def in_use(self, segment: Segment) -> bool:
         """Whether somebody who reads forward is in this segment, or has just left it."""
@@ -227,7 +255,7 @@ class Shelf:
         piece = Piece([], [])
         for run in _runs(wanted):
             base = run[0].offset
-            data = memoryview(self._disk.read(segment.path, base, run[-1].end - base))
+            data = memoryview(read_damaged(self._disk, segment.path, base, run[-1].end - base))
             for entry in run:
                 moved = Entry(entry.seq, entry.durable_seq, entry.offset - base, entry.end - base)
                 try:
@@ -237,7 +265,8 @@ class Shelf:
                 except MalformedRecord as error:
                     LOG.error("seq %d in %s cannot be read: %s", entry.seq, segment.path.name, error)  # noqa: TRY400
                     bad = bytes(data[moved.offset : moved.end])
-                    set_aside(self._disk, segment.path, entry.offset, bad)
+                    if bad:  # else the file ends before it
+                        set_aside(self._disk, segment.path, entry.offset, bad)
                     piece.unreadable.append((entry, bad))
         return piece
 

@@ -35,6 +35,8 @@ class Space:
         """Have nothing prepared yet."""
         self.reserve: Reserve = "none"
         """Whether the reserve lies on the disk; "used" while the disk was found full."""
+        self.short = False
+        """Whether the disk has too little room for what is kept ready."""
         self.prepared_bytes = 0
         """Size of the prepared segment; 0 when there is none."""
         self._making = threading.Lock()
@@ -51,17 +53,22 @@ class Space:
     def prepare(self) -> None:
         """Have the reserve and the next segment ready, as far as the disk has room. Raises OSError."""
         with self._making:
-            self._prepare()
+            try:
+                self.short = not self._prepare()
+            except OSError as error:
+                self.short = error.errno in FULL_ERRORS
+                raise
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> bool:
         if self.reserve == "used" and self._disk.free_bytes(self._directory) < 2 * self._segment_bytes:
-            return
+            return False
         if self.reserve != "held":
             self._make(RESERVE_NAME, self._reserve_bytes)
             self.reserve = "held"
         if not self.prepared_bytes:
             self._make(PREPARED_NAME, self._segment_bytes)
             self.prepared_bytes = self._segment_bytes
+        return True
 
     def _make(self, name: str, size: int) -> None:
         path = self._directory / name

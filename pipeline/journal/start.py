@@ -12,10 +12,11 @@ import msgpack
 
 from pipeline.journal.disk import Disk, write_whole
 from pipeline.journal.errors import ForeignKeyError, WrongPurposeError
-from pipeline.journal.framing import read_file_header, seal, unseal
+from pipeline.journal.framing import payload, scan, seal, unseal
 from pipeline.journal.note import MalformedNote
 from pipeline.journal.segments import LEDGER_DIRECTORY, MERGED_DIRECTORY, list_segments
 from pipeline.journal.succession import KeyChain
+from pipeline.records.envelope import MalformedRecord, decode
 from pipeline.records.signing import ALGORITHM, SigningKey, key_id, next_key_path, take_over, verify
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ BOOT_NAME = "boot.state"
 _META_MAGIC = b"YAOSUMET"
 _BOOT_MAGIC = b"YAOSUBOO"
 _OWN_KEY = "restore the journal's own key, or use another directory for a new journal"
+_HEAD_BYTES = 2**20
+"""Of a segment, looked through for a record where nothing else says whose it is."""
 _UNKNOWN_DOWNTIME_NS = 1_000_000_000
 """How far gateway time goes on when nobody knows how long the gateway was down."""
 
@@ -100,11 +103,12 @@ def load_meta(
     """
     present = [name for name in META_NAMES if disk.size(directory / name) >= 0]
     metas = [found for name in present if (found := _read_meta(disk, directory / name)) is not None]
-    if not metas:
-        journal = _id_of_segments(disk, directory) or secrets.token_bytes(16)
-        meta, public = Meta(journal, purpose, now_utc_ns), key.public
-    else:
+    written = None if metas else _written_before(disk, directory)
+    if metas:
         meta, public = metas[0]
+    else:
+        journal, made_for = written or (secrets.token_bytes(16), purpose)
+        meta, public = Meta(journal, made_for, now_utc_ns), key.public
     if meta.purpose != purpose:
         raise WrongPurposeError(
             f"the journal in {directory} is a {meta.purpose} journal, not a {purpose} one",
@@ -112,7 +116,7 @@ def load_meta(
         )
     if len(metas) < len(META_NAMES) and public == key.public:
         _write_metas(disk, directory, _pack_meta(meta, key), required=not metas)
-    return meta, public, bool(present) and not metas
+    return meta, public, not metas and (bool(present) or written is not None)
 
 
 def _write_metas(disk: Disk, directory: Path, data: bytes, *, required: bool) -> None:
@@ -196,13 +200,17 @@ def sign_anew(disk: Disk, directory: Path, meta: Meta, key: SigningKey) -> None:
     _write_metas(disk, directory, _pack_meta(meta, key), required=True)
 
 
-def _id_of_segments(disk: Disk, directory: Path) -> bytes | None:
+def _written_before(disk: Disk, directory: Path) -> tuple[bytes, Purpose] | None:
+    """Return the id and purpose of the journal whose segments lie here, as its first record tells them."""
     folders = [directory, directory / LEDGER_DIRECTORY, directory / LEDGER_DIRECTORY / MERGED_DIRECTORY]
     with suppress(OSError):
         for segment in (segment for folder in folders for segment in list_segments(disk, folder)):
-            header = read_file_header(disk.read(segment.path, 0, 64))
-            if header is not None:
-                return header[0]
+            head = disk.read(segment.path, 0, _HEAD_BYTES)
+            for entry in scan(head, segment.first_seq)[0]:
+                with suppress(MalformedRecord):
+                    record = decode(payload(head, entry))
+                    simulated = record.source in {"simulated", "replayed"}
+                    return record.journal, "rehearsal" if simulated else "production"
     return None
 
 

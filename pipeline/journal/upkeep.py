@@ -10,13 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.journal.errors import JournalFullError
-from pipeline.journal.fold import SHED_EVENT
+from pipeline.journal.fold import SHED_EVENT, Fold
 from pipeline.journal.merging import FILES_MIN, files_to_merge, merge_ledger
 from pipeline.journal.promised import PROMISED_NAME, PromisedSizes
+from pipeline.journal.remaking import remake_index
 from pipeline.journal.retirement import DAY_NS, retire_segment
-from pipeline.journal.scrub import Scrub
-from pipeline.journal.sealing import finish_segment
-from pipeline.journal.segments import Sealed, Segment
+from pipeline.journal.scrub import Findings, Scrub
+from pipeline.journal.sealing import finish_segment, ledger_file_of
+from pipeline.journal.segments import Sealed, Segment, read_fold, read_index
 from pipeline.journal.shedding import ShedPlan, choose_segment, plan_shedding
 from pipeline.records.events import event_body
 from pipeline.records.ranges import RangeSet
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pipeline.journal.space import Space
     from pipeline.records import Clock, Record
     from pipeline.records.envelope import Body
+    from pipeline.records.ranges import Range
 
 LOG = logging.getLogger(__name__)
 _SEGMENTS_LOOKED_AT = 4096
@@ -79,7 +81,8 @@ class Upkeep:
     ) -> None:  # fmt: skip
         self.shed = shed
         """Seqs whose bulk was given up for room."""
-        self.scrub = Scrub(parts.disk, parts.shelf, parts.executor, parts.clock, parts.damaged)
+        findings = Findings(parts.damaged, self._found_missing, self._explained, self._mend)
+        self.scrub = Scrub(parts.disk, parts.shelf, parts.executor, parts.clock, findings)
         self.promised = PromisedSizes(parts.disk, parts.directory / PROMISED_NAME, parts.executor)
         """What witnesses may have signed last."""
         self._parts = parts
@@ -114,11 +117,12 @@ class Upkeep:
 
     async def _prepare(self) -> None:
         space = self._parts.space
-        full = space.reserve == "used"
+        full, short = space.reserve == "used", space.short
         try:
             await self._run(space.prepare)
         except OSError as error:
-            LOG.warning("no room is kept ready in the journal: %s", error)
+            if not short:
+                LOG.warning("no room is kept ready in the journal, what is receipted goes early: %s", error)
         if full and space.reserve == "held":
             self._parts.report("disk-room")
 
@@ -136,7 +140,7 @@ class Upkeep:
         else:
             await self.finish()
         self._announce()
-        if self._over():
+        if self._pressed():
             await self.retire(at_once=True)
         for _ in range(_SHED_AT_ONCE):
             if not self._over() or not await self._shed_next(append):
@@ -144,6 +148,10 @@ class Upkeep:
 
     def _over(self) -> bool:
         return self._parts.shelf.size() + self._parts.space.bytes > self._parts.settings.size_max_bytes
+
+    def _pressed(self) -> bool:
+        """Whether room is wanted at once: below the limit too, where the disk has not so much."""
+        return self._over() or self._parts.space.short
 
     def _announce(self) -> None:
         limit = self._parts.settings.size_max_bytes
@@ -157,17 +165,20 @@ class Upkeep:
     async def retire(self, *, at_once: bool = False, segments_max: int = 64) -> int:
         """Let go of the bulk of segments that are receipted and, unless `at_once`, older than `keep_days`.
 
-        At once, only as many go as bring the journal below its limit. Returns how many went.
+        At once, only as many go as bring the journal below its limit and give a full disk room again. Returns
+        how many went.
         """
         await self.finish()
         parts = self._parts
         limit_ns = None if at_once else parts.clock.utc_ns() - int(parts.settings.keep_days * DAY_NS)
         done, retired = RangeSet(parts.receipted()), 0
         for segment in self._receipted(done, segments_max):
-            if at_once and not self._over():
+            if at_once and not self._pressed():
                 break
             if await self._retire_one(segment, done, limit_ns):
                 retired += 1
+                if at_once:
+                    await self._prepare()
             elif not at_once:
                 break  # the later ones are younger
         return retired
@@ -189,14 +200,54 @@ class Upkeep:
             parts.shelf.merged(files, one)
         return one is not None
 
+    def _found_missing(self, missing: list[Range]) -> None:
+        self._parts.holes.update(missing)
+        records = sum(last - first + 1 for first, last in missing)
+        self._parts.report(
+            "records-missing", records=records, first_seq=missing[0][0], last_seq=missing[-1][1]
+        )
+
+    def _explained(self, segment: Segment) -> RangeSet:
+        """What need not be in a file: of a retired one what was stored elsewhere, or given up."""
+        parts = self._parts
+        if segment in parts.shelf.ledger:
+            return RangeSet([*parts.holes, *parts.receipted(), *self.shed])
+        return RangeSet(parts.holes)
+
+    async def _mend(self, segment: Segment) -> bool:
+        """Make the index of a sealed segment anew, if it has none that fits; false where that cannot be."""
+        parts = self._parts
+        async with self._lock:
+            if segment not in parts.shelf.segments or any(
+                one.segment.path == segment.path for one in self._unfinished
+            ):
+                return False
+            if await self._run(read_index, parts.disk, segment) is not None:
+                return True
+            end = parts.shelf.last_seq(segment) + 1
+            before = parts.shelf.before(segment)
+            try:
+                segment = parts.shelf.cut(segment, await self._run(parts.disk.size, segment.path))
+                known = Fold() if before is None else await self._run(read_fold, parts.disk, before)
+                had = (await self._run(ledger_file_of, parts.disk, segment)).size
+                ledger = await self._run(remake_index, parts.disk, parts.journal, segment, known, end)
+            except OSError as error:
+                LOG.warning("the index of %s is made anew later: %s", segment.path.name, error)
+                return False
+        parts.shelf.copied(ledger, max(0, had))
+        LOG.warning("the index of %s was made anew", segment.path.name)
+        return True
+
     async def _retire_one(self, segment: Segment, done: RangeSet, limit_ns: int | None) -> bool:
         parts = self._parts
+        if not await self._mend(segment):
+            return False
+        segment = parts.shelf.next_finished(segment.first_seq) or segment
+        given_up = RangeSet([*self.shed, *parts.holes])
         async with self._lock:
             try:
                 call = partial(retire_segment, promised=self.promised.tiles)
-                ledger = await self._run(
-                    call, parts.disk, parts.journal, segment, done, RangeSet(self.shed), limit_ns
-                )
+                ledger = await self._run(call, parts.disk, parts.journal, segment, done, given_up, limit_ns)
             except OSError as error:
                 LOG.warning("%s was not retired, trying again later: %s", segment.path.name, error)
                 return False

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 NO_MATCHING_SUBSCRIBERS = 0x10
 SESSION_TAKEN_OVER = 0x8E
 TIMEOUT_S = 10.0
+SLOW_BYTES_PER_S = 4096
+"""A line as slow as this is not taken for a lost one."""
 _HEADER_BYTES = 16
 """Fixed header, topic length, packet identifier and empty properties of a PUBLISH, rounded up."""
 
@@ -63,6 +65,9 @@ class Link:
         self._window, self._packet_bytes_max = settings.in_flight_max, 268_435_455
         self._taken_over = False
         self._acknowledged: dict[int, asyncio.Future[int]] = {}
+        self._turns = asyncio.Semaphore(self._window)
+        self._heard_s = 0.0
+        """When the broker acknowledged something last, on the loop's clock."""
         self._paho = self._client._client  # noqa: SLF001 - see the module's docstring
         self.held = Held(settings.held_bytes_max, lambda mid: self._paho.ack(mid, 1))
         """What was received and is not done."""
@@ -76,6 +81,7 @@ class Link:
         # The public setter refuses once the socket is open; nothing is in flight yet when CONNACK comes.
         granted = min(self._window, getattr(properties, "ReceiveMaximum", self._window))
         self._paho._max_inflight_messages = granted  # noqa: SLF001
+        self._turns = asyncio.Semaphore(granted)
         self._packet_bytes_max = getattr(properties, "MaximumPacketSize", self._packet_bytes_max)
         self._client._on_connect(client, userdata, flags, reason, properties)  # noqa: SLF001
 
@@ -101,6 +107,7 @@ class Link:
 
     def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
         waiting = self._acknowledged.pop(mid, None)
+        self._heard_s = asyncio.get_running_loop().time()
         if waiting is not None and not waiting.done():
             waiting.set_result(int(reason.value))
 
@@ -157,29 +164,39 @@ class Link:
         Raises:
             PublishTooLargeError: the broker has announced that it does not take messages of this size.
             PublishRefusedError: the broker acknowledged with a failure (MQTT 5 section 3.4.2.1).
-            LinkLostError: the connection ended, or no acknowledgement came in time.
+            LinkLostError: the connection ended, or nothing was acknowledged for longer than this message takes
+                on the slowest line; while it waits for its turn, no time counts.
         """
         size = len(topic.encode()) + len(payload) + _HEADER_BYTES
         size += len((response_topic or "").encode()) + len(correlation or b"")
         if size > self._packet_bytes_max:
             raise PublishTooLargeError(f"{topic}: {size} bytes, the broker takes {self._packet_bytes_max}")
         properties = _request_properties(response_topic, correlation)
-        info = self._paho.publish(topic, payload, qos=1, retain=retain, properties=properties)
-        if info.rc:
-            raise LinkLostError(f"not connected (paho says {info.rc})")
-        waiting = self._acknowledged[info.mid] = asyncio.get_running_loop().create_future()
-        try:
-            ended = self._client._disconnected  # noqa: SLF001
-            await asyncio.wait({waiting, ended}, timeout=TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
-                why = "the connection ended" if ended.done() else f"no acknowledgement within {TIMEOUT_S:g} s"
-                raise self._lost(why)
-        finally:
-            self._acknowledged.pop(info.mid, None)
-        reason: int = waiting.result()
+        async with self._turns:
+            info = self._paho.publish(topic, payload, qos=1, retain=retain, properties=properties)
+            if info.rc:
+                raise LinkLostError(f"not connected (paho says {info.rc})")
+            reason = await self._reason(info.mid, TIMEOUT_S + size / SLOW_BYTES_PER_S)
         if reason >= 0x80:
             raise PublishRefusedError(f"the broker refuses {topic}: reason code 0x{reason:02X}")
         return reason != NO_MATCHING_SUBSCRIBERS
+
+    async def _reason(self, mid: int, timeout_s: float) -> int:
+        """Wait for an acknowledgement, for so long after the last one of any message; its reason code."""
+        loop = asyncio.get_running_loop()
+        waiting, ended = loop.create_future(), self._client._disconnected  # noqa: SLF001
+        self._acknowledged[mid] = waiting
+        since_s = loop.time()
+        try:
+            while (left_s := max(since_s, self._heard_s) + timeout_s - loop.time()) > 0:
+                await asyncio.wait({waiting, ended}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+                if waiting.done():
+                    return int(waiting.result())
+                if ended.done():
+                    raise self._lost("the connection ended")
+            raise self._lost(f"no acknowledgement within {timeout_s:g} s")
+        finally:
+            self._acknowledged.pop(mid, None)
 
     async def subscribe(self, *filters: str) -> None:
         """Subscribe at QoS 1. Raises PublishRefusedError for a filter that is denied, or LinkLostError."""

@@ -54,7 +54,7 @@ def open_receipt(payload: bytes, trusted: Mapping[str, bytes]) -> Receipt:
         content = msgpack.unpackb(payload)
         key_id, journal, signature = content["key"], content["journal"], content["signature"]
         ranges = tuple((int(first), int(last)) for first, last in content["ranges"])
-    except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, msgpack.UnpackException) as error:
         raise ReceiptError(f"not a receipt: {error}") from error
     if not (isinstance(key_id, str) and isinstance(journal, bytes) and isinstance(signature, bytes)):
         raise ReceiptError("not a receipt: a field has the wrong type")

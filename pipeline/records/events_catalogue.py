@@ -164,9 +164,7 @@ CATALOGUE: dict[str, EventKind] = {
     "device-message": EventKind("info", "{instrument} says: {text}", "{instrument} 报告：{text}"),
     # daemon
     "daemon-start": EventKind(
-        "info",
-        "Gateway started, boot {boot}, {downtime}",
-        "网关启动，第 {boot} 次，{downtime}",
+        "info", "Gateway started, boot {boot}, {downtime}", "网关启动，第 {boot} 次，{downtime}"
     ),
     "daemon-stop": EventKind("info", "Gateway stopped in order", "网关正常停止"),
     "unattributed-change": EventKind(
@@ -180,6 +178,11 @@ CATALOGUE: dict[str, EventKind] = {
         "alarm",
         "Journal segment {segment} has bytes that cannot be read; set aside",
         "记录分段 {segment} 有无法读取的字节，已隔离",
+    ),
+    "records-missing": EventKind(
+        "alarm",
+        "{records} records, seq {first_seq} to {last_seq}, are gone and have no receipt",
+        "有 {records} 条记录（序号 {first_seq} 至 {last_seq}）丢失，且无回执证明已保存",
     ),
     "snapshot-unreadable": EventKind(
         "warning",

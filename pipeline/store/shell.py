@@ -6,6 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar
 
+from pipeline.compiled.compiling import WarmUp
 from pipeline.store.door import StoreError, StoreHealth
 from pipeline.store.schema import LEDGER_KEYS
 
@@ -88,6 +89,10 @@ class Core(Protocol[_E]):
         """Say what the store is; raises StoreUnavailable when it cannot be used."""
         ...
 
+    def cut_off(self) -> None:
+        """Have calls that wait for a server fail at once, now and later; runs beside them, before `close`."""
+        ...
+
     def close(self) -> None:
         """Release files and connections."""
         ...
@@ -99,11 +104,14 @@ class StoreShell(Generic[_E]):
     Writes called beside each other are a pipeline: while one waits for the store, the next is encoded.
 
     Callers wait for their own call, so no more calls are queued than callers exist. A cancelled call ends in
-    its thread at the core's time-out; writes are idempotent, so that leaves nothing half done.
+    its thread at the core's time-out, or when the store is closed; writes are idempotent, so that leaves
+    nothing half done.
     """
 
     def __init__(self, core: Core[_E]) -> None:
         self._core = core
+        self._warm_up = WarmUp()
+        """Of what encoding needs compiled: given up at the end, so that nobody waits for a compiler then."""
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="store-encode")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
@@ -113,11 +121,20 @@ class StoreShell(Generic[_E]):
     ) -> _T:
         return await asyncio.get_running_loop().run_in_executor(pool, lambda: call(*args, **kwargs))
 
+    def _with_warm_up(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with self._warm_up:
+            return call(*args, **kwargs)
+
     async def close(self) -> None:
-        """Wait for the calls that run, then release files and connections."""
+        """Release files and connections once the calls that run have ended.
+
+        Nobody waits for what they answer any more: those that wait for a compiler or a server are cut off.
+        """
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _close(self) -> None:
+        self._warm_up.give_up()
+        self._core.cut_off()
         self._encoder.shutdown(wait=True, cancel_futures=True)
         self._writer.shutdown(wait=True, cancel_futures=True)
         self._readers.shutdown(wait=True, cancel_futures=True)
@@ -125,11 +142,11 @@ class StoreShell(Generic[_E]):
 
     async def warm(self) -> None:
         """See `Store.warm`."""
-        await self._run(self._encoder, self._core.warm)
+        await self._run(self._encoder, self._with_warm_up, self._core.warm)
 
     async def write(self, origin: Origin, records: Sequence[Record]) -> WriteReport:
         """See `Store.write`."""
-        encoded = await self._run(self._encoder, self._core.encode, origin, records)
+        encoded = await self._run(self._encoder, self._with_warm_up, self._core.encode, origin, records)
         return await self._run(self._writer, self._core.send, encoded)
 
     async def sites(self) -> list[Origin]:

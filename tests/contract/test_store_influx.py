@@ -1,23 +1,16 @@
 """The InfluxDB store against Debian's real server, and, for generations 2 and 3, against a scripted one."""
 
-import gzip
+import resource
 import socket
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+import time
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
-from config.model import CredentialRef
 from pipeline.records import Flag, Record
 from pipeline.records.ranges import RangeSet
-from pipeline.store import InfluxStoreSettings, StoreMisconfigured, StoreUnavailable, open_store
+from pipeline.store import InfluxStoreSettings, StoreUnavailable, open_store
 from tests.support.services import InfluxDatabase, InfluxdFactory
 from tests.support.stored import JOURNAL, ORIGIN, S_NS, T0_NS, data, frame, parse_line
 
@@ -116,160 +109,52 @@ async def test_a_server_that_never_answers_is_away_after_the_time_out() -> None:
                     await store.write(ORIGIN, [data(frame("ph", {("ph", "f8"): [7.0]}), 0)])
 
 
-@dataclass
-class Seen:
-    """One request as it arrived."""
-
-    path: str
-    query: dict[str, list[str]]
-    headers: Message
-    body: bytes
-
-
-@dataclass
-class ScriptedServer:
-    """Answers writes with the statuses of its script, then 204; keeps the lines that it took."""
-
-    url: str = ""
-    script: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    bad: str = "\0"
-    seen: list[Seen] = field(default_factory=list)
-    lines: set[str] = field(default_factory=set)
-
-    def answer(self, seen: Seen) -> tuple[int, dict[str, str], bytes]:
-        self.seen.append(seen)
-        if seen.path == "/query":
-            return 200, {}, b'{"results":[{"statement_id":0}]}\n'
-        if self.script:
-            status, headers = self.script.pop(0)
-            return status, headers, b'{"code":"x","message":"scripted"}'
-        lines = seen.body.decode().split("\n")
-        if any(self.bad in line for line in lines):
-            return 422, {}, b'{"code":"unprocessable entity","message":"field type conflict"}'
-        self.lines |= set(lines)
-        return 204, {}, b""
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedServer]:
-    script = ScriptedServer()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            parts = urlsplit(self.path)
-            status, headers, answer = script.answer(
-                Seen(parts.path, parse_qs(parts.query), self.headers, body)
-            )
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(answer))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: Any) -> None:
-            """Keep quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        script.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield script
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    secret = tmp_path / "influx-token"
-    secret.write_text("s3cret\n")
-    secret.chmod(0o600)
-    return tmp_path
-
-
-def settings_2(server: ScriptedServer, generation: str = "2") -> InfluxStoreSettings:
-    return InfluxStoreSettings(
-        kind="influxdb", generation=generation, url=server.url, database="readings", organisation="lab",  # type: ignore[arg-type]
-        token=CredentialRef(credential="influx-token"),
-    )  # fmt: skip
-
-
-RECORDS = [
-    data(frame("ph", {("ph", "f8"): [7.0 + seq]}, n_first=seq, t_ns=[T0_NS + seq]), seq) for seq in range(8)
-]
-
-
-@pytest.mark.parametrize(
-    ("generation", "compression", "encoding"),
-    [("2", "gzip", "gzip"), ("3", "gzip", "gzip"), ("2", "auto", "identity"), ("2", "none", "identity")],
-)
-async def test_generations_2_and_3_are_written_with_token_and_bucket_compressed_unless_the_server_is_here(
-    scripted: ScriptedServer, credentials: Path, generation: str, compression: str, encoding: str
+async def test_a_server_whose_disk_is_full_takes_nothing_and_what_waited_is_stored_once_when_it_has_room(
+    influxd_factory: InfluxdFactory,
 ) -> None:
-    settings = settings_2(scripted, generation).model_copy(update={"compression": compression})
-    async with open_store(settings, credentials=credentials) as store:
-        report = await store.write(ORIGIN, RECORDS)
-        await store.instruments(ORIGIN)
-    assert report.stored == {JOURNAL: RangeSet([(0, 7)])}
-    write, query = scripted.seen
-    assert (write.path, query.path) == ("/api/v2/write", "/query")
-    assert write.query == {"org": ["lab"], "bucket": ["readings"], "precision": ["ns"]}
-    assert write.headers["Authorization"] == query.headers["Authorization"] == "Token s3cret"
-    assert write.headers["Content-Encoding"] == encoding
-    assert query.query["db"] == ["readings"]
-    assert sorted(parse_line(line)[2]["ph"] for line in scripted.lines) == [7.0 + seq for seq in range(8)]
+    server = influxd_factory()
+    records = five_thousand_lines()
+    async with open_store(InfluxStoreSettings(kind="influxdb", url=server.url, database="yaosu")) as store:
+        await store.write(ORIGIN, records[:1])
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="takes no line at all"):
+                await store.write(ORIGIN, records)
+        server.kill()
+        server.start()  # with room: 1.6.7 does not go on by itself
+        report = await store.write(ORIGIN, records)
+        assert (report.dead, report.stored) == ([], {JOURNAL: RangeSet([(0, 4)])})
+        counts = (await store.counts(ORIGIN, *ALL_NS))["ph"]
+        assert (counts.rows, counts.duplicates) == (5000, 0)
+    server.stop()
 
 
-async def test_a_422_is_halved_down_to_the_bad_line(scripted: ScriptedServer, credentials: Path) -> None:
-    scripted.bad = "n=5i"
-    async with open_store(settings_2(scripted), credentials=credentials) as store:
-        report = await store.write(ORIGIN, RECORDS)
-    assert [(letter.seq, "field type conflict" in letter.reason) for letter in report.dead] == [(5, True)]
-    assert report.stored == {JOURNAL: RangeSet([(0, 4), (6, 7)])}
-    assert len(scripted.lines) == 7
-
-
-@pytest.mark.parametrize("status", [429, 503])
-async def test_an_overloaded_server_says_when_to_come_again(
-    scripted: ScriptedServer, credentials: Path, status: int
+async def test_lines_older_than_the_server_keeps_are_dead_letters_and_younger_ones_beside_them_are_stored(
+    influxdb: InfluxDatabase,
 ) -> None:
-    scripted.script = [(status, {"Retry-After": "17"})]
-    async with open_store(settings_2(scripted), credentials=credentials) as store:
-        with pytest.raises(StoreUnavailable) as raised:
-            await store.write(ORIGIN, RECORDS)
-        assert raised.value.retry_after_s == 17.0
-        assert not isinstance(raised.value, StoreMisconfigured)
-        assert (await store.write(ORIGIN, RECORDS)).dead == []
+    send(influxdb, "/query", data={"q": (
+        f'CREATE RETENTION POLICY short ON "{influxdb.database}" DURATION 1h REPLICATION 1 DEFAULT'
+    )})  # fmt: skip
+    now_ns = time.time_ns()
+    times = [now_ns - 400 * 86_400 * S_NS, now_ns, now_ns - 300 * 86_400 * S_NS, now_ns + S_NS]
+    records = [
+        data(frame("ph", {("ph", "f8"): [7.0]}, n_first=seq, t_ns=[t_ns]), seq)
+        for seq, t_ns in enumerate(times)
+    ]
+    async with open_store(settings_of(influxdb)) as store:
+        report = await store.write(ORIGIN, records)
+    assert [letter.seq for letter in report.dead] == [0, 2]
+    assert all("beyond retention policy" in letter.reason for letter in report.dead)
+    assert report.stored == {JOURNAL: RangeSet([(1, 1), (3, 3)])}
 
 
-async def test_a_500_for_everything_makes_no_dead_letters(
-    scripted: ScriptedServer, credentials: Path
+async def test_a_database_that_is_dropped_under_way_is_made_again_and_takes_what_comes(
+    influxdb: InfluxDatabase,
 ) -> None:
-    scripted.script = [(500, {})] * 2
-    async with open_store(settings_2(scripted), credentials=credentials) as store:
-        with pytest.raises(StoreUnavailable, match="takes no line at all"):
-            await store.write(ORIGIN, RECORDS)
-    assert len(scripted.seen) == 2
-
-
-async def test_a_500_for_one_batch_is_halved_and_nothing_is_lost(
-    scripted: ScriptedServer, credentials: Path
-) -> None:
-    scripted.script = [(500, {})]
-    async with open_store(settings_2(scripted), credentials=credentials) as store:
-        report = await store.write(ORIGIN, RECORDS)
-    assert report.dead == []
-    assert len(scripted.lines) == 8 + 1  # and the canary
-
-
-@pytest.mark.parametrize("status", [401, 403, 404])
-async def test_a_refused_credential_or_bucket_names_what_to_check(
-    scripted: ScriptedServer, credentials: Path, status: int
-) -> None:
-    scripted.script = [(status, {})]
-    async with open_store(settings_2(scripted), credentials=credentials) as store:
-        with pytest.raises(StoreMisconfigured, match="credential of the store"):
-            await store.write(ORIGIN, RECORDS)
+    records = five_thousand_lines()
+    async with open_store(settings_of(influxdb)) as store:
+        await store.write(ORIGIN, records[:2])
+        send(influxdb, "/query", data={"q": f'DROP DATABASE "{influxdb.database}"'})
+        assert await store.sites() == []
+        assert (await store.write(ORIGIN, records[2:])).dead == []
+        assert (await store.counts(ORIGIN, *ALL_NS))["ph"].rows == 3000

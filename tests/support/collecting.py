@@ -15,7 +15,7 @@ from pipeline.mqtt import MqttSettings, Publisher, Topics
 from pipeline.mqtt.filling import Source
 from pipeline.records import Record, SystemClock
 from pipeline.records.signing import SigningKey
-from pipeline.store import EmbeddedStoreSettings, Origin, Store, WriteReport, open_store
+from pipeline.store import EmbeddedStoreSettings, Origin, Store, StoreUnavailable, WriteReport, open_store
 
 
 def key_of(folder: Path) -> SigningKey:
@@ -106,11 +106,15 @@ class StoreUnderTest:
         self.poison: int | None = None
         """Seq of a record over which the store breaks."""
         self.writes = 0
+        self.away_after = -1
+        """Writes after which it is away."""
 
     async def warm(self) -> None:
         await self._store.warm()
 
     async def write(self, origin: Origin, records: list[Record]) -> WriteReport:
+        if self.writes == self.away_after:
+            raise StoreUnavailable("away", retry_after_s=1)
         self.writes += 1
         if self.failure is not None:
             raise self.failure

@@ -75,6 +75,12 @@ class Server:
         """True between a start and the end of the process, whoever ended it."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start the server and return when it listens; the test fails when it does not."""
         if not self.start_unless_port_is_taken():

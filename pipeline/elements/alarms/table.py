@@ -45,6 +45,7 @@ RULES: dict[str, Rule] = {
     "clock-step": Rule(()),
     "slow-sync": Rule(()),
     "quarantine": Rule(()),
+    "records-missing": Rule(()),
     "snapshot-unreadable": Rule(("consumer",)),
     "journal-repaired": Rule(()),
     "trusted-keys-damaged": Rule(()),

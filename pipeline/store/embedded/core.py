@@ -54,6 +54,9 @@ class EmbeddedCore:
             self._writer.close()
             self._writer = None
 
+    def cut_off(self) -> None:
+        """See `Core.cut_off`: there is nobody to wait for."""
+
     def warm(self) -> None:
         """See `Core.warm`: there is nothing to load."""
 

@@ -36,6 +36,8 @@ class ClientWriter:
             org=settings.organisation,
             timeout=round(settings.timeout_s * 1000),
         )
+        # Its connections are of our kind; the client itself has no door for that.
+        self._client.api_client.rest_client.pool_manager.pool_classes_by_scheme = http.wires.pools
         self._service = WriteService(self._client.api_client)
 
     def close(self) -> None:

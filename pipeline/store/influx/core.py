@@ -69,6 +69,10 @@ class InfluxCore:
         self._poster.close()
         self._http.close()
 
+    def cut_off(self) -> None:
+        """See `Core.cut_off`."""
+        self._http.wires.cut()
+
     def warm(self) -> None:
         """See `Core.warm`: load the encoder's kernels."""
         load_kernels()

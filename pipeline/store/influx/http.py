@@ -17,6 +17,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from pipeline.store.door import StoreMisconfigured, StoreUnavailable
+from pipeline.store.influx.wires import Wires
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,17 +81,17 @@ def judge(status: int, text: str, retry_after: str | None, default_s: float) -> 
     """Return when an answer to a write says "stored"; else raise what the writer has to do next.
 
     Raises:
-        Rejected: 400, 413, 422 and 5xx: unknown what was stored; halve the batch.
-        StoreUnavailable: 429, 503.
+        Rejected: 400, 413, 415, 422 and 5xx: unknown what was stored; halve the batch.
+        StoreUnavailable: 408, 429, 503.
         StoreMisconfigured: anything else, 401, 403 and 404 among it.
     """
     if 200 <= status < 300:
         return
-    if status in {429, 503}:
+    if status in {408, 429, 503}:
         raise StoreUnavailable(
             f"InfluxDB is overloaded ({status})", retry_after_s=retry_after_s(retry_after, default_s)
         )
-    if status in {400, 413, 422} or status >= 500:
+    if status in {400, 413, 415, 422} or status >= 500:
         raise Rejected(status, text.strip()[:1000])
     raise StoreMisconfigured(
         f"InfluxDB refuses us: {status} {text.strip()[:300]}",
@@ -122,10 +123,14 @@ class InfluxHttp:
             user = f"{settings.username}:{settings.password.resolve_text(credentials)}"
             headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
         self._headers = headers
-        self._path = urlsplit(settings.url).path.rstrip("/")
-        self._pool = urllib3.connection_from_url(
-            settings.url, maxsize=CONNECTIONS_KEPT, timeout=urllib3.Timeout(settings.timeout_s), retries=False
-        )
+        parts = urlsplit(settings.url)
+        self._path = parts.path.rstrip("/")
+        self.wires = Wires()
+        """Of all that is sent to this server."""
+        self._pool = self.wires.pools[parts.scheme](
+            str(parts.hostname), parts.port, maxsize=CONNECTIONS_KEPT,
+            timeout=urllib3.Timeout(settings.timeout_s), retries=False,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Close the connections."""

@@ -49,7 +49,7 @@ class InfluxStoreSettings(Settings):
     """Token of generations 2 and 3."""
 
     timeout_s: Seconds = 10.0
-    """How long one request may take."""
+    """How long the server may say nothing while it takes or answers a request."""
 
     compression: Literal["auto", "gzip", "none"] = "auto"
     """Of what is written. Automatic: gzip, but not to a server on this machine, where it only costs time."""

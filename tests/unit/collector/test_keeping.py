@@ -15,7 +15,7 @@ from pipeline.archive import Appended, Archive
 from pipeline.records import Record, SystemClock
 from pipeline.records.ranges import RangeSet
 from pipeline.store import Origin, Store, StoreUnavailable, WriteReport
-from tests.support.journal_fake import make_record
+from tests.support.journal_fake import T0_NS, make_record
 
 ORIGIN = Origin("lab", "one")
 RETRY_AFTER_S = 7.0
@@ -46,10 +46,10 @@ class StoreWithWill:
         return WriteReport({records[0].journal: RangeSet([(records[0].seq, records[0].seq)])}, [])
 
 
-def keeper_of(store: StoreWithWill, tmp_path: Path) -> Keeper:
+def keeper_of(store: StoreWithWill, tmp_path: Path, health: CollectorHealth | None = None) -> Keeper:
     return Keeper(
         store=cast("Store", store), archive=cast("Archive", None),
-        dead_letters=DeadLetters(tmp_path / "dead.jsonl", 1000), health=CollectorHealth(),
+        dead_letters=DeadLetters(tmp_path / "dead.jsonl", 1000), health=health or CollectorHealth(),
         clock=SystemClock(), random=random.Random(1),
     )  # fmt: skip
 
@@ -93,6 +93,22 @@ async def test_one_batch_at_a_time_asks_an_ill_store_again_and_not_before_it_wan
     stored = await asyncio.gather(*under_way, late)
     assert [list(seqs) for each in stored for seqs in each.values()] == [[(seq, seq)] for seq in range(4)]
     assert [seq for _, seq in store.asked].count(3) == 1
+
+
+async def test_the_lag_grows_while_the_store_takes_nothing(tmp_path: Path) -> None:
+    store, health = StoreWithWill(), CollectorHealth()
+    store.ill = True
+    keeper = keeper_of(store, tmp_path, health)
+    assert health.lag_now_s(T0_NS) is None
+    under_way = [asyncio.create_task(keeper.store(batch(seq))) for seq in (1, 0)]
+    await asyncio.sleep(1.0)
+    for waited_s in (60, 3600):
+        assert health.lag_now_s(T0_NS + waited_s * 10**9) == waited_s
+    store.ill = False
+    store.answers.set()
+    await asyncio.gather(*under_way)
+    assert health.under_way_utc_ns == []
+    assert health.lag_now_s(T0_NS + 10**18) == health.lag_s
 
 
 async def test_a_batch_that_could_not_be_stored_is_given_up_only_with_its_connection(tmp_path: Path) -> None:

@@ -63,6 +63,13 @@ def test_no_bytes_break_the_reader(payload: bytes) -> None:
         open_receipt(payload, {})
 
 
+@pytest.mark.parametrize("bound", [float("inf"), float("nan"), "9" * 5000, None, [], 2**63, -1])
+def test_no_bound_of_a_range_breaks_the_reader(key: SigningKey, bound: object) -> None:
+    sealed = msgpack.unpackb(seal_receipt(key, JOURNAL, [(5, 6)]))
+    with pytest.raises(ReceiptError):
+        open_receipt(msgpack.packb({**sealed, "ranges": [[bound, 6]]}), {key.id: key.public})
+
+
 def test_an_empty_range_is_refused_even_when_signed(key: SigningKey) -> None:
     with pytest.raises(ReceiptError, match="empty"):
         open_receipt(seal_receipt(key, JOURNAL, [(5, 3)]), {key.id: key.public})

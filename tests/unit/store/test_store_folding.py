@@ -83,18 +83,31 @@ def joined(lines: list[str]) -> Lines:
 class Server:
     """Refuses the lines it is told to; counts what it was sent."""
 
-    def __init__(self, *, bad: set[str], status: int = 400, ill_after: int | None = None) -> None:
-        self.bad, self.status, self.ill_after = bad, status, ill_after
+    def __init__(
+        self, *, bad: set[str], status: int = 400, ill_after: int | None = None, hiccups: int = 0
+    ) -> None:  # fmt: skip
+        self.bad, self.status, self.ill_after, self.hiccups = bad, status, ill_after, hiccups
+        self.sick_times: tuple[bytes, ...] = ()
+        """Ends of lines whose shard takes nothing."""
         self.posts: list[list[str]] = []
         self.stored: set[str] = set()
 
     def post(self, body: bytes | memoryview) -> None:
         lines = bytes(body).decode().split("\n")
         self.posts.append(lines)
+        if self.sick_times and any(line.encode().endswith(self.sick_times) for line in lines):
+            raise Rejected(self.status, "no space left on device")
         if self.ill_after is not None and len(self.posts) > self.ill_after:
             raise Rejected(500, "engine is closed")
-        if body == CANARY:
+        if lines[0].startswith(CANARY.decode()):
+            if self.bad == {CANARY.decode()}:
+                raise Rejected(self.status, "whatever it is, no")
             return
+        if self.hiccups:
+            self.hiccups -= 1
+            raise Rejected(self.status, "for a moment")
+        if self.bad == {CANARY.decode()}:
+            raise Rejected(self.status, "whatever it is, no")
         if self.bad & set(lines):
             raise Rejected(self.status, "no")
         self.stored |= set(lines)
@@ -126,6 +139,33 @@ def test_a_server_that_falls_ill_while_a_batch_is_halved_is_away() -> None:
     lines = [f"m f={index} {index}" for index in range(1000)]
     with pytest.raises(StoreUnavailable):
         write_lines(Server(bad={lines[400]}, status=500, ill_after=7), joined(lines))
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_a_server_that_refuses_whatever_it_is_sent_makes_no_dead_letters_and_a_person_is_told(
+    status: int,
+) -> None:
+    server = Server(bad={CANARY.decode()}, status=status)
+    with pytest.raises(StoreMisconfigured, match=r"takes no line at all.*check generation"):
+        write_lines(server, joined([f"m f={index} {index}" for index in range(5000)]))
+    assert len(server.posts) == 2
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_one_line_alone_that_met_a_server_in_a_bad_moment_is_no_dead_letter(status: int) -> None:
+    server = Server(bad=set(), status=status, hiccups=2)
+    assert write_lines(server, joined(["m f=1 1"])) == []
+    assert server.stored == {"m f=1 1"}
+
+
+def test_lines_whose_shard_alone_is_ill_are_no_dead_letters() -> None:
+    server = Server(bad=set(), status=500)
+    server.sick_times = (b" 7",)
+    with pytest.raises(StoreUnavailable, match="no space left on device"):
+        write_lines(server, joined([f"m f={'1' * 60} {index}" for index in range(10)]))
+    canary = server.posts[-1]
+    assert canary == [f'{CANARY.decode()},pad="{"." * 39}" 7']
+    assert len(canary[0]) == len(f"m f={'1' * 60} 7")
 
 
 def test_batches_are_bounded_in_lines_and_bytes() -> None:
