@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from pathlib import Path
 
@@ -113,19 +112,18 @@ async def test_what_came_before_the_change_is_never_sealed_by_the_new_key(
     journal, recorder = await begun(open_journal)
     # A multiple of 256 is passed since the last checkpoint: else that many would be sealed, by the wrong key.
     for _ in range(2 * TILE_LEAVES + 100):
-        last = recorder.append("tick", {})
-    await journal.wait_durable(last.seq)
-    SigningKey.load_or_create(next_key_path(tmp_path / "journal" / "journal.key"))
-    turns = asyncio.create_task(KeyChange(recorder).look())
-    while not journal.keys.successions:
-        await asyncio.sleep(0)
+        recorder.append("tick", {})
+    await journal.wait_durable(journal.head_seq - 1)
+    heir = SigningKey.load_or_create(next_key_path(tmp_path / "journal" / "journal.key"))
+    note = journal.keys.succession(ORIGIN, heir)
+    journal.keys.changed(recorder.append("key", {"note": note}).seq, note, heir)
     assert journal.checkpoint() is None, "the record of the change is not durable yet"
-    await turns
+    await KeyChange(recorder).look()
     first = journal.checkpoint()
     assert first is not None
     for _ in range(TILE_LEAVES):
-        last = recorder.append("tick", {})
-    await journal.wait_durable(last.seq)
+        recorder.append("tick", {})
+    await journal.wait_durable(journal.head_seq - 1)
     second = journal.checkpoint()
     assert second is not None
     assert first.body["size"] > journal.keys.since
