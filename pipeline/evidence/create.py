@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgpack
@@ -56,6 +56,7 @@ class Made:
     records: int
     first_seq: int
     last_seq: int
+    """Of what belongs to the task; a key may have been changed later."""
     bytes: int
     final: bool
     """Whether the task's verdicts are."""
@@ -79,22 +80,41 @@ def create(source: Source, task: str, out: Path) -> Made:
         )
     if len(found.seqs) > RECORDS_MAX:
         raise NoEvidenceError(f"the task has {len(found.seqs)} records, above the limit of {RECORDS_MAX}")
-    trees = choose(sealed_sizes(source, min(found.seqs)), max(found.seqs) + 1)
-    changes = [record for record in source.after(-1, CHANGING) if record.seq < trees[-1].size]
-    found.seqs.update(record.seq for record in changes)
+    candidates, changes = sealed_sizes(source, min(found.seqs)), list(source.after(-1, CHANGING))
+    near = choose(candidates, max(found.seqs) + 1)
+    far = near + _later(candidates, near[-1].size, changes)
     try:
-        header = _header(source, found, trees, changes)
+        try:
+            whole, header = _planned(source, found, far, changes)
+        except HashGoneError:  # what proves the later changes of keys is gone: they stay out
+            far = near
+            whole, header = _planned(source, found, near, changes)
     except HashGoneError as error:
         raise NoEvidenceError(
             f"the proofs need records that are not here ({error}); merge the archives of all collectors, or"
             " make the file where they are"
         ) from error
-    _write(out, header, source, found)
-    ordered = sorted(found.seqs)
-    cosigned = {name: tree.size for tree in trees for name in sorted(tree.witnesses)}
+    _write(out, header, source, whole)
+    cosigned = {name: tree.size for tree in far for name in sorted(tree.witnesses)}
     return Made(
-        len(ordered), ordered[0], ordered[-1], out.stat().st_size, found.final, trees[-1].size, cosigned
-    )
+        len(whole.seqs), min(whole.seqs), max(found.seqs), out.stat().st_size, found.final, far[-1].size,
+        cosigned,
+    )  # fmt: skip
+
+
+def _later(candidates: list[Sealed], size: int, changes: list[Record]) -> list[Sealed]:
+    """Choose the checkpoints that cover later changes: who names a new key believes the old one by them."""
+    seqs = [record.seq for record in changes if size <= record.seq < candidates[-1].size]
+    return [one for one in choose(candidates, max(seqs) + 1) if one.size > size] if seqs else []
+
+
+def _planned(
+    source: Source, found: Selected, trees: list[Sealed], changes: list[Record]
+) -> tuple[Selected, bytes]:
+    """Return what goes into the file, with the changes that the checkpoints cover, and its header."""
+    sealed = [record for record in changes if record.seq < trees[-1].size]
+    whole = replace(found, seqs=found.seqs | {record.seq for record in sealed})
+    return whole, _header(source, whole, trees, sealed)
 
 
 def sealed_sizes(source: Source, after_seq: int) -> list[Sealed]:

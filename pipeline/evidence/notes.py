@@ -16,6 +16,8 @@ from pipeline.evidence.policy import LOG, Key, read_key
 DASH = "\u2014 "
 CHANGE = "yaosu key succession"
 """First line of the note in which a key names its successor."""
+SIGNATURES_MAX = 100
+"""As many as the reference implementation takes (golang.org/x/mod/sumdb/note)."""
 
 
 @dataclass
@@ -40,7 +42,11 @@ def split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     signatures = []
     for line in lines.removesuffix("\n").split("\n"):
         name, _, encoded = line.removeprefix(DASH).partition(" ")
-        signatures.append((name if line.startswith(DASH) else "", decoded(encoded)))
+        signatures.append((name, decoded(encoded)))
+        if not line.startswith(DASH) or not name or len(signatures[-1][1]) <= 4:
+            raise Refused("a line below a note is no signature: dash, name, base64 of key id and signature")
+    if len(signatures) > SIGNATURES_MAX:
+        raise Refused(f"a note has {len(signatures)} signatures, more than {SIGNATURES_MAX}")
     return text + "\n", signatures
 
 

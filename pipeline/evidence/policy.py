@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 LOG, WITNESS = 1, 4
 """Signature types of C2SP signed-note: Ed25519; timestamped Ed25519 cosignature."""
+_WORDS_MAX = {"log": 3, "witness": 4, "quorum": 2}
+"""Words of a line; the last of a log or a witness is its address, which nothing here asks for."""
 
 
 class Key(NamedTuple):
@@ -92,6 +94,8 @@ def read_policy(text: str) -> Policy:
 def _read_line(policy: Policy, used: set[str], words: list[str]) -> None:
     known = {*policy.witnesses, *policy.groups}
     word, name = words[0], words[1]
+    if len(words) > _WORDS_MAX.get(word, len(words)):
+        raise ValueError(f"{words[_WORDS_MAX[word]]!r} is too much: nothing follows there")
     if word == "log":
         policy.logs.append(read_key(name, LOG))
     elif word == "witness" and name not in known | {"none"}:

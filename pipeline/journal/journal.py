@@ -303,14 +303,15 @@ class Journal:
 
         It covers all durable records; or, where their number has passed a multiple of 256 since the last one,
         that many: between such sizes consistency can be proven for ever. So it can between clean stops, and
-        the last one before a stop (`stop`) covers everything.
+        the last one before a stop (`stop`) covers everything. A new key seals from the record of its change
+        on: none before that is durable, and no smaller tree.
         """
         seq, size = self._checkpoint
-        grown = self._tree.size - size
-        if grown == 0 or (grown == 1 and seq == size) or seq >= self._tree.size:
+        grown, since = self._tree.size - size, self.keys.since
+        if grown == 0 or (grown == 1 and seq == size) or max(seq, since) >= self._tree.size:
             return None
         aligned = self._tree.aligned()
-        tree = aligned if aligned.size > size and not stop else self._tree
+        tree = aligned if aligned.size > max(size, since) and not stop else self._tree
         root = tree.root()
         note = sign(checkpoint_text(Checkpoint(self.origin, tree.size, root)), self.origin, self.key)
         body: Body = {"note": note, "size": tree.size, "root": root}

@@ -38,6 +38,11 @@ class KeyKeeper:
         """All keys that the log has had."""
         return KeyChain(self.key.public, self.successions)
 
+    @property
+    def since(self) -> int:
+        """Seq of the record that brought the key that seals now; -1: it is the first one."""
+        return self.successions[-1][0] if self.successions else -1
+
     async def heir(self) -> SigningKey | None:
         """Return the key that a person has put beside this one; None when there is none.
 

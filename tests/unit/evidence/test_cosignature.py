@@ -77,6 +77,7 @@ def test_a_policy_counts_operators_not_signatures() -> None:
     ("quorum both", "quorum both\nquorum none"), ("witness university ", "witness institute "),
     ("witness university ", "witness none "), ("group both", "group institute"),
     ("all institute university", "all institute elsewhere"), ("+B", "+C"),
+    ("quorum both", "quorum both institute"),
 ])  # fmt: skip
 def test_a_policy_that_is_not_whole_is_refused_with_its_line(change: tuple[str, str]) -> None:
     text = policy_text("both")

@@ -4,6 +4,7 @@ import ast
 import io
 import struct
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -143,6 +144,59 @@ def test_every_changed_byte_is_detected(tmp_path: Path) -> None:
         assert report(checked).endswith("NOT VERIFIED\n")
 
 
+@pytest.mark.parametrize("quorum", ["either", "none"])
+def test_a_changed_byte_that_is_let_pass_lies_in_a_signature_that_is_told_as_ignored(
+    quorum: str, tmp_path: Path
+) -> None:
+    log = paper_log(1)
+    log.seal()
+    path, facts = made(log, tmp_path)
+    whole, policy = path.read_bytes(), read_policy(policy_text(quorum))
+    lines = [f"{line}\n".encode() for line in log.sealed(facts.sealed_size).splitlines()[4:]]
+    cosignatures = {whole.index(line): len(line) for line in lines[1:]}
+    passed = 0
+    for position, byte in enumerate(whole):
+        data = whole[:position] + bytes([byte ^ MASKS[position % len(MASKS)]]) + whole[position + 1 :]
+        checked = check_stream(io.BytesIO(data), len(data), policy)
+        if not checked.problems:
+            passed += 1
+            # As C2SP signed-note demands: another name or key id is the signature of an unknown key.
+            assert any(start <= position < start + length for start, length in cosignatures.items()), position
+            assert len(checked.ignored) == 1
+            assert len(checked.cosigned) == 1
+            assert "ignored: a signature of " in report(checked)
+    assert 0 < passed < sum(cosignatures.values()) / 2
+
+
+@pytest.mark.parametrize("line", [
+    "-- witness.institute.example/w1 {}", "\u2014 {}", "\u2014  {}", "{}", "\u2014 someone AAAAAA==",
+    "\u2014\u00a0witness.institute.example/w1 {}", "\u2014 witness.institute.example/w1",
+])  # fmt: skip
+def test_a_line_that_is_no_signature_makes_the_note_none(line: str, log: PaperLog, tmp_path: Path) -> None:
+    path, _ = made(log, tmp_path)
+    header, records = _taken_apart(path)
+    (tree,) = header["trees"]
+    own, first, second = tree["note"].split("\n\n")[1].splitlines()
+    text = tree["note"].split("\n\n")[0]
+    for lines in ([own, line.format(second.split(" ")[2]), first], [own, first, second, line.format("AAAA")]):
+        bad = {**header, "trees": [{**tree, "note": "\n".join([text, "", *lines, ""])}]}
+        _put_together(path, bad, records)
+        checked = check_file(path, read_policy(policy_text("either")))
+        assert any("note" in problem for problem in checked.problems), line
+        assert not checked.ignored
+
+
+def test_a_note_of_more_signatures_than_any_verifier_takes_is_refused(log: PaperLog, tmp_path: Path) -> None:
+    path, _ = made(log, tmp_path)
+    header, records = _taken_apart(path)
+    (tree,) = header["trees"]
+    last = tree["note"].splitlines()[-1]
+    for count, refused in ((97, False), (98, True)):
+        note = tree["note"] + f"{last}\n" * count
+        checked = checked_with(path, {**header, "trees": [{**tree, "note": note}]}, records)
+        assert bool(checked.problems) == refused
+
+
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     log = paper_log(250)
@@ -169,7 +223,7 @@ def test_no_damage_to_a_large_file_goes_unnoticed(large: bytes, data: st.DataObj
     assert bool(problems) == (damaged != large)
 
 
-def _taken_apart(path: Path) -> tuple[dict[str, object], list[tuple[int, bytes]]]:
+def _taken_apart(path: Path) -> tuple[dict[str, Any], list[tuple[int, bytes]]]:
     data = path.read_bytes()[len(MAGIC) :]
     (length,) = struct.unpack_from(">I", data)
     header, rest = msgpack.unpackb(data[4 : 4 + length]), data[4 + length :]
@@ -182,13 +236,13 @@ def _taken_apart(path: Path) -> tuple[dict[str, object], list[tuple[int, bytes]]
     return header, records
 
 
-def _put_together(path: Path, header: dict[str, object], records: list[tuple[int, bytes]]) -> None:
+def _put_together(path: Path, header: dict[str, Any], records: list[tuple[int, bytes]]) -> None:
     packed = msgpack.packb(header)
     framed = b"".join(struct.pack(">I", len(data)) + data for _, data in records)
     path.write_bytes(MAGIC + struct.pack(">I", len(packed)) + packed + framed)
 
 
-def checked_with(path: Path, header: dict[str, object], records: list[tuple[int, bytes]]) -> Checked:
+def checked_with(path: Path, header: dict[str, Any], records: list[tuple[int, bytes]]) -> Checked:
     _put_together(path, header, records)
     return check_file(path, BOTH)
 

@@ -6,19 +6,33 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.evidence.cosignature import vkey
-from pipeline.evidence.create import create
+from pipeline.evidence import create as create_module
+from pipeline.evidence.cosignature import vkey, witness_key
+from pipeline.evidence.create import Sealed, create
 from pipeline.evidence.findings import Checked
 from pipeline.evidence.policy import LOG, Key, Policy, read_policy
 from pipeline.evidence.report import report
 from pipeline.evidence.verify import check_file
+from pipeline.journal.merkle import HashGoneError
 from pipeline.journal.succession import succession_note
 from tests.support.altered import altered
-from tests.support.paper_log import LAB_KEY, ORIGIN, TASK, PaperLog, paper_log, policy_text, signing_key
+from tests.support.paper_log import (
+    LAB_KEY,
+    OPERATORS,
+    ORIGIN,
+    TASK,
+    WITNESS_KEYS,
+    PaperLog,
+    paper_log,
+    policy_text,
+    signing_key,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.evidence.select import Selected, Source
+    from pipeline.records import Record
     from pipeline.records.signing import SigningKey
 
 NEW, THIRD, STRANGER = signing_key(70), signing_key(71), signing_key(72)
@@ -67,13 +81,61 @@ def test_a_chain_of_three_keys_is_followed(tmp_path: Path) -> None:
     assert check(path, STRANGER).problems == [f"the policy names no key of the log {ORIGIN!r}"]
 
 
-def test_a_file_from_before_the_change_needs_none(tmp_path: Path) -> None:
+def test_a_file_that_was_made_before_the_change_needs_none(tmp_path: Path) -> None:
     log = paper_log()
     log.seal()
-    log.change_key(NEW)
+    log.change_key(NEW)  # not sealed yet
     path = tmp_path / "task.evidence"
     create(log, TASK, path)
     assert b"changes" not in path.read_bytes()[:200_000]
+    assert check(path).problems == []
+    assert check(path, NEW).problems
+
+
+@pytest.mark.parametrize("pinned", [LAB_KEY, NEW, THIRD], ids=["first", "second", "third"])
+def test_who_knows_only_the_newest_key_can_verify_a_task_of_long_ago(
+    pinned: SigningKey, tmp_path: Path
+) -> None:
+    log = paper_log()
+    log.seal()
+    log.change_key(NEW)
+    log.seal()
+    log.add("tick")
+    log.change_key(THIRD)
+    log.change_witness_key("institute", STRANGER)
+    log.seal(None, ["university"])
+    last = log.change_key(signing_key(79)).seq  # not sealed yet
+    path = tmp_path / "task.evidence"
+    made = create(log, TASK, path)
+    assert made.last_seq < made.sealed_size < last
+    checked = check(path, pinned)
+    assert checked.problems == []
+    assert len(checked.changes) == 3
+    both = policy_text("both").replace(
+        vkey(witness_key(OPERATORS["institute"], WITNESS_KEYS["institute"].public)),
+        vkey(witness_key(OPERATORS["institute"], STRANGER.public)),
+    )
+    assert check_file(path, read_policy(both)).problems == []
+
+
+def test_what_proves_a_later_change_may_be_gone_without_harm_to_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = paper_log()
+    log.seal()
+    early = len(log.records)
+    log.change_key(NEW)
+    log.seal()
+    whole = create_module._header
+
+    def gone(source: Source, found: Selected, trees: list[Sealed], changes: list[Record]) -> bytes:
+        if trees[-1].size > early:
+            raise HashGoneError("seq 7 is gone")
+        return whole(source, found, trees, changes)
+
+    monkeypatch.setattr(create_module, "_header", gone)
+    path = tmp_path / "task.evidence"
+    assert create(log, TASK, path).sealed_size < early
     assert check(path).problems == []
 
 

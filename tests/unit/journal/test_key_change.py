@@ -11,6 +11,7 @@ from gateway.edge.key_change import KeyChange
 from gateway.edge.recorder import Recorder
 from pipeline.elements import Elements
 from pipeline.journal import ForeignKeyError, Journal, verify
+from pipeline.journal.merkle import TILE_LEAVES
 from pipeline.journal.note import MalformedNote, read_checkpoint
 from pipeline.journal.note import verify as verify_note
 from pipeline.journal.succession import KeyChain, read_succession, succession_note
@@ -103,6 +104,33 @@ async def test_a_running_journal_takes_the_new_key_and_stays_sound(
     again = await open_journal(origin=ORIGIN)
     assert again.key.public == heir.public
     await sealed(again)
+
+
+async def test_what_came_before_the_change_is_never_sealed_by_the_new_key(
+    open_journal: Opener, tmp_path: Path
+) -> None:
+    journal, recorder = await begun(open_journal)
+    # A multiple of 256 is passed since the last checkpoint: else that many would be sealed, by the wrong key.
+    for _ in range(2 * TILE_LEAVES + 100):
+        recorder.append("tick", {})
+    await journal.wait_durable(journal.head_seq - 1)
+    heir = SigningKey.load_or_create(next_key_path(tmp_path / "journal" / "journal.key"))
+    note = journal.keys.succession(ORIGIN, heir)
+    journal.keys.changed(recorder.append("key", {"note": note}).seq, note, heir)
+    assert journal.checkpoint() is None, "the record of the change is not durable yet"
+    await KeyChange(recorder).look()
+    first = journal.checkpoint()
+    assert first is not None
+    for _ in range(TILE_LEAVES):
+        recorder.append("tick", {})
+    await journal.wait_durable(journal.head_seq - 1)
+    second = journal.checkpoint()
+    assert second is not None
+    assert first.body["size"] > journal.keys.since
+    assert second.body["size"] == 3 * TILE_LEAVES
+    await journal.close()
+    result = verify(tmp_path / "journal")
+    assert (result.problems, result.checkpoints) == ([], 3)
 
 
 async def test_a_crash_before_the_record_is_durable_leaves_the_old_key_and_the_wish(
