@@ -122,6 +122,34 @@ def test_an_archive_is_verified_held_merged_and_restored(config: Path, tmp_path:
     assert yaosu("evidence", "create", "--task", "t-9", "-c", config).code == 1
 
 
+def test_evidence_waits_for_the_seal_and_says_so(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, archive, path = paper_log(), tmp_path / "state" / "archive", tmp_path / "e"
+    archived(archive, log.records)
+    create = ("evidence", "create", "--task", TASK, "--out", path, "-c", config)
+    at_once = yaosu(*create, "--wait", "0")
+    assert (at_once.code, at_once.out) == (75, "")
+    assert "not sealed yet; try again in 10 s" in at_once.err
+    assert "waiting" not in at_once.err
+    assert not path.exists()
+    asked_again_s: list[float] = []
+
+    def seal_at_the_second_look(seconds: float) -> None:
+        asked_again_s.append(seconds)
+        if len(asked_again_s) == 2:
+            unsealed = len(log.records)
+            log.seal()
+            archived(archive, log.records[unsealed:])
+
+    monkeypatch.setattr("gateway.cli.record.time.sleep", seal_at_the_second_look)
+    waited = yaosu(*create, "--json")
+    assert waited.code == 0
+    assert waited.json["file"] == str(path)
+    assert waited.err.count("waiting up to 15 s for the seal") == 1
+    assert len(asked_again_s) == 2
+
+
 def test_a_journal_is_verified_against_the_key_that_was_pinned(config: Path, tmp_path: Path) -> None:
     async def recorded() -> None:
         journal = await Journal.open(
