@@ -205,7 +205,10 @@ def create_evidence(
     out: Annotated[Path | None, typer.Option("--out", help="File to write; default TASK.evidence.")] = None,
     journal: Annotated[str, typer.Option(help="Id of the journal, where the archive has several.")] = "",
     wait: Annotated[
-        float, typer.Option(help="Seconds to wait for the seal of the last records.", min=0, max=3600)
+        float,
+        typer.Option(
+            help="Seconds to wait until the last records are sealed and witnessed.", min=0, max=3600
+        ),
     ] = SEAL_WAIT_S,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
@@ -219,7 +222,7 @@ def create_evidence(
     site = site_of(config)
     path = Path(f"{task}.evidence") if out is None else out
     try:
-        made = _create_when_sealed(site, journal, task, path, wait)
+        made = _create_when_seen(site, journal, task, path, wait)
     except NotSealedError as error:
         fail(Exit.RETRY, str(error))
     except NoEvidenceError as error:
@@ -234,25 +237,30 @@ def create_evidence(
         OUT.print(
             "the task's verdicts are provisional: make the file again when they are final", markup=False
         )
-    if not any(size > made.last_seq for size in made.witnesses.values()):
+    if not made.seen:
         OUT.print("no witness has seen all of it yet: make the file again later", markup=False)
 
 
-def _create_when_sealed(site: LoadedSite, journal: str, task: str, path: Path, wait_s: float) -> Made:
-    """Make the file; where the last records are not sealed yet, look again until they are or time is up."""
+def _create_when_seen(site: LoadedSite, journal: str, task: str, path: Path, wait_s: float) -> Made:
+    """Make the file; again until its last records are sealed, and seen by a witness if there is one."""
     until_s = time.monotonic() + wait_s
-    told = False
+    told: set[str] = set()
     while True:
+        left_s = until_s - time.monotonic()
         try:
             with closing(_source(site, journal)) as source:
-                return create(source, task, path)
+                made = create(source, task, path)
         except NotSealedError:
-            left_s = until_s - time.monotonic()
             if left_s <= 0:
                 raise
-        if not told:
-            tell(f"the last records of the task are not sealed yet; waiting up to {wait_s:g} s for the seal")
-            told = True
+            lacking = "not sealed yet"
+        else:
+            if left_s <= 0 or made.seen or not made.witnesses:
+                return made
+            lacking = "sealed, but no witness has seen them yet"
+        if lacking not in told:
+            tell(f"the last records of the task are {lacking}; waiting up to {left_s:.0f} s for that")
+            told.add(lacking)
         time.sleep(min(ASKED_AGAIN_S, left_s))
 
 

@@ -63,6 +63,11 @@ class Made:
     witnesses: dict[str, int]
     """Name of a witness's key to the size that it has cosigned."""
 
+    @property
+    def seen(self) -> bool:
+        """Whether at least one witness has seen all of it."""
+        return any(size > self.last_seq for size in self.witnesses.values())
+
 
 def create(source: Source, task: str, out: Path) -> Made:
     """Write the evidence file of a task.
