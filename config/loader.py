@@ -91,7 +91,7 @@ def _read(path: Path) -> bytes:
             raw = stream.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         raise _invalid(
-            "E001", file, "there is no such file", "check the path, or make one: yaosu init"
+            "E001", file, "there is no such file", "check the path; yaosu init makes a site file"
         ) from None
     except IsADirectoryError:
         raise _invalid(
@@ -131,7 +131,7 @@ def _parse(text: str, file: str) -> dict[str, Any]:
         raise _too_deep(file) from None
     except ValueError as error:
         message, at = _split_syntax_error(str(error), text)
-        raise _invalid("E003", file, message, _syntax_hint(text, at), at) from None
+        raise _invalid("E003", file, message, _syntax_hint(message, text, at), at) from None
 
 
 def _split_syntax_error(message: str, text: str) -> tuple[str, tuple[int, int]]:
@@ -148,12 +148,29 @@ def _split_syntax_error(message: str, text: str) -> tuple[str, tuple[int, int]]:
     return reason[:1].lower() + reason[1:], at
 
 
-def _syntax_hint(text: str, at: tuple[int, int]) -> str | None:
-    """Name the two habits that cause most syntax errors: Chinese punctuation and text without quotes."""
+_SYNTAX_HINTS = (
+    ("cannot overwrite|cannot declare|cannot mutate", "it stands twice: take one of the two out"),
+    (r"illegal character '\\n'|unterminated string", "a closing quotation mark is missing"),
+    (
+        "unescaped|invalid hex",
+        "in double quotes a backslash is written twice; single quotes take it as it is",
+    ),
+    ("unclosed array|unclosed inline table", "a closing bracket is missing, or a comma between two items"),
+    ("table declaration", "a table is written [name], a list of tables [[name]], alone on its line"),
+    ("expected '=' after a key", "write: key = value"),
+    ("invalid initial character", "a key is made of letters, digits, - and _; no comma stands before a }"),
+    ("expected newline", "one key a line; a decimal number has a point, text double quotes"),
+    ("invalid value", "a value is a number, true, false, or text in double quotes"),
+)
+"""What tomllib says, and what a person does about it."""
+
+
+def _syntax_hint(reason: str, text: str, at: tuple[int, int]) -> str | None:
+    """Say what to do: first about the two usual causes, Chinese punctuation and no quotes."""
     line = text.split("\n")[at[0] - 1].partition("#")[0]
     wide = next((char for char in line if char in "“”‘’，：＝［］｛｝"), None)
     if wide:
         return f"'{wide}' is full-width punctuation: type it with the English keyboard"
     if re.match(r"\s*[\w.-]+\s*=\s*[A-Za-z/]", line):
         return "text goes in double quotes"
-    return None
+    return next((hint for pattern, hint in _SYNTAX_HINTS if re.search(pattern, reason)), None)

@@ -77,6 +77,17 @@ def describe_key(models: Models, key: str) -> str | None:
     return None
 
 
+def is_table(models: Models, key: str) -> bool:
+    """Tell a key that stands for a table from one with a value."""
+    kinds = (
+        field.annotation
+        for model in models
+        for name, field in _fields(model)
+        if key in _spellings(name, field)
+    )
+    return any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds)
+
+
 def allowed_tags(models: Models, key: str) -> list[str]:
     """List what a key may say that picks the class of its table."""
     return sorted(

@@ -12,7 +12,15 @@ from pydantic_core import ErrorDetails
 
 from config.errors import Report, SettingError
 from config.model import CredentialRef
-from config.shapes import Location, advice_for_key, allowed_keys, allowed_tags, describe_key, locate
+from config.shapes import (
+    Location,
+    advice_for_key,
+    allowed_keys,
+    allowed_tags,
+    describe_key,
+    is_table,
+    locate,
+)
 from config.toml_positions import TomlPath
 
 _WANTED = {
@@ -80,6 +88,8 @@ def report_validation_errors(
     single: list[_Problem] = []
     by_choice: dict[TomlPath, list[_Problem]] = {}
     for details in error.errors():
+        if _is_consequence(details):
+            continue
         where = locate(model, details["loc"])
         problem = _explain(details, where, data)
         if where.chosen:
@@ -89,6 +99,11 @@ def report_validation_errors(
     for problem in [*single, *(found for choice in by_choice.values() for found in _merge(choice, data))]:
         tell = report.error_at_key if problem.at_key else report.error
         tell(problem.code, problem.path, problem.message, problem.hint)
+
+
+def _is_consequence(details: ErrorDetails) -> bool:
+    """Tell a list that is too short only because its items are wrong: each of them is reported by itself."""
+    return details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str | None:
@@ -131,7 +146,9 @@ def _missing(where: Location, data: dict[str, Any]) -> _Problem:
             "E016", table, f"{_subject(table, data)} has too few items: {given}", "add the others"
         )
     about = describe_key(where.owners, key)
-    hint = f"add '{key} = …'" + (f": {about}" if about else "")
+    is_own_table = not table and is_table(where.owners, key)
+    wanted = f"add the table [{key}]" if is_own_table else f"add '{key} = …'"
+    hint = wanted + (f": {about}" if about else "")
     return _Problem("E010", table, f"missing key '{key}'{_inside(table, data)}", hint)
 
 

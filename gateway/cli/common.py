@@ -84,6 +84,11 @@ def tell_warning(message: str) -> None:
     ERR.print(Text.assemble(("warning", "bold yellow"), ": ", message))
 
 
+def tell(message: str) -> None:
+    """Say on standard error what a command is doing, or how it understood what it was given."""
+    ERR.print(Text(message))
+
+
 def fail(code: Exit, message: str) -> NoReturn:
     """Say what went wrong on standard error and leave with a code."""
     tell_error(message)

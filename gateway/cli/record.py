@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ from gateway.cli.common import (
     fail,
     print_json,
     site_of,
+    tell,
 )
 from pipeline.archive import Checker
 from pipeline.archive.archive import FORKS_MAX
@@ -30,7 +32,7 @@ from pipeline.evidence.findings import Checked, Refused
 from pipeline.evidence.policy import Policy, read_policy
 from pipeline.evidence.redo import redo_file
 from pipeline.evidence.report import report, seen
-from pipeline.evidence.select import NoEvidenceError
+from pipeline.evidence.select import NoEvidenceError, NotSealedError
 from pipeline.evidence.show import show
 from pipeline.evidence.sources import ArchiveSource, JournalSource
 from pipeline.evidence.trail import check_trail
@@ -41,8 +43,13 @@ from pipeline.journal.start import META_NAMES, read_meta_public
 
 if TYPE_CHECKING:
     from gateway.site import LoadedSite
+    from pipeline.evidence.create import Made
 
 evidence_app = typer.Typer(no_args_is_help=True, help="One task's records in one file, with their proofs.")
+
+SEAL_WAIT_S = 15.0
+"""A gateway seals every 10 s; its collector has the checkpoint soon after."""
+ASKED_AGAIN_S = 0.5
 
 PolicyOption = Annotated[
     Path | None,
@@ -197,18 +204,27 @@ def create_evidence(
     task: Annotated[str, typer.Option(help="Id of the task.")],
     out: Annotated[Path | None, typer.Option("--out", help="File to write; default TASK.evidence.")] = None,
     journal: Annotated[str, typer.Option(help="Id of the journal, where the archive has several.")] = "",
+    wait: Annotated[
+        float,
+        typer.Option(
+            help="Seconds to wait until the last records are sealed and witnessed.", min=0, max=3600
+        ),
+    ] = SEAL_WAIT_S,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
     """Write one file of a task's records with inclusion proofs, checkpoints and cosignatures.
 
     Taken from the collector's archive where there is one, else from the gateway's journal, also while in use.
+
+    Ends with 75 when the last records of the task are still not sealed after --wait; --wait 0 ends at once.
     """
     site = site_of(config)
     path = Path(f"{task}.evidence") if out is None else out
     try:
-        with closing(_source(site, journal)) as source:
-            made = create(source, task, path)
+        made = _create_when_seen(site, journal, task, path, wait)
+    except NotSealedError as error:
+        fail(Exit.RETRY, str(error))
     except NoEvidenceError as error:
         fail(Exit.FINDINGS, str(error))
     except sqlite3.Error as error:
@@ -221,8 +237,31 @@ def create_evidence(
         OUT.print(
             "the task's verdicts are provisional: make the file again when they are final", markup=False
         )
-    if not any(size > made.last_seq for size in made.witnesses.values()):
+    if not made.seen:
         OUT.print("no witness has seen all of it yet: make the file again later", markup=False)
+
+
+def _create_when_seen(site: LoadedSite, journal: str, task: str, path: Path, wait_s: float) -> Made:
+    """Make the file; again until its last records are sealed, and seen by a witness if there is one."""
+    until_s = time.monotonic() + wait_s
+    told: set[str] = set()
+    while True:
+        left_s = until_s - time.monotonic()
+        try:
+            with closing(_source(site, journal)) as source:
+                made = create(source, task, path)
+        except NotSealedError:
+            if left_s <= 0:
+                raise
+            lacking = "not sealed yet"
+        else:
+            if left_s <= 0 or made.seen or not made.witnesses:
+                return made
+            lacking = "sealed, but no witness has seen them yet"
+        if lacking not in told:
+            tell(f"the last records of the task are {lacking}; waiting up to {left_s:.0f} s for that")
+            told.add(lacking)
+        time.sleep(min(ASKED_AGAIN_S, left_s))
 
 
 def _source(site: LoadedSite, journal: str) -> ArchiveSource | JournalSource:

@@ -147,10 +147,15 @@ def _check_record(loaded: Loaded[SiteSettings]) -> None:
         return
     site = LoadedSite(loaded.value, loaded.sha256, loaded.path, loaded.warnings)
     size = len(msgpack.packb(site.summary()))
-    if size + ENVELOPE_BYTES > RECORD_BYTES_MAX:
-        limit = f"a record holds at most {RECORD_BYTES_MAX / 2**20:g}"
-        message = f"what is recorded of it at a start takes {size / 2**20:.1f} MiB, {limit}"
-        hint = "divide the instruments among several gateways"
+    room = RECORD_BYTES_MAX - ENVELOPE_BYTES
+    if size > room:
+        channels = sum(len(instrument.channels) for instrument in loaded.value.instrument)
+        message = (
+            f"what is recorded at a start of these {channels:,} channels takes {size / 2**20:.1f} MiB, "
+            f"a record holds at most {RECORD_BYTES_MAX / 2**20:g}"
+        )
+        hint = f"about {channels * room // size:,} like these fit: divide the instruments among "
+        hint += f"{-(-size // room)} gateways"
         raise ConfigInvalid([Finding("E013", "error", str(loaded.path), None, None, message, hint)])
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from pipeline.evidence.select import NoEvidenceError, Selected, Source, select
+from pipeline.evidence.select import NoEvidenceError, NotSealedError, Selected, Source, select
 from pipeline.evidence.story import CHANGING
 from pipeline.evidence.verify import MAGIC, RECORDS_MAX
 from pipeline.journal.merkle import HashGoneError, consistency_proof, range_hash
@@ -64,12 +64,18 @@ class Made:
     witnesses: dict[str, int]
     """Name of a witness's key to the size that it has cosigned."""
 
+    @property
+    def seen(self) -> bool:
+        """Whether at least one witness has seen all of it."""
+        return any(size > self.last_seq for size in self.witnesses.values())
+
 
 def create(source: Source, task: str, out: Path) -> Made:
     """Write the evidence file of a task.
 
     Raises:
-        NoEvidenceError: no such task, records that are not here any more, or nothing has sealed it yet.
+        NoEvidenceError: no such task, or records that are not here any more.
+        NotSealedError: nothing has sealed its last records yet.
         OSError: the file cannot be written, or the records cannot be read.
     """
     found = select(source, task)
@@ -137,11 +143,11 @@ def choose(candidates: list[Sealed], needed: int) -> list[Sealed]:
     """Choose the checkpoints that cover `needed` records: of each witness the first that does, if any.
 
     Raises:
-        NoEvidenceError: nothing has sealed so much yet.
+        NotSealedError: nothing has sealed so much yet.
     """
     covering = [one for one in candidates if one.size >= needed]
     if not covering:
-        raise NoEvidenceError("the last records of the task are not sealed yet; try again in 10 s")
+        raise NotSealedError("the last records of the task are not sealed yet; try again in 10 s")
     chosen: dict[int, Sealed] = {}
     for name in sorted({name for one in candidates for name in one.witnesses}):
         own = [one for one in candidates if name in one.witnesses]

@@ -26,6 +26,10 @@ class NoEvidenceError(Exception):
     """There is nothing to make evidence of; the message says what to do."""
 
 
+class NotSealedError(NoEvidenceError):
+    """Nothing has sealed so much of the log yet; the next checkpoint does, within seconds."""
+
+
 class Source(Protocol):
     """The records of one journal, wherever they are kept."""
 

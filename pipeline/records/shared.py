@@ -79,11 +79,12 @@ def unpack(data: bytes) -> Any:
     listed = _listed.get(instrument)
     if listed is None or data[start:stop] != listed.packed:
         fields = msgpack.unpackb(data, strict_map_key=False)
-        _listed.put(instrument, _Listed(data[start:stop], fields[_BODY]["channels"]))
+        if len(fields[_BODY]) == keys:  # else a key comes twice, and what was found need not be what is meant
+            _listed.put(instrument, _Listed(data[start:stop], fields[_BODY]["channels"]))
         return fields
     fields = msgpack.unpackb(b"".join([data[:start], _NIL, data[stop:]]), strict_map_key=False)
     body = fields[_BODY]
-    if len(body) != keys:  # a key that comes twice
+    if len(body) != keys:  # as above
         return msgpack.unpackb(data, strict_map_key=False)
     body["channels"] = listed.channels
     return fields

@@ -122,6 +122,53 @@ def test_an_archive_is_verified_held_merged_and_restored(config: Path, tmp_path:
     assert yaosu("evidence", "create", "--task", "t-9", "-c", config).code == 1
 
 
+def test_evidence_waits_for_the_seal_and_for_a_witness_and_says_so(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, archive, path = paper_log(), tmp_path / "state" / "archive", tmp_path / "e"
+    log.seal(2)
+    archived(archive, log.records)
+    create = ("evidence", "create", "--task", TASK, "--out", path, "-c", config)
+    at_once = yaosu(*create, "--wait", "0")
+    assert (at_once.code, at_once.out) == (75, "")
+    assert "not sealed yet; try again in 10 s" in at_once.err
+    assert "waiting" not in at_once.err
+    assert not path.exists()
+    looks: list[float] = []
+
+    def meanwhile(seconds: float) -> None:
+        """Seal at the second look, cosign what was sealed at the fourth."""
+        looks.append(seconds)
+        before = len(log.records)
+        if len(looks) == 2:
+            log.seal(witnesses=())
+        if len(looks) == 4:
+            log.add("cosignature", {"note": log.sealed(before - 1)})
+        archived(archive, log.records[before:])
+
+    monkeypatch.setattr("gateway.cli.record.time.sleep", meanwhile)
+    waited = yaosu(*create, "--json")
+    assert waited.code == 0
+    assert waited.json["file"] == str(path)
+    assert waited.err.count("not sealed yet; waiting up to 15 s for that") == 1
+    assert waited.err.count("no witness has seen them yet; waiting up to 15 s for that") == 1
+    assert len(looks) == 4
+    policy = tmp_path / "policy.txt"
+    policy.write_text(policy_text())
+    assert yaosu("verify", path, "--policy", policy).code == 0
+
+
+def test_evidence_that_no_witness_sees_in_time_is_made_and_says_so(config: Path, tmp_path: Path) -> None:
+    log = paper_log()
+    log.seal(2)
+    log.seal(witnesses=())
+    archived(tmp_path / "state" / "archive", log.records)
+    made = yaosu("evidence", "create", "--task", TASK, "--out", tmp_path / "e", "--wait", "0", "-c", config)
+    assert made.code == 0
+    assert "no witness has seen all of it yet" in made.out
+    assert "waiting" not in made.err
+
+
 def test_a_journal_is_verified_against_the_key_that_was_pinned(config: Path, tmp_path: Path) -> None:
     async def recorded() -> None:
         journal = await Journal.open(

@@ -1,6 +1,5 @@
 """The whole way with the real parts: journal, publisher, broker, collector, embedded store."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -74,7 +73,8 @@ async def test_over_the_embedded_broker_a_collector_that_comes_late_gets_everyth
         )
         async with publishing(mqtt, journal, {key.id: key.public}) as publisher:
             await until(lambda: publisher.health.window_bytes > 40_000)
-            await asyncio.sleep(0.5)  # several back-offs pass unheard
+            # Everything has been sent once more, unheard, after its first back-off.
+            await until(lambda: publisher.health.published > 2 * publisher.health.window_messages)
             async with collecting(mqtt, tmp_path, store):
                 await journal.all_receipted()
         counts = await store.counts(ORIGIN, T0_NS, T0_NS + 100 * SECOND_NS)

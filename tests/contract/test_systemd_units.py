@@ -200,11 +200,20 @@ def test_every_udev_rule_is_well_formed_and_every_jump_lands() -> None:
     assert set(re.findall(r'GOTO="(\w+)"', text)) == set(re.findall(r'LABEL="(\w+)"', text))
 
 
-def test_a_program_that_is_not_there_is_not_installed(tmp_path: Path) -> None:
-    done = _run(ROOT / "scripts" / "install-systemd", tmp_path / "yaosu", tmp_path / "out")
+def test_a_program_that_is_not_there_is_not_installed() -> None:
+    done = _run(ROOT / "scripts" / "install-systemd", "/nowhere/yaosu")
     assert done.returncode == 2
     assert "install Yaosu first" in done.stderr
-    assert not (tmp_path / "out").exists()
+
+
+def test_a_package_names_the_program_of_the_machine_to_come(tmp_path: Path) -> None:
+    made = _run(ROOT / "scripts" / "install-systemd", "/opt/not-here/bin/yaosu", tmp_path / "out")
+    assert made.returncode == 0, made.stderr
+    unit = tmp_path / "out/etc/systemd/system/yaosu.service"
+    assert "ExecStart=/opt/not-here/bin/yaosu run -c" in unit.read_text()
+    refused = _run(ROOT / "scripts" / "install-systemd", "not-here/yaosu", tmp_path / "other")
+    assert refused.returncode == 2
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_path_that_a_unit_would_read_otherwise_is_refused(tmp_path: Path) -> None:

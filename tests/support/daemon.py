@@ -52,6 +52,7 @@ serial_number = "SIM-P-0001"
 host = "127.0.0.1"
 port = {port}
 poll_interval_s = 0.05
+timeout_s = 20.0  # a busy machine is no reason to lose it
 
 [[instrument.channels]]
 name = "pressure"

@@ -117,6 +117,43 @@ def test_every_code_about_syntax_and_shape_has_a_failing_file() -> None:
     assert {code for code in CATALOGUE if "E003" <= code < "E020"} <= shown
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ('a = "x\n', "a closing quotation mark is missing"),
+        ("a = 1\na = 2\n", "it stands twice"),
+        ("[a]\n[a]\n", "it stands twice"),
+        ("[a\nb = 1\n", "a table is written [name]"),
+        ('a = "C:\\Users"\n', "a backslash is written twice"),
+        ("a = [1\nb = 2\n", "a closing bracket is missing"),
+        ("a 1\n", "write: key = value"),
+        ("a = 1,5\n", "a decimal number has a point"),
+        ("a = {b = 1,}\n", "no comma stands before a }"),
+        ("a = #\n", "a value is a number"),
+        ('a = """x\n', "a closing quotation mark is missing"),
+    ],
+)
+def test_what_is_no_toml_is_told_with_what_to_do(text: str, hint: str, failing: Failing) -> None:
+    assert hint in failing(text)[0]
+
+
+def test_a_list_is_not_called_too_short_for_its_wrong_items(tmp_path: Path) -> None:
+    class Rack(Settings):
+        slot: Annotated[tuple[Channel, ...], Field(min_length=1)]
+        line: Line
+
+    file = tmp_path / "g.toml"
+    file.write_text("slot = [{}]\n")
+    with pytest.raises(ConfigInvalid) as caught:
+        load_toml(file, Rack)
+    codes = [finding.code for finding in caught.value.findings]
+    assert "E016" not in codes
+    assert "add the table [line]" in str(caught.value)
+    file.write_text("slot = []\n[line]\nport = 'x'\n")
+    with pytest.raises(ConfigInvalid, match="at least 1 items, has 0"):
+        load_toml(file, Rack)
+
+
 def test_all_errors_are_told_at_once_in_the_order_of_the_file(failing: Failing) -> None:
     lines = failing(
         'lba = "l"\n\n[[instrument]]\ndriver = "modbus"\nid = "ph"\npol_interval = "1"\n\n'
@@ -148,7 +185,7 @@ class TestFileThatCannotBeRead:
     def test_missing(self, tmp_path: Path) -> None:
         file = tmp_path / "no.toml"
         assert self.told(file) == (
-            f"{file}: error[E001]: there is no such file — check the path, or make one: yaosu init"
+            f"{file}: error[E001]: there is no such file — check the path; yaosu init makes a site file"
         )
 
     def test_folder(self, tmp_path: Path) -> None:

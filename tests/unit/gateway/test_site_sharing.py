@@ -97,6 +97,10 @@ def test_a_site_that_no_record_can_hold_is_refused_before_it_starts(
 ) -> None:
     monkeypatch.setattr(load, "SMALL_BYTES", 0)
     assert written(tmp_path, instrument("a")).warnings == ()
-    monkeypatch.setattr(load, "RECORD_BYTES_MAX", 1300)
-    with pytest.raises(ConfigInvalid, match=r"E013.*divide the instruments among several gateways"):
+    monkeypatch.setattr(load, "RECORD_BYTES_MAX", load.ENVELOPE_BYTES + 276)
+    with pytest.raises(ConfigInvalid) as invalid:
         written(tmp_path, *(instrument(f"i{n}") for n in range(5)))
+    (finding,) = invalid.value.findings
+    assert finding.code == "E013"
+    assert finding.message.startswith("what is recorded at a start of these 10 channels takes ")
+    assert finding.hint == "about 2 like these fit: divide the instruments among 5 gateways"

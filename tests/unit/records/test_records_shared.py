@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgpack
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,13 +55,16 @@ def test_bodies_that_no_gateway_writes_are_unpacked_as_msgpack_does(
         assert unpack(padded) == alone(padded)
 
 
-def test_a_key_that_comes_twice_has_its_last_value() -> None:
-    unpack(LARGE.data)
-    pairs = [*FIELDS[-1].items(), ("channels", [["late", "f8"]])]
-    body = msgpack.Packer().pack_map_pairs(pairs)
-    record = LARGE.data[: LARGE.data.index(msgpack.packb("instrument")) - 3] + body
-    assert alone(record)[-1]["channels"] == [["late", "f8"]]
-    assert unpack(record) == alone(record)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_key_that_comes_twice_has_its_last_value_and_none_of_it_is_remembered(first: bool) -> None:
+    content = {**FIELDS[-1], "instrument": f"twice-{first}"}
+    once = packed(content)
+    body = msgpack.Packer().pack_map_pairs([*content.items(), ("channels", [["late", "f8"]])])
+    twice = msgpack.packb(FIELDS[:-1])
+    twice = bytes([twice[0] + 1]) + twice[1:] + body
+    assert alone(twice)[-1]["channels"] == [["late", "f8"]]
+    for record in (twice, once, twice) if first else (once, twice, once):
+        assert unpack(record) == alone(record)
 
 
 @given(st.integers(0, len(LARGE.data) - 1), st.integers(0, 255))
