@@ -30,9 +30,8 @@ from pipeline.records.envelope import decode, encode, split
 from pipeline.records.frame import decode_frame, encode_frame
 from pipeline.store import Origin
 from pipeline.store.embedded import EmbeddedCore, EmbeddedStoreSettings
-from pipeline.store.influx.lines import encode_lines
-from pipeline.store.influx.text import Memory
-from pipeline.store.prepare import prepare
+from pipeline.store.influx import InfluxCore
+from pipeline.store.influx.settings import InfluxStoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,22 +76,26 @@ def make_records(channels: int, rows: int, readings: int) -> list[Record]:
 
 def measure_encoder(records: Sequence[Record], readings: int) -> dict[str, float]:
     """Readings a second of processor, from records to lines; and from the bytes of messages to lines."""
-    spent_s, memory = {"records": 0.0, "bytes": 0.0}, Memory()
-    # As in a collector that runs: with its kernel loaded and its memory at hand.
-    memory.give(encode_lines(ORIGIN, prepare(ORIGIN, batches_of(records)[0])[0], memory).data)
+    spent_s = {"records": 0.0, "bytes": 0.0}
+    core = InfluxCore(InfluxStoreSettings(kind="influxdb", url="http://127.0.0.1:1", database="none"), None)
+
+    def encode(batch: Sequence[Record]) -> None:
+        encoded = core.encode(ORIGIN, batch)
+        assert encoded.lines
+        assert not encoded.dead
+        core.recycle(encoded)
+
+    # As in a collector that runs: with its kernels loaded, its memory at hand, and the forms of its records.
+    encode(batches_of(records)[0])
     for batch in batches_of(records):
         payload = b"".join(record.data for record in batch)
         began_s = time.process_time()
-        ready, dead = prepare(ORIGIN, [decode(part) for part in split(payload)])
-        lines = encode_lines(ORIGIN, ready, memory)
+        encode([decode(part) for part in split(payload)])
         spent_s["bytes"] += time.process_time() - began_s
-        assert lines
-        assert not dead
-        memory.give(lines.data)
         began_s = time.process_time()
-        lines = encode_lines(ORIGIN, prepare(ORIGIN, batch)[0], memory)
+        encode(batch)
         spent_s["records"] += time.process_time() - began_s
-        memory.give(lines.data)
+    core.close()
     return {
         "encode_readings_per_s": readings / spent_s["records"],
         "bytes_readings_per_s": readings / spent_s["bytes"],

@@ -153,10 +153,15 @@ def _packed_times(
     columns: Sequence[list[Any]], counts: Sequence[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Firsts int64[frames] and differences int64[all rows but the first of each frame]."""
+    firsts, announced, codes, parts = zip(*columns, strict=True)
+    first = np.array(firsts, dtype=np.int64)
+    if len(set(codes)) == 1 and list(announced) == counts:
+        size = DELTAS[codes[0]].itemsize
+        if list(map(len, parts)) == [(rows - 1) * size for rows in counts]:
+            return first, np.frombuffer(b"".join(parts), dtype=DELTAS[codes[0]]).astype(np.int64)
     for column, rows in zip(columns, counts, strict=True):
         _check_times([column], rows)
-    first = np.array([column[0] for column in columns], dtype=np.int64)
-    deltas = [np.frombuffer(column[3], dtype=DELTAS[column[2]]) for column in columns]
+    deltas = [np.frombuffer(part, dtype=DELTAS[code]) for part, code in zip(parts, codes, strict=True)]
     return first, np.concatenate(deltas, dtype=np.int64)
 
 

@@ -90,8 +90,12 @@ class InfluxCore:
         for bad in write_lines(self._poster, encoded.lines):
             owner = encoded.lines.owner(bad.position)
             dead.append(DeadLetter(owner.journal, owner.seq, encoded.lines.line(bad.position), bad.reason))
-        self._memory.give(encoded.lines.data)
+        self.recycle(encoded)
         return report(encoded.records, dead)
+
+    def recycle(self, encoded: Encoded) -> None:
+        """Use the memory of a batch again, whose lines nobody reads any more."""
+        self._memory.give(encoded.lines.data)
 
     def _tag_values(self, statement: str) -> list[str]:
         return sorted({values[1] for table in self._http.query(statement) for values in table.values})

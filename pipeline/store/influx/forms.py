@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from pipeline.store.influx.outline import Form
 
 FORMS_KEPT = 1024
-FORM_BYTES_KEPT = 4 * 1024 * 1024
-"""Forms that are remembered, by number and by bytes; those that no record had for longest go first."""
+FORM_BYTES_KEPT = 8 * 1024 * 1024
+"""Forms that are remembered, by number and by bytes; those that no record had for longest go first. Two for
+each of 200 instruments with 500 channels have room; in memory a form takes four times its bytes."""
+FORM_BYTES_MAX = 256 * 1024
+"""Larger records are decoded: their parts are few beside their values."""
 FORMS_A_BATCH = 16
 """Records that a batch may have looked at for their form; others without one are decoded one by one."""
 FORMLESS_KEPT = 4096
@@ -148,7 +151,7 @@ class Forms:
         """Look for the forms of records that have none that is known; tell whether there are new ones."""
         strange: dict[_Key, Record] = {}
         for record in records:
-            if record.kind == "data":
+            if record.kind == "data" and len(record.data) <= FORM_BYTES_MAX:
                 key = len(record.data), record.journal, str(record.body.get("instrument"))
                 if key not in self._formless:
                     strange.setdefault(key, record)

@@ -208,6 +208,15 @@ def test_forms_are_kept_up_to_a_number_of_bytes(monkeypatch: pytest.MonkeyPatch)
     assert left_of([plain("a", 1)], forms) == 0
 
 
+def test_a_large_record_is_decoded_and_drives_no_form_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    forms, small = Forms(), plain("a", 1)
+    assert left_of([small], forms) == 0
+    monkeypatch.setattr(forms_module, "FORM_BYTES_MAX", len(small.data))
+    large = data(frame("b", {("a", "f8"): [0.5] * 100}, n_first=SEQ), SEQ + 2)
+    assert left_of([large], forms) == 1
+    assert left_of([plain("a", 3)], forms) == 0
+
+
 def test_a_batch_brings_no_more_forms_than_it_may_and_the_rest_is_decoded() -> None:
     records = [plain(f"ph-{number:02}", number) for number in range(forms_module.FORMS_A_BATCH + 5)]
     forms = Forms()
