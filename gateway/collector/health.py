@@ -49,7 +49,7 @@ class CollectorHealth:
     """Counters since this process started, and states."""
 
     records: int = 0
-    """Different records stored and archived."""
+    """Different records archived and stored; when the connection is lost in between, they count as known."""
     readings: int = 0
     """Readings in them: rows times channels."""
     known: int = 0

@@ -164,8 +164,8 @@ class Link:
         Raises:
             PublishTooLargeError: the broker has announced that it does not take messages of this size.
             PublishRefusedError: the broker acknowledged with a failure (MQTT 5 section 3.4.2.1).
-            LinkLostError: the connection ended, or nothing was acknowledged for longer than this message takes
-                on the slowest line; while it waits for its turn, no time counts.
+            LinkLostError: the connection ended, or nothing was acknowledged for longer than this message
+                takes on the slowest line; while it waits for its turn, no time counts.
         """
         size = len(topic.encode()) + len(payload) + _HEADER_BYTES
         size += len((response_topic or "").encode()) + len(correlation or b"")

@@ -132,6 +132,43 @@ async def test_a_reader_under_another_user_reads_what_a_killed_writer_left(folde
         reader.end()
 
 
+CRAMPED = """
+import resource, sys
+from pathlib import Path
+from pipeline.store.door import StoreUnavailable
+from pipeline.store.embedded import EmbeddedCore, EmbeddedStoreSettings
+from tests.support.stored import ORIGIN, S_NS, T0_NS, data, frame
+core = EmbeddedCore(EmbeddedStoreSettings(kind="embedded", path=Path(sys.argv[1])))
+def batch(first):
+    return core.encode(ORIGIN, [
+        data(frame("ph", {("ph", "f8"): [7.1 * n]}, n_first=n, t_ns=[T0_NS + n * S_NS]), n)
+        for n in range(first, first + 50)
+    ])
+def told(first):
+    try:
+        return [list(seqs) for seqs in core.send(batch(first)).stored.values()]
+    except StoreUnavailable as error:
+        return "disk" in str(error) and len(core.rows(ORIGIN, "ph", n_from=0, n_to=1000, era=None))
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+print(told(0))
+wal = Path(sys.argv[1] + "-wal")
+resource.setrlimit(resource.RLIMIT_FSIZE, (wal.stat().st_size, hard))
+print(told(50), told(50))
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+print(told(50), len(core.rows(ORIGIN, "ph", n_from=0, n_to=1000, era=None)))
+"""
+
+
+def test_a_disk_that_is_full_takes_nothing_keeps_what_it_has_and_goes_on_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", CRAMPED, str(tmp_path / "yaosu.db")],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.stdout.splitlines() == ["[[(0, 49)]]", "50 50", "[[(50, 99)]] 100"], ended.stderr
+
+
 def test_every_commit_is_synced(tmp_path: Path) -> None:
     connection = database.open_writer(tmp_path / "yaosu.db")
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)

@@ -3,14 +3,16 @@
 import resource
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from config.model import CredentialRef
 from pipeline.records import Flag, Record
 from pipeline.records.ranges import RangeSet
-from pipeline.store import InfluxStoreSettings, StoreUnavailable, open_store
+from pipeline.store import InfluxStoreSettings, StoreMisconfigured, StoreUnavailable, open_store
 from tests.support.services import InfluxDatabase, InfluxdFactory
 from tests.support.stored import JOURNAL, ORIGIN, S_NS, T0_NS, data, frame, parse_line
 
@@ -146,6 +148,33 @@ async def test_lines_older_than_the_server_keeps_are_dead_letters_and_younger_on
     assert [letter.seq for letter in report.dead] == [0, 2]
     assert all("beyond retention policy" in letter.reason for letter in report.dead)
     assert report.stored == {JOURNAL: RangeSet([(1, 1), (3, 3)])}
+
+
+async def test_a_server_that_asks_for_a_password_is_told_to_a_person_until_it_is_the_right_one(
+    influxd_factory: InfluxdFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    server = influxd_factory()
+    server.execute("CREATE USER lab WITH PASSWORD 'right' WITH ALL PRIVILEGES")
+    server.stop()
+    text = server.configuration.read_text(encoding="utf-8")
+    asking = text.replace("[http]\n", "[http]\n  auth-enabled = true\n")
+    server.configuration.write_text(asking, encoding="utf-8")
+    server.start()
+    secret = tmp_path / "influx-password"
+    settings = InfluxStoreSettings(kind="influxdb", url=server.url, database="yaosu")
+    named = {"username": "lab", "password": CredentialRef(credential=secret.name)}
+    record = data(frame("ph", {("ph", "f8"): [7.0]}), 0)
+    for password, changed in (("wrong", named), ("", {}), ("right", named)):
+        secret.write_text(password)
+        secret.chmod(0o600)
+        async with open_store(settings.model_copy(update=changed), credentials=tmp_path) as store:
+            if password == "right":
+                assert (await store.write(ORIGIN, [record])).stored == {JOURNAL: RangeSet([(0, 0)])}
+            else:
+                with pytest.raises(StoreMisconfigured, match=r"401.*credential of the store"):
+                    await store.write(ORIGIN, [record])
+    server.stop()
 
 
 async def test_a_database_that_is_dropped_under_way_is_made_again_and_takes_what_comes(

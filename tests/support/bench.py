@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ class Bench:
     scenario: str = "two_benches"
     extra: str = ""
     """Further tables of the site file."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Of the gateway's process, beside this one's."""
     people: dict[str, Any] = field(default_factory=make_people)
     processes: dict[str, Process] = field(default_factory=dict)
     web_port: int = field(default_factory=free_port)
@@ -88,6 +91,7 @@ class Bench:
             self.processes[role] = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", MAIN, *(arguments or (role, "-c", str(self.config))),
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+                env={**os.environ, **(self.environment if role == "run" else {})},
             )  # fmt: skip
 
     async def end(self, role: str, number: int = signal.SIGTERM) -> int:

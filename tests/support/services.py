@@ -178,10 +178,11 @@ class Influxd(Server):
     """An InfluxDB 1.6 whose data lives in `directory` and survives stop, kill and start."""
 
     def __init__(self, directory: Path, port: int) -> None:
-        configuration = directory / "influxdb.conf"
-        configuration.write_text(INFLUXD.format(folder=directory, port=port), encoding="utf-8")
+        self.configuration = directory / "influxdb.conf"
+        """What it reads at each start."""
+        self.configuration.write_text(INFLUXD.format(folder=directory, port=port), encoding="utf-8")
         super().__init__(
-            "influxd", [program("influxd"), "run", "-config", str(configuration)], directory, port
+            "influxd", [program("influxd"), "run", "-config", str(self.configuration)], directory, port
         )
 
     @property

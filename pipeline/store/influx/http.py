@@ -96,7 +96,7 @@ def judge(status: int, text: str, retry_after: str | None, default_s: float) -> 
     raise StoreMisconfigured(
         f"InfluxDB refuses us: {status} {text.strip()[:300]}",
         retry_after_s=MISCONFIGURED_RETRY_S,
-        hint="check url, database, organisation and the credential of the store",
+        hint="check generation, url, database, organisation and the credential of the store",
     )
 
 
