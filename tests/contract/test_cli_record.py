@@ -112,8 +112,13 @@ def test_an_archive_is_verified_held_merged_and_restored(config: Path, tmp_path:
     assert yaosu(*hold).code == 2
     assert yaosu(*hold, "--journal", "x").code == 2
     assert yaosu("archive", "stat", "-c", config, "--json").json["holds"][0]["id"] == "case-1"
-    assert yaosu("archive", "release", "case-1", "-c", config).code == 0
-    assert yaosu("archive", "release", "case-1", "-c", config).code == 1
+    assert yaosu("archive", "release", "case-1", "-c", config).code == 2, "nobody has said who and why"
+    release = ("archive", "release", "case-1", "--reason", "settled", "--as", "p-2", "-c", config)
+    assert yaosu(*release).code == 0
+    assert yaosu(*release).code == 1
+    kept = yaosu("archive", "stat", "-c", config, "--json").json
+    assert kept["holds"] == []
+    assert [(one["by"], one["released_by"]) for one in kept["released_holds"]] == [("p-1", "p-2")]
     restored = yaosu("archive", "restore", "-c", config, "--json").json
     assert restored["forked"] == 0
     made = yaosu("evidence", "create", "--task", TASK, "--out", tmp_path / "e", "-c", config)
