@@ -71,6 +71,17 @@ async def test_a_changed_byte_is_found_or_told_as_a_torn_tail(at_rest: Path) -> 
             assert result.problems or result.torn_bytes, (path.name, position)
 
 
+async def test_one_changed_byte_is_told_in_a_few_lines_and_first_where_it_is(at_rest: Path) -> None:
+    path = files(at_rest)[0]
+    data, entry = path.read_bytes(), entries_of(path)[2]
+    bad = data[: entry.end - 1] + bytes([data[entry.end - 1] ^ 1]) + data[entry.end :]
+    result = checked(path, bad, at_rest)
+    assert f"(seq {entry.seq}) are damaged" in result.problems[0]
+    assert f"seq {entry.seq + 1} comes where {entry.seq} belongs" in result.problems[1]
+    assert len(result.problems) <= 4
+    assert result.checkpoints_failed
+
+
 async def test_a_record_with_a_fitting_checksum_is_found(at_rest: Path) -> None:
     for path in files(at_rest):
         data = path.read_bytes()
