@@ -127,6 +127,20 @@ def test_an_archive_is_verified_held_merged_and_restored(config: Path, tmp_path:
     assert yaosu("evidence", "create", "--task", "t-9", "-c", config).code == 1
 
 
+def test_of_many_findings_a_terminal_shows_the_first_and_counts_the_others(
+    config: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "state" / "archive"
+    archived(archive, paper_log(12).records)
+    (segment,) = archive.glob("*.segment")
+    segment.write_bytes(segment.read_bytes()[:200])
+    damaged = yaosu("archive", "verify", "-c", config, "--json").json["damaged"]
+    shown = " ".join(yaosu("archive", "verify", "-c", config).out.split())
+    assert len(damaged) > 21
+    assert f"; and {len(damaged) - 20} more, see --json" in shown
+    assert shown.count("segment ") == 20
+
+
 def test_a_journal_is_verified_against_the_key_that_was_pinned(config: Path, tmp_path: Path) -> None:
     async def recorded() -> None:
         journal = await Journal.open(
