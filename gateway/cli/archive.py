@@ -95,14 +95,18 @@ def stat(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
     """Show how much is kept of which journal, and what is under a legal hold."""
     folder = _folder(config)
     try:
-        holds = [asdict(hold) for hold in Holds(folder).all()]
+        holds = Holds(folder).ever()
         with closing(Checker(folder)) as checker:
             segments = checker.segments()
             journals = {journal.hex(): count for journal, count in checker.index.journals().items()}
             size = sum(checker.size(segment) for segment in segments)
     except HoldsError as error:
         fail(Exit.IO, str(error))
-    content = {"segments": len(segments), "bytes": size, "records": journals, "holds": holds}
+    content = {
+        "segments": len(segments), "bytes": size, "records": journals,
+        "holds": [asdict(hold) for hold in holds if not hold.released_utc_ns],
+        "released_holds": [asdict(hold) for hold in holds if hold.released_utc_ns],
+    }  # fmt: skip
     show_facts(content, as_json=as_json)
 
 
@@ -138,13 +142,18 @@ def hold(
         OUT.print(f"held: {name}", markup=False)
 
 
-@archive_app.command("release", epilog=example("archive release case-17 -c collector.toml"))
+@archive_app.command(
+    "release", epilog=example('archive release case-17 --reason "settled" --as p-0001 -c collector.toml')
+)
 def release(
-    name: Annotated[str, typer.Argument(help="Name of the hold.")], config: ConfigOption = DEFAULT_CONFIG
+    name: Annotated[str, typer.Argument(help="Name of the hold.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    by: Annotated[str, typer.Option("--as", help="Id of the person who lets it go.")],
+    config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Release a hold: what is over age goes at the collector's next daily turn."""
+    """Release a hold: what is over age goes at the collector's next daily turn. Who did it is kept."""
     try:
-        Holds(_folder(config)).release(name)
+        Holds(_folder(config)).release(name, by, reason, time.time_ns())
     except KeyError:
         fail(Exit.FINDINGS, f"there is no hold '{name}'; see: yaosu archive stat")
     except HoldsError as error:

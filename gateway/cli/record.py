@@ -42,8 +42,13 @@ from pipeline.journal.disk import RealDisk
 from pipeline.journal.start import META_NAMES, read_meta_public
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.site import LoadedSite
     from pipeline.evidence.create import Made
+
+SHOWN_MAX = 20
+"""Entries of a list that a terminal shows; --json has all."""
 
 evidence_app = typer.Typer(no_args_is_help=True, help="One task's records in one file, with their proofs.")
 
@@ -193,8 +198,13 @@ def show_facts(content: dict[str, Any], *, as_json: bool, indent: str = "") -> N
                 OUT.print(f"{indent}{name.rstrip('s')}", markup=False)
                 show_facts(one, as_json=False, indent=f"{indent}  ")
         else:
-            text = "; ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value
+            text = _listed(value) if isinstance(value, list | tuple) else value
             OUT.print(f"{indent}{name.replace('_', ' '):24} {text}", markup=False)
+
+
+def _listed(values: Sequence[object]) -> str:
+    more = f"; and {len(values) - SHOWN_MAX} more, see --json" if len(values) > SHOWN_MAX else ""
+    return "; ".join(map(str, values[:SHOWN_MAX])) + more if values else "none"
 
 
 @evidence_app.command(

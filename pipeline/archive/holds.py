@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -37,6 +37,10 @@ class Hold:
     reason: str
     by: str
     at_utc_ns: int
+    released_by: str = ""
+    released_reason: str = ""
+    released_utc_ns: int = 0
+    """0: in force. A hold that was released stays in the file: who let it go, when and why."""
 
     def covers(self, journal: bytes, first: int, last: int) -> bool:
         """Whether any record of a span is held."""
@@ -64,6 +68,10 @@ class Holds:
 
     def all(self) -> list[Hold]:
         """Return every hold in force. Raises HoldsError, OSError."""
+        return [hold for hold in self.ever() if not hold.released_utc_ns]
+
+    def ever(self) -> list[Hold]:
+        """Return every hold that there was, in the order in which they were made. Raises as `all`."""
         if self._disk.size(self._path) < 0:
             return []
         try:
@@ -72,19 +80,21 @@ class Holds:
             raise HoldsError(f"{self._path} is damaged ({error}); restore it from a backup") from error
 
     def add(self, hold: Hold) -> None:
-        """Hold records, durably. Raises HoldsError, OSError; ValueError for an id that is taken."""
-        with self.unchanged() as holds:
+        """Hold records, durably. Raises HoldsError, OSError; ValueError for an id that is or was taken."""
+        with self.unchanged():
+            holds = self.ever()
             if any(one.id == hold.id for one in holds):
-                raise ValueError(f"there is a hold '{hold.id}' already")
+                raise ValueError(f"there is a hold '{hold.id}' already, or there was")
             self._write([*holds, hold])
 
-    def release(self, identifier: str) -> Hold:
-        """Take a hold away, durably. Raises KeyError where there is none, HoldsError, OSError."""
+    def release(self, identifier: str, by: str, reason: str, at_utc_ns: int) -> Hold:
+        """End a hold, durably. Raises KeyError where none is in force, HoldsError, OSError."""
         with self.unchanged() as holds:
-            released = next((one for one in holds if one.id == identifier), None)
-            if released is None:
+            held = next((one for one in holds if one.id == identifier), None)
+            if held is None:
                 raise KeyError(identifier)
-            self._write([one for one in holds if one.id != identifier])
+            released = replace(held, released_by=by, released_reason=reason, released_utc_ns=at_utc_ns)
+            self._write([released if one == held else one for one in self.ever()])
             return released
 
     def _write(self, holds: list[Hold]) -> None:

@@ -112,8 +112,13 @@ def test_an_archive_is_verified_held_merged_and_restored(config: Path, tmp_path:
     assert yaosu(*hold).code == 2
     assert yaosu(*hold, "--journal", "x").code == 2
     assert yaosu("archive", "stat", "-c", config, "--json").json["holds"][0]["id"] == "case-1"
-    assert yaosu("archive", "release", "case-1", "-c", config).code == 0
-    assert yaosu("archive", "release", "case-1", "-c", config).code == 1
+    assert yaosu("archive", "release", "case-1", "-c", config).code == 2, "nobody has said who and why"
+    release = ("archive", "release", "case-1", "--reason", "settled", "--as", "p-2", "-c", config)
+    assert yaosu(*release).code == 0
+    assert yaosu(*release).code == 1
+    kept = yaosu("archive", "stat", "-c", config, "--json").json
+    assert kept["holds"] == []
+    assert [(one["by"], one["released_by"]) for one in kept["released_holds"]] == [("p-1", "p-2")]
     restored = yaosu("archive", "restore", "-c", config, "--json").json
     assert restored["forked"] == 0
     made = yaosu("evidence", "create", "--task", TASK, "--out", tmp_path / "e", "-c", config)
@@ -167,6 +172,20 @@ def test_evidence_that_no_witness_sees_in_time_is_made_and_says_so(config: Path,
     assert made.code == 0
     assert "no witness has seen all of it yet" in made.out
     assert "waiting" not in made.err
+
+
+def test_of_many_findings_a_terminal_shows_the_first_and_counts_the_others(
+    config: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "state" / "archive"
+    archived(archive, paper_log(12).records)
+    (segment,) = archive.glob("*.segment")
+    segment.write_bytes(segment.read_bytes()[:200])
+    damaged = yaosu("archive", "verify", "-c", config, "--json").json["damaged"]
+    shown = " ".join(yaosu("archive", "verify", "-c", config).out.split())
+    assert len(damaged) > 21
+    assert f"; and {len(damaged) - 20} more, see --json" in shown
+    assert shown.count("segment ") == 20
 
 
 def test_a_journal_is_verified_against_the_key_that_was_pinned(config: Path, tmp_path: Path) -> None:

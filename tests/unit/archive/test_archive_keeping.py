@@ -94,10 +94,15 @@ async def test_a_hold_keeps_what_it_covers_until_it_is_released(tmp_path: Path) 
     assert gone
     assert len(await archive.read(bytes(16), 3)) == 1
     assert await archive.read(bytes(16), 100) == []
-    assert Holds(tmp_path).release("case-1").reason == "dispute"
+    released = Holds(tmp_path).release("case-1", "p-2", "settled", YOUNG_NS)
+    assert (released.by, released.released_by, released.released_reason) == ("p-1", "p-2", "settled")
+    assert Holds(tmp_path).all() == []
+    assert Holds(tmp_path).ever() == [released], "who let it go is kept"
     assert len(await archive.purge(OLD_NS)) == 1
     with pytest.raises(KeyError):
-        holds.release("case-1")
+        holds.release("case-1", "p-2", "again", YOUNG_NS)
+    with pytest.raises(ValueError, match="or there was"):
+        holds.add(Hold("case-1", "", 0, None, "", "", 0))
     await archive.close()
 
 

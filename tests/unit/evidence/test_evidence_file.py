@@ -24,6 +24,7 @@ from pipeline.evidence.policy import read_policy
 from pipeline.evidence.report import report
 from pipeline.evidence.select import NoEvidenceError, select
 from pipeline.evidence.verify import MAGIC, check_file, check_stream
+from pipeline.journal.merkle import consistency_proof
 from pipeline.records import Record
 from tests.support.journal_fake import make_record
 from tests.support.paper_log import COSIGNED_S, OPERATORS, TASK, PaperLog, paper_log, policy_text
@@ -313,6 +314,19 @@ def test_history_rewritten_with_the_labs_own_key_after_a_cosignature_is_refused(
     checked = check_file(path, BOTH)
     assert "the signature of witness.institute.example/w1" in checked.problems[0]
     assert "does not fit" in checked.problems[0]
+
+
+def test_another_history_beside_the_cosigned_one_does_not_continue_it(log: PaperLog, tmp_path: Path) -> None:
+    path, facts = made(log, tmp_path)
+    header, records = _taken_apart(path)
+    forged = paper_log()
+    forged.records[3] = _at(forged, 3, "registry", {"type": "method", "id": "m-2"})
+    forged.add("tick")
+    size, note = len(forged.records), forged.sealed(None, ())
+    proof = b"".join(consistency_proof(forged.node, facts.sealed_size, size))
+    header["trees"].append({"note": note, "hashes": b""})
+    checked = checked_with(path, {**header, "links": [proof]}, records)
+    assert checked.problems[0].endswith(f"of {size} records does not continue that of {facts.sealed_size}")
 
 
 def _at(log: PaperLog, seq: int, kind: str, body: dict[str, object]) -> Record:
