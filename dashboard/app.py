@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -38,7 +40,7 @@ from dashboard.watch import Watcher
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from starlette.responses import Response
+    from starlette.requests import Request
 
     from dashboard.door import Door
     from dashboard.settings import WebSettings
@@ -90,10 +92,16 @@ def build_dashboard(
             Middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings), www_redirect=False),
             Middleware(SameOrigin),
         ],
+        exception_handlers={ClientDisconnect: _gone},
         lifespan=lifespan,
     )
     application.state.stop = stop
     return application
+
+
+def _gone(_request: Request, _error: Exception) -> Response:
+    """Answer a caller who left while asking: nobody reads it, and it is no failure of ours to log."""
+    return Response(status_code=408)
 
 
 def _hosts(settings: WebSettings) -> list[str]:

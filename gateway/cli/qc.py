@@ -59,9 +59,12 @@ FormatOption = Annotated[
 ]
 OffsetOption = Annotated[str, typer.Option(help="Offset from UTC of time stamps that state none.")]
 EncodingOption = Annotated[str, typer.Option(help="Of a CSV file, such as gb18030.")]
+DecimalOption = Annotated[str, typer.Option(help="Decimal sign of the numbers in a CSV file: . or ,")]
 
 
-def _wanted(channels: tuple[str, ...] | None, column: str, form: str, offset: str, encoding: str) -> Wanted:
+def _wanted(
+    channels: tuple[str, ...] | None, column: str, form: str, offset: str, encoding: str, decimal: str
+) -> Wanted:
     """Check the options that say how a file is to be read."""
     formats: dict[str, TimeFormat] = {one: one for one in TIME_FORMATS}
     if form and form not in formats:
@@ -70,7 +73,11 @@ def _wanted(channels: tuple[str, ...] | None, column: str, form: str, offset: st
         offset_s = parse_offset(offset)
     except ValueError as error:
         fail(Exit.USAGE, str(error))
-    return Wanted(channels, column or None, formats.get(form), offset_s, encoding)
+    if decimal not in {".", ","}:
+        fail(Exit.USAGE, f"--decimal {decimal}: a number has a point (.) or a comma (,)")
+    return Wanted(
+        channels, column or None, formats.get(form), offset_s, encoding, "," if decimal == "," else "."
+    )
 
 
 @contextmanager
@@ -147,6 +154,7 @@ def run_rules(
     time_format: FormatOption = "",
     offset: OffsetOption = "Z",
     encoding: EncodingOption = "utf-8-sig",
+    decimal: DecimalOption = ".",
     interval: Annotated[
         float | None, typer.Option(help="Seconds between readings; found by looking.", min=1e-9)
     ] = None,
@@ -163,7 +171,7 @@ def run_rules(
         leave_invalid(invalid)
     _check_columns(loaded, data, encoding)
     began = time.perf_counter()
-    wanted = _wanted(tuple(loaded.value.channel), time_column, time_format, offset, encoding)
+    wanted = _wanted(tuple(loaded.value.channel), time_column, time_format, offset, encoding, decimal)
     readings = _read(data, wanted)
     try:
         judged = judge(readings, loaded.value.channel, interval)
@@ -184,6 +192,8 @@ def _check_out(out: Path | None, data: Path) -> None:
         return
     if out.suffix.lower() not in {".csv", ".parquet"}:
         fail(Exit.USAGE, f"--out {out}: name a .csv or .parquet file")
+    if not out.parent.is_dir():
+        fail(Exit.IO, f"--out {out}: there is no folder {out.parent}; make it, or name another")
     if out.resolve() == data.resolve():
         fail(Exit.USAGE, "--out names the file that is read; name another one")
 
@@ -225,16 +235,18 @@ def suggest(
     time_format: FormatOption = "",
     offset: OffsetOption = "Z",
     encoding: EncodingOption = "utf-8-sig",
+    decimal: DecimalOption = ".",
     as_json: JsonOption = False,
 ) -> None:
     """Propose limits from the clean stretch of a file, as commented TOML with what each would have flagged.
 
     It proposes; a person decides.
     """
-    wanted = _wanted(tuple(column) if column else None, time_column, time_format, offset, encoding)
+    wanted = _wanted(tuple(column) if column else None, time_column, time_format, offset, encoding, decimal)
     readings = _read(data, wanted)
     if not readings.channels:
-        fail(Exit.FINDINGS, f"{data} has no column of numbers beside '{readings.time}'")
+        advice = "name the decimal sign (--decimal ,) or the columns (--column NAME)"
+        fail(Exit.FINDINGS, f"{data} has no column of numbers beside '{readings.time}'; {advice}")
     proposals = list(propose(readings))
     ERR.print("A proposal, no decision: look at every limit before it is used.", style="bold")
     if as_json:

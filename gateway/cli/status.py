@@ -99,7 +99,11 @@ def _find_in_daemon(daemon: Json) -> list[str]:
             f"journal: not writable since {local_time(trouble['since_utc_ns'])} ({trouble['error']})"
         )
     if daemon["journal"].get("reserve") == "used":
-        found.append("journal: the disk is full, no rows are taken; free space on it")
+        room = daemon["journal"].get("room_bytes", 0) / 2**20
+        found.append(
+            "journal: the disk is full, no rows are taken; make room on the disk of [site] state_dir (df -h) "
+            f"until {room:.0f} MiB are free: it goes on by itself then"
+        )
     if daemon["journal"].get("damaged"):
         found.append(f"journal: {daemon['journal']['damaged']} records were found damaged; see: yaosu events")
     if daemon["journal"]["over_limit"]:

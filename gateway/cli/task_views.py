@@ -10,6 +10,9 @@ from gateway.cli.common import OUT, local_time, table
 WIDE = 120
 """Columns from which a table of tasks fits; below them each task is a short paragraph."""
 
+SEQS_SHOWN = 8
+"""Records of one reason that are named; --json has all."""
+
 
 def with_query(path: str, given: dict[str, str]) -> str:
     """Add to a view's path what was asked for."""
@@ -56,7 +59,11 @@ def show_holds(holds: list[dict[str, Any]]) -> None:
 
 
 def _seqs(seqs: list[int]) -> str:
-    return f"(record {', '.join(map(str, seqs))})" if seqs else ""
+    """Name the records of a reason; of many the first ones, as the whole list would bury the sentence."""
+    if not seqs:
+        return ""
+    more = f" and {len(seqs) - SEQS_SHOWN} more" if len(seqs) > SEQS_SHOWN else ""
+    return f"(record {', '.join(map(str, seqs[:SEQS_SHOWN]))}{more})"
 
 
 def show_task(task: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from config import Exit
 from drivers.errors import Fatal
@@ -68,7 +69,7 @@ def list_recordings(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption =
             each["name"], str(each["bytes"]), begun, local_time(each["to_utc_ns"]), _as_parts(each),
             ", ".join(each["instruments"]),
         )  # fmt: skip
-    OUT.print(rows if found else "there are none; switch them on: [recording] enabled = true")
+    OUT.print(rows if found else Text("there are none; switch them on: [recording] enabled = true"))
 
 
 def _as_parts(about: dict[str, Any]) -> str:

@@ -50,7 +50,8 @@ HINTS = {
     "locked": "wait 30 s; forgotten? an administrator sets a new one: yaosu person passwd PERSON",
     "wrong-secret": "check the id and type the secret again; forgotten? yaosu person passwd PERSON",
     "unchecked": "try again; the machine is short of memory or threads: journalctl -u yaosu",
-    "session-ended": "log in again: POST /v1/login with person and password",
+    "session-ended": "log in again: POST /v1/login with person and password; a service sends the whole token "
+    "that yaosu keys token printed",
     "service-ended": "the service's token was revoked or replaced; issue a new one: yaosu keys token NAME",
     "unknown-badge": "scan the badge again, or register it: yaosu registry import FILE",
     "nobody": "add to the actor: badge, or person with pin or password; or send the header Authorization: "

@@ -90,6 +90,20 @@ def _refusal(code: str, en: str, zh: str, hint: str = "", status: int = 409) -> 
     return _json({"ok": False, "code": code, "en": en, "zh": zh, "hint": hint}, status)
 
 
+def _not_found(name: str, argument: str | None) -> Response:
+    """Refuse a reading of what is not there; a command that was not sent by POST comes here too."""
+    if name == "commands":
+        en, zh = "a command is a POST with a JSON body", "命令须以 POST 发送，并附 JSON 正文"
+        hint = """curl sends one with --data '{"args": {…}, "idempotency_key": "…"}'"""
+    elif argument is None:
+        en, zh = f"there is no view '{name}'", f"没有视图“{name}”"
+        hint = "the views are listed in docs/command-door.md; GET /v1/tasks is one"
+    else:
+        en, zh = f"{name}: nothing is known of '{argument}'", f"{name}：没有“{argument}”"
+        hint = "take the id as the list of all shows it; the views are listed in docs/command-door.md"
+    return _refusal("not-found", en, zh, hint, status=404)
+
+
 def _token(request: Request) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token if scheme.lower() == "bearer" and token else None
@@ -199,6 +213,7 @@ class _Door:
                 "bad-request",
                 "a command has args, actor and an idempotency_key of 1 to 128 characters",
                 "命令须含 args、actor 和 1 至 128 字符的 idempotency_key",
+                hint='as in {"args": {…}, "actor": {…}, "idempotency_key": "order-4711-start"}',
                 status=400,
             )
         actors, token = self._services.actors, _token(request)
@@ -216,7 +231,7 @@ class _Door:
         try:
             answer = _json(await self._services.view(name, argument, dict(request.query_params)))
         except KeyError:
-            return _refusal("not-found", f"there is no {name} {argument or ''}".strip(), "不存在", status=404)
+            return _not_found(name, argument)
         except ValueError as error:
             return _refusal("bad-request", f"not acceptable: {error}", f"参数不可接受：{error}", status=400)
         # After the view: what is recorded while this waits must not be in the answer.

@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.types import ASGIApp
+    from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
 SHUTDOWN_S = 1
 CONNECTIONS_MAX = 64
 """Further callers get 503: a caller that hangs must not take the daemon's files and memory."""
 SILENT_S = 10
 """A connection on which nothing is asked for so long is closed."""
+REQUEST_S = 20
+"""A request, headers and body, has arrived by then, or its connection is closed."""
 PROBE_S = 1.0
 _UCRED = struct.Struct("3i")
 
@@ -32,15 +35,42 @@ class SocketInUseError(Exception):
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 that lets a caller go who asks for nothing within SILENT_S.
+    """HTTP/1.1 whose patience ends: SILENT_S for the first byte, REQUEST_S for a whole request.
 
-    Uvicorn watches the time between requests only: this is for a caller that never asks at all.
+    Uvicorn watches the time between requests only: one byte a minute would hold a connection for ever.
     """
+
+    _arriving: asyncio.TimerHandle | None = None
+    """Closes the connection of a request that is under way; None while none is."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the time in which something has to be asked for."""
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(SILENT_S, self.timeout_keep_alive_handler)
+
+    def data_received(self, data: bytes) -> None:
+        """Take some bytes, and watch whether they are the end of a request."""
+        super().data_received(data)
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        # Without a request in work these were headers that go on.
+        self._watch(part=cycle is None or cycle.response_complete or cycle.more_body)
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, of which some may be there already."""
+        super().on_response_complete()
+        self._watch(part=self.cycle.more_body)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        super().connection_lost(exc)
+        self._watch(part=False)
+
+    def _watch(self, *, part: bool) -> None:
+        if part and self._arriving is None:
+            self._arriving = self.loop.call_later(REQUEST_S, self.transport.close)
+        elif not part and self._arriving is not None:
+            self._arriving.cancel()
+            self._arriving = None
 
 
 class _PeerProtocol(PatientProtocol):

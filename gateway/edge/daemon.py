@@ -83,6 +83,8 @@ class EdgeDaemon:
         self._password: str | None = None
         self._recording: WireRecording | None = None
         self.warm_up = WarmUp()
+        self._charting = asyncio.Event()
+        """Set once the control rules are compiled, or cannot be."""
         self._beside: Beside | None = None
         self._collectors = TrustedKeys(self._state.trusted_keys, self._keys_damaged).keys
         self._witnesses = TrustedWitnesses(self._state.trusted_witnesses, self._keys_damaged).witnesses
@@ -148,8 +150,9 @@ class EdgeDaemon:
         async def warm() -> None:
             self.warm_up = WarmUp(compiling)
             try:
-                await asyncio.to_thread(self._warm, self.warm_up)
+                await asyncio.to_thread(self._warm, self.warm_up, loop)
             finally:
+                self._charting.set()  # whoever has waited tries by itself, and tells what is wrong
                 self.warm_up.give_up()  # nobody waits for a process that compiles when the daemon stops
 
         supervisor.start("warm kernels", warm)
@@ -161,9 +164,10 @@ class EdgeDaemon:
             for end in ends:
                 end.cancel()
 
-    def _warm(self, warm_up: WarmUp) -> None:
+    def _warm(self, warm_up: WarmUp, loop: asyncio.AbstractEventLoop) -> None:
         with warm_up:
             warm_charting()  # first: it is soon done, and a QC sample cannot wait
+            loop.call_soon_threadsafe(self._charting.set)
             self.engine.warm()
         release_compiler()
         settle()
@@ -186,12 +190,12 @@ class EdgeDaemon:
         )  # fmt: skip
         self.history = ConfigHistory()
         await self._warm_kernels(supervisor)
-        recovery = Recovery(journal, self.recorder, self.intake, self.elements, self.history)
-        await recovery.run(self._site)
+        parts = journal, self.recorder, self.intake, self.elements, self.history
+        await Recovery(*parts, self._charting.wait).run(self._site)
         self.trust = TrustWatch(files_of(self._state), self.recorder, self.history.trust)
         await self.trust.look_at_all()
         pulse = Pulse(journal, journal.clock)
-        self.rhythm = Rhythm(journal, self.recorder, self.intake, self.elements, self.history, pulse)
+        self.rhythm = Rhythm(*parts, pulse)
         self._drivers = self._make_drivers(journal)
         note = None if self._recording is None else self._recording.note
         taker = await self._taker(journal, supervisor)

@@ -18,7 +18,7 @@ from pipeline.records.envelope import By
 from pipeline.records.events import event_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -120,8 +120,12 @@ class Recorder:
         """Offsets that make the stored times of an instrument strictly increase."""
         return self.journal.stored_offsets(instrument, t_utc_ns)
 
-    async def replay(self, from_seq: int, also: Callable[[Record], None]) -> None:
+    async def replay(
+        self, from_seq: int, also: Callable[[Record], None], charting: Callable[[], Awaitable[object]]
+    ) -> None:
         """Bring the elements (and `also`, called with every record) forward over the journal's records.
+
+        Before the first chart is met, `charting` is waited for: what judges observations must be there then.
 
         Derived records follow their cause before anything else is appended, so that a crash can have kept
         only those of the last cause from the disk: they are appended now. What another version of the
@@ -133,6 +137,8 @@ class Recorder:
             records = await self.journal.read(seq, bytes_max=READ_BYTES_MAX)
             if not records:
                 break
+            if any(record.kind == "chart" for record in records):
+                await charting()
             for record in records:
                 if record.by is not None and record.by.consumer == CONSUMER:
                     missing.pop((record.by.through_seq, record.by.index), None)

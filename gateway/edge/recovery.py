@@ -15,7 +15,7 @@ from pipeline.intake import VERSION as INTAKE_VERSION
 from pipeline.records.events import event_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from gateway.edge.config_history import ConfigHistory
     from gateway.edge.recorder import Recorder
@@ -41,16 +41,28 @@ def say_repairs(journal: Journal, recorder: Recorder) -> None:
 
 
 class Recovery:
-    """Brings intake, elements and configuration history to the journal's end, then says what happened."""
+    """Brings intake, elements and configuration history to the journal's end, then says what happened.
+
+    Args:
+        journal: whose records are replayed.
+        recorder: feeds them to the elements.
+        intake: goes on after them.
+        elements: the fold over them.
+        history: of the configuration.
+        charting: waits until the control rules are compiled. Only a gateway that has charts waits for that:
+            an observation asks for them at once, and the loop with all acquisition would wait in its place.
+    """
 
     def __init__(
-        self, journal: Journal, recorder: Recorder, intake: Intake, elements: Elements, history: ConfigHistory
+        self, journal: Journal, recorder: Recorder, intake: Intake, elements: Elements,
+        history: ConfigHistory, charting: Callable[[], Awaitable[object]],
     ) -> None:  # fmt: skip
         self._journal = journal
         self._recorder = recorder
         self._intake = intake
         self._elements = elements
         self._history = history
+        self._charting = charting
         self._unreadable: list[str] = []
 
     async def run(self, site: LoadedSite) -> None:
@@ -71,10 +83,12 @@ class Recovery:
             if record.seq > history_seq:
                 self._history.see(record)
 
+        if any(chart.versions for chart in self._elements.fold.state.batches.charts.values()):
+            await self._charting()
         first = min(intake_seq, history_seq) + 1
         if first <= elements_seq:
             await self._read(first, elements_seq, forward)
-        await self._recorder.replay(elements_seq + 1, forward)
+        await self._recorder.replay(elements_seq + 1, forward, self._charting)
         self._intake.go_on_from(self._journal.ordinals)
 
     def _restore(self, name: str, version: int, restore: Callable[[bytes], object]) -> int:

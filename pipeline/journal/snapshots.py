@@ -112,15 +112,6 @@ class SnapshotFile:
             self._disk.remove(self._path)
 
 
-def write_snapshot(disk: Disk, directory: Path, name: str, snapshot: Snapshot) -> None:
-    """Write a generation and keep the one before it."""
-    file = SnapshotFile(disk, directory, name, snapshot)
-    file.begin()
-    for pieces in steps(snapshot.state):
-        file.add(pieces)
-    file.finish()
-
-
 def steps(state: State) -> Iterator[list[bytes]]:
     """Take the pieces of a state, as many at a time as make up a step."""
     if isinstance(state, bytes):

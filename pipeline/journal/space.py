@@ -50,6 +50,11 @@ class Space:
         """What the prepared files take."""
         return self.prepared_bytes + (self._reserve_bytes if self.reserve == "held" else 0)
 
+    @property
+    def room_bytes(self) -> int:
+        """What has to be free on a disk that was full before rows are taken again."""
+        return 2 * self._segment_bytes
+
     def prepare(self) -> None:
         """Have the reserve and the next segment ready, as far as the disk has room. Raises OSError."""
         with self._making:
@@ -60,7 +65,7 @@ class Space:
                 raise
 
     def _prepare(self) -> bool:
-        if self.reserve == "used" and self._disk.free_bytes(self._directory) < 2 * self._segment_bytes:
+        if self.reserve == "used" and self._disk.free_bytes(self._directory) < self.room_bytes:
             return False
         if self.reserve != "held":
             self._make(RESERVE_NAME, self._reserve_bytes)

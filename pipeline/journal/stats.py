@@ -54,6 +54,8 @@ class JournalStats:
     """Whether `size_max_bytes` is exceeded."""
     reserve: Reserve
     """Whether room is kept so that a full disk can be recorded; "used" while the disk is full."""
+    room_bytes: int
+    """What has to be free on a disk that was full before rows are taken again."""
     verified_utc_ns: int | None
     """When all sealed segments had last been read again; None when not since the start."""
     damaged: int
@@ -141,6 +143,7 @@ def gather(  # noqa: PLR0917 - the journal's own parts, called once
         holes=facts.holes,
         over_limit=size > settings.size_max_bytes,
         reserve=space.reserve,
+        room_bytes=space.room_bytes,
         verified_utc_ns=scrub.verified_utc_ns,
         damaged=scrub.damaged,
         trouble=committer.trouble,

@@ -238,10 +238,6 @@ class Outbox:
         """Messages and payload bytes in the window."""
         return len(self._messages), sum(self._bytes.values())
 
-    def refused_topics(self) -> list[str]:
-        """Topics of which something waits because the broker refuses it."""
-        return sorted({topic for topic, _ in self._refusals})
-
     @property
     def silent(self) -> bool:
         """Whether nobody has listened since the last receipt."""

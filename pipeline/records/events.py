@@ -5,6 +5,7 @@ A record never carries the text; readers render it.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -68,6 +69,8 @@ def render_event(body: Body, language: Language) -> str:
         args.setdefault("changes", _trust_changes(args))
     elif body["code"] == "daemon-start":
         args.setdefault("downtime", _downtime(args, language))
+    elif body["code"] == "storage-trouble" and isinstance(args.get("since"), int):
+        args["since"] = f"{datetime.fromtimestamp(args['since'] / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
     return _filled(kind.en if language == "en" else kind.zh, args)
 
 

@@ -156,3 +156,39 @@ def test_as_a_program_it_ends_with_74_for_a_file_that_is_not_there(folder: Path)
     assert done.returncode == 74
     assert "none.csv" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_from_a_spreadsheet_is_read_with_commas_and_slashes(folder: Path) -> None:
+    rows = [
+        "2026/3/1 8:00:00;21,5",
+        "2026/3/1 8:00:05;35,7",
+        "2026/03/01 08:00:10;",
+        "2026/3/1 8:00:15;1.021,5",
+    ]
+    Path("office.csv").write_text("﻿采样时间;温度 ℃\r\n" + "\r\n".join(rows) + "\r\n", encoding="utf-8")
+    Path("rules.toml").write_text('[channel."温度 ℃".range]\nfail_high = 30.0\n', encoding="utf-8")
+    wrong = yaosu("run", "office.csv", "--rules", "rules.toml")
+    assert wrong.exit_code == 1
+    assert "office.csv:2: '21,5' in column '温度 ℃' is not a number" in wrong.stderr
+    assert "--decimal ," in wrong.stderr
+    found = yaosu("run", "office.csv", "--rules", "rules.toml", "--decimal", ",", "--out", "f.csv", "--json")
+    content = json.loads(found.stdout)
+    assert content["rows_without_time"] == 0
+    counts = content["channels"]["温度 ℃"]["all rules"]
+    assert (counts["pass"], counts["fail"], counts["missing"]) == (1, 1, 2)
+    assert content["problems"]["first"] == [
+        "office.csv:5: '1.021,5' in column '温度 ℃' is not a number: it counts as missing"
+    ]
+    assert Path("f.csv").read_text(encoding="utf-8").splitlines()[2] == "2026/3/1 8:00:05;35,7;4;range"
+    assert yaosu("run", "office.csv", "--rules", "rules.toml", "--decimal", "x").exit_code == 2
+    nowhere = yaosu("run", "office.csv", "--rules", "rules.toml", "--out", "nowhere/f.csv")
+    assert nowhere.exit_code == 74
+    assert "there is no folder nowhere; make it" in nowhere.stderr
+
+
+def test_two_columns_of_one_name_get_no_suggestion(folder: Path) -> None:
+    Path("twice.csv").write_text("time,t,t\n2026-03-01T08:00:00Z,1,2\n", encoding="utf-8")
+    refused = yaosu("suggest", "twice.csv")
+    assert refused.exit_code == 74
+    assert "2 columns are called 't'; rename all but one" in refused.stderr
+    assert refused.stdout == ""

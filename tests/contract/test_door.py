@@ -198,8 +198,16 @@ async def test_names_are_for_the_laboratorys_own_people(run: Caller) -> None:
 
 
 async def test_what_is_not_there_and_what_is_not_understood_is_told(run: Caller) -> None:
-    assert (await run.door.get("tasks/none"))["code"] == "not-found"
-    assert (await run.door.get("nonsense"))["code"] == "not-found"
+    for path, told in (
+        ("tasks/none", "tasks: nothing is known of 'none'"),
+        ("nonsense", "there is no view 'nonsense'"),
+        ("commands/task.stop", "a command is a POST"),
+    ):
+        refusal = await run.door.get(path)
+        assert refusal["code"] == "not-found"
+        assert told in refusal["en"]
+        assert refusal["zh"]
+        assert refusal["hint"]
     assert (await run.door.get("tasks?limit=many"))["code"] == "bad-request"
     assert (await run.command("no.such", ADMINISTRATOR, {}, pin=PIN))["code"] == "unknown-command"
     actor = {"person": ADMINISTRATOR, "pin": PIN}

@@ -72,6 +72,35 @@ async def test_a_caller_that_never_asks_is_let_go(tmp_path: Path, monkeypatch: p
         writer.close()
 
 
+@pytest.mark.parametrize("part", [
+    b"GET /login HTTP/1.1\r\nHost:",
+    b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site:same-origin\r\nContent-Length: 99\r\n\r\na=",
+    b"GET /health HTTP/1.1\r\nHost: a\r\n\r\nPOST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\na=",
+])  # fmt: skip
+async def test_a_request_that_never_ends_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, part: bytes
+) -> None:
+    monkeypatch.setattr(socket_server, "SILENT_S", 1000)
+    monkeypatch.setattr(socket_server, "REQUEST_S", 0.1)
+    async with pages(tmp_path) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(part)
+        async with asyncio.timeout(WAIT_S):
+            while await reader.read(65536):
+                writer.write(b"x")  # a byte now and then is no request
+        writer.close()
+        await answer(port)
+    assert not caplog.records, "a caller who left is no failure"
+
+
+async def test_a_whole_request_may_be_answered_for_longer_than_it_may_arrive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pages(tmp_path) as port:
+        monkeypatch.setattr(socket_server, "REQUEST_S", 0.0)
+        assert (await answer(port)).startswith(b"HTTP/1.1 200")
+
+
 async def test_connections_are_bounded_and_one_too_many_is_told_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ from pipeline.journal.fold import SHED_EVENT
 from pipeline.journal.framing import payload, scan
 from pipeline.journal.hashes import KeptHashes
 from pipeline.journal.merging import files_to_merge, list_ledger, merge_ledger
-from pipeline.journal.merkle import TILE_LEAVES, TILE_LEVELS, LeafHashes, Tree
+from pipeline.journal.merkle import TILE_LEAVES, TILE_LEVELS, Tree
 from pipeline.journal.opening import Opened, open_directory
 from pipeline.journal.receipts import RECEIPTS_NAME, write_receipts
 from pipeline.journal.retirement import retire_segment
@@ -36,12 +36,14 @@ from pipeline.journal.sealing import finish_segment
 from pipeline.journal.segments import Sealed, list_segments
 from pipeline.journal.settings import JournalSettings
 from pipeline.journal.shedding import plan_shedding
-from pipeline.journal.snapshots import Snapshot, load_snapshot, write_snapshot
+from pipeline.journal.snapshots import Snapshot, load_snapshot
 from pipeline.journal.space import FULL_ERRORS, Space
 from pipeline.journal.writer import Writer
 from pipeline.records.envelope import Record, encode
 from pipeline.records.ranges import RangeSet
 from tests.crash.models import ManualClock, ModelDisk, PowerCut
+from tests.support.leaf_tree import LeafHashes
+from tests.support.snapshot_file import write_snapshot
 
 DIRECTORY = Path("/journal")
 LIVES_MAX = 5

@@ -6,7 +6,9 @@ import asyncio
 import threading
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
+from gateway.door import client
 from gateway.door.client import DoorClient
 from gateway.edge.daemon import EdgeDaemon
 from gateway.edge.world import World
@@ -105,11 +107,13 @@ async def running(
             for person in OPERATORS:
                 await asyncio.to_thread(directory.add, person, person, ("operator",), PASSWORD, PIN)
         stop = asyncio.Event()
+        patience = patch.object(client, "TIMEOUT_S", START_S)  # a busy machine is no reason to hang up
         daemon = asyncio.create_task(EdgeDaemon(site, World(disk=disk)).run(stop))
         try:
-            async with DoorClient(site.state.socket("door")) as door:
-                await until(lambda: rows(door), "the instrument has given rows")
-            yield site
+            with patience:
+                async with DoorClient(site.state.socket("door")) as door:
+                    await until(lambda: rows(door), "the instrument has given rows")
+                yield site
         finally:
             stop.set()
             await daemon

@@ -9,12 +9,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pipeline.evidence.cosignature import cosign, vkey, witness_key
 from pipeline.evidence.policy import LOG, Key
-from pipeline.journal.merkle import LeafHashes, Tree, leaf_hash
+from pipeline.journal.merkle import Tree, leaf_hash
 from pipeline.journal.note import Checkpoint, checkpoint_text, sign
 from pipeline.journal.succession import succession_note
 from pipeline.records import Record
 from pipeline.records.signing import SigningKey
 from tests.support.journal_fake import T0_NS, data_body, make_record
+from tests.support.leaf_tree import LeafHashes
 
 ORIGIN = "yaosu/lab/gw"
 TASK = "t-0001"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 CHUNK_CHARS = 4 * 2**20
 """Text that is held at a time."""
 DELIMITERS = (",", ";", "\t")
+_COMMA_AS_POINT = str.maketrans(",.", ".,")
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 _SAMPLE_ROWS = 1000
 """Rows by which columns of numbers and the form of the time stamps are recognised."""
 
@@ -200,7 +203,11 @@ class _Reader:
         """Recognise the time stamps, and the columns of numbers if none were named, by the first rows."""
         if self._columns is None:
             samples = [(k, column[:_SAMPLE_ROWS]) for k, column in enumerate(cells) if k != self._time]
-            self._columns = tuple(k for k, sample in samples if _is_numeric(sample))
+            numeric = [k for k, sample in samples if _is_numeric(self._with_points(sample))]
+            names = tuple(self._opened.header[k] for k in numeric)
+            _, self._columns = choose_columns(
+                f"{self._path}:1", self._opened.header, self._wanted._replace(channels=names)
+            )
         if self._wanted.time_format is not None:
             return TimeForm(self._wanted.time_format, self._wanted.offset_s)
         sample = cells[self._time][:_SAMPLE_ROWS]
@@ -210,7 +217,7 @@ class _Reader:
             raise FileUnusableError(
                 f"{self._path}:2",
                 f"column '{heading}' does not hold time stamps: {shown(sample[0])} is neither ISO 8601 "
-                "(2026-03-01T08:00:00+08:00) nor a number since 1970",
+                "(2026-03-01T08:00:00+08:00), nor 2026/3/1 8:00:00, nor a number since 1970",
                 hint="name the column of the time stamps: --time COLUMN",
             )
         return TimeForm(found, self._wanted.offset_s)
@@ -234,14 +241,22 @@ class _Reader:
         assert self._columns is not None  # noqa: S101 - found with the first rows
         values = np.empty((len(self._columns), len(numbers)))
         for channel, position in enumerate(self._columns):
-            values[channel], bad = parse_numbers(cells[position])
+            values[channel], bad = parse_numbers(self._with_points(cells[position]))
             for row in bad:
+                cell = cells[position][row]
+                advice = "; a decimal comma? --decimal ," if _DECIMAL_COMMA.fullmatch(cell) else ""
                 self._problems.add(
                     f"{self._path}:{numbers[row]}",
-                    f"{shown(cells[position][row])} in column '{self._opened.header[position]}' is not a "
-                    "number: it counts as missing",
+                    f"{shown(cell)} in column '{self._opened.header[position]}' is not a number: "
+                    f"it counts as missing{advice}",
                 )
         return values
+
+    def _with_points(self, cells: Sequence[str]) -> Sequence[str]:
+        """Give numbers a decimal point; a point in the file, which would part thousands, makes no number."""
+        if self._wanted.decimal == ".":
+            return cells
+        return [cell.translate(_COMMA_AS_POINT) for cell in cells]
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class Wanted(NamedTuple):
     """Offset from UTC of stamps that state none, seconds."""
     encoding: str = "utf-8-sig"
     """Of a text file."""
+    decimal: Literal[".", ","] = "."
+    """Decimal sign of the numbers in a text file; with a comma, a number that holds a point is none."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
 """Time stamps as files write them, ISO 8601 or a number since 1970: exact to the nanosecond.
 
 ISO 8601-1:2019, extended format: a date, or date and time parted by `T` or a blank, with minutes, seconds and
-up to nine decimals, then `Z` or an offset from UTC, or neither.
+up to nine decimals, then `Z` or an offset from UTC, or neither. Beside it what spreadsheets write where the
+year comes first: `2026/3/1 8:00:00`. A date that begins with a day or a month is ambiguous and refused.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _NS_MAX = 2**63 - 1
 _CELL_CHARS_MAX = 40
 """Longer than any time stamp; a longer cell is cut to it and refused."""
 _OFFSET = re.compile(r"(?:Z|UTC)|([+-])(\d{2}):?(\d{2})", re.IGNORECASE)
+_SLASHED = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})(?:[T ]+(\d{1,2})(:.*))?")
 _DATE, _MINUTE, _SECOND = 10, 16, 19
 """Characters of a date, of a time to the minute, and to the second."""
 
@@ -105,7 +107,7 @@ def _numbers(cells: Sequence[str], per_unit: int) -> Parsed:
 def _iso(cells: Sequence[str], offset_s: int) -> Parsed:
     """Read all stamps of one length and one kind of offset at once."""
     times, good = np.zeros(len(cells), dtype=np.int64), np.zeros(len(cells), dtype=np.bool_)
-    cut = [cell.strip()[:_CELL_CHARS_MAX].encode("ascii", "replace") for cell in cells]
+    cut = [_dashed(cell.strip()[:_CELL_CHARS_MAX]).encode("ascii", "replace") for cell in cells]
     letters = np.array(cut, dtype=f"S{_CELL_CHARS_MAX}").view(np.uint8).reshape(len(cells), _CELL_CHARS_MAX)
     lengths = (letters != 0).sum(axis=1)
     for length in np.unique(lengths):
@@ -117,6 +119,16 @@ def _iso(cells: Sequence[str], offset_s: int) -> Parsed:
             mine = rows[suffixes == suffix]
             times[mine], good[mine] = _alike(letters[mine, :length], int(suffix), offset_s)
     return np.where(good, times, 0), good
+
+
+def _dashed(stamp: str) -> str:
+    """Write a stamp with slashes as ISO 8601 does; any other stays as it is."""
+    slashed = _SLASHED.fullmatch(stamp) if "/" in stamp else None
+    if slashed is None:
+        return stamp
+    year, month, day, hour, rest = slashed.groups()
+    time = "" if hour is None else f"T{hour:0>2}{rest}"
+    return f"{year}-{month:0>2}-{day:0>2}{time}"[:_CELL_CHARS_MAX]
 
 
 def _suffix_lengths(letters: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -84,6 +84,12 @@ def test_what_is_wrong_with_the_daemon_is_told(path: str, value: Any, what: str)
     assert what in found
 
 
+def test_a_full_disk_is_told_with_the_room_that_it_needs() -> None:
+    full = changed(changed(DAEMON, "journal.reserve", "used"), "journal.room_bytes", 128 * 2**20)
+    (found,) = find(full, None, expects_daemon=True)
+    assert "make room on the disk of [site] state_dir (df -h) until 128 MiB are free" in found
+
+
 REFUSED = {
     **DAEMON["publisher"], "receipts_refused": 7, "receipt_error": "collector key 1f is not trusted",
     "refusing": True, "refusing_since_utc_ns": SINCE_NS,

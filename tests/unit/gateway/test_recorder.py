@@ -13,9 +13,14 @@ from pipeline.journal import Journal, JournalFullError
 from pipeline.records import Record
 from pipeline.records.envelope import By
 from tests.unit.elements.bench import opened
+from tests.unit.elements.test_charts_wired import charted
 from tests.unit.gateway.paper import HandClock, PaperJournal, said
 
 Root = tuple[int, str, dict[str, Any]]
+
+
+async def never() -> None:
+    raise AssertionError("there is no chart to wait for")
 
 
 def recorder_on(journal: PaperJournal, elements: Elements | None = None) -> Recorder:
@@ -70,7 +75,7 @@ async def recovered(records: list[Record], snapshot: tuple[int, bytes] | None = 
         seq = snapshot[0]
         elements.restore(snapshot[1])
     recorder, seen = recorder_on(journal, elements), list[int]()
-    await recorder.replay(seq + 1, lambda record: seen.append(record.seq))
+    await recorder.replay(seq + 1, lambda record: seen.append(record.seq), never)
     assert seen == list(range(seq + 1, len(records)))
     go_on(recorder, journal, roots()[sum(record.by is None for record in records) :])
     return journal
@@ -109,7 +114,7 @@ async def test_what_an_older_version_derived_is_not_derived_again() -> None:
         old.clock.now = record.t_run_ns - HandClock().run_ns()
         old.append(record.kind, record.body, by=by)
     recorder = recorder_on(old)
-    await recorder.replay(0, lambda _record: None)
+    await recorder.replay(0, lambda _record: None, never)
     assert len(old.records) == len(records)
 
 
@@ -123,7 +128,7 @@ async def test_what_an_older_version_left_out_is_not_made_up_later() -> None:
     old.append("tick", {})
     recorder = recorder_on(old)
     before = old.head_seq
-    await recorder.replay(0, lambda _record: None)
+    await recorder.replay(0, lambda _record: None, never)
     later = {record.by.through_seq for record in old.records[before:] if record.by is not None}
     assert later <= {before - 1} | set(range(before, old.head_seq))
 
@@ -168,7 +173,7 @@ async def test_a_mistake_in_judging_stops_neither_recording_nor_the_next_start()
     by = By("elements", VERSION, 0, 0)
     assert [(record.by, record.body["args"]["of_seq"]) for record in told] == [(by, 0)]
     before = journal.head_seq
-    await recorder_on(journal, Broken()).replay(0, lambda _record: None)
+    await recorder_on(journal, Broken()).replay(0, lambda _record: None, never)
     assert journal.head_seq == before
 
 
@@ -182,3 +187,15 @@ async def test_a_step_of_the_clock_is_told_after_what_it_interrupted() -> None:
     codes = [record.body.get("code", record.kind) for record in journal.records if record.by is None]
     assert codes == ["tick", "tick", "clock-step", "tick"]
     assert journal.records[2].body["args"]["step_s"] == -3.0
+
+
+async def test_before_a_chart_is_replayed_the_control_rules_are_waited_for_once_a_batch() -> None:
+    journal, done = PaperJournal(records=list(charted().records)), list[str]()
+
+    async def charting() -> None:
+        done.append("waited")
+
+    await recorder_on(journal).replay(0, lambda record: done.append(record.kind), charting)
+    assert done.count("chart") == 2
+    assert done.count("waited") == 1
+    assert done.index("waited") < done.index("chart")

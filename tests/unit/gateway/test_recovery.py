@@ -24,6 +24,7 @@ from pipeline.qc import QcEngine
 from pipeline.records import Block, Channel, Gap, Layout
 from pipeline.records.frame import decode_flags, decode_frame
 from tests.crash.models import ManualClock
+from tests.unit.elements.test_charts_wired import charted
 from tests.unit.journal.journals import read_all
 
 if TYPE_CHECKING:
@@ -76,8 +77,13 @@ class Run:
         self.intake = Intake(self.engine, self.recorder, journal.clock, self.elements.service_state)
         self.history = ConfigHistory()
         parts = (journal, self.recorder, self.intake, self.elements, self.history)
-        self.recovery = Recovery(*parts[:2], self.intake, self.elements, self.history)
+        self.waited_at = list[int]()
+        """Records that the journal had whenever the control rules were waited for."""
+        self.recovery = Recovery(*parts, self.charting)
         self.rhythm = Rhythm(*parts, Pulse(journal, journal.clock))
+
+    async def charting(self) -> None:
+        self.waited_at.append(self.journal.head_seq)
 
     async def rows(self, *values: float) -> None:
         for value in values:
@@ -267,6 +273,18 @@ async def test_a_snapshot_that_cannot_be_taken_up_costs_a_replay_and_an_event(tm
     assert_sound(found)
     told = [r.body["args"]["consumer"] for r in found if told_of(r, "snapshot-unreadable")]
     assert set(told) == {"elements", "intake", "config-history"}
+
+
+async def test_only_a_gateway_with_charts_waits_for_the_control_rules(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with running(tmp_path, clock) as run:
+        await run.rows(35.0)
+        assert run.waited_at == []
+        head = run.journal.head_seq
+        run.journal.save_snapshot("elements", head - 1, charted().elements.snapshot(), ELEMENTS_VERSION)
+        await run.journal.wait_durable(head - 1)
+    async with running(tmp_path, clock) as run:
+        assert run.waited_at == [head], "before anything is replayed or said"
 
 
 async def test_an_unapplied_configuration_is_told_and_an_applied_one_is_not(tmp_path: Path) -> None:

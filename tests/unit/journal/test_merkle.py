@@ -14,15 +14,14 @@ import pytest
 
 from pipeline.journal.merkle import (
     HashGoneError,
-    LeafHashes,
     Tree,
     consistency_proof,
     inclusion_proof,
     leaf_hash,
     node_hash,
     verify_consistency,
-    verify_inclusion,
 )
+from tests.support.leaf_tree import LeafHashes, verify_inclusion
 
 LEAVES = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
 ROOTS = [

@@ -17,9 +17,9 @@ from pipeline.journal.snapshots import (
     SnapshotWriter,
     load_snapshot,
     seq_max,
-    write_snapshot,
 )
 from pipeline.records.pieces import Pieces
+from tests.support.snapshot_file import write_snapshot
 
 
 class Counted:

@@ -12,17 +12,16 @@ from pipeline.journal.disk import RealDisk
 from pipeline.journal.framing import scan
 from pipeline.journal.merkle import (
     HashGoneError,
-    LeafHashes,
     Tree,
     leaf_hash,
     verify_consistency,
-    verify_inclusion,
 )
 from pipeline.journal.readonly import JournalReader
 from pipeline.records import Record
 from pipeline.records.envelope import LEDGER_KINDS
 from tests.crash.models import ManualClock
 from tests.support.journal_fake import T0_NS, data_body
+from tests.support.leaf_tree import LeafHashes, verify_inclusion
 from tests.unit.journal.journals import SMALL, Opener, fill, read_all
 
 DAY_NS = 86_400 * 10**9

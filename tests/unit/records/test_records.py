@@ -166,3 +166,9 @@ def test_a_frame_numbers_its_rows_and_knows_their_stored_times() -> None:
     assert frame.t_store_ns is block.t_utc_ns
     moved = Frame(block, 7, frame.flag, normal, normal, t_store_off_ns=np.arange(3))
     assert moved.t_store_ns.tolist() == [100, 101, 102]
+
+
+def test_since_when_the_disk_fails_is_told_as_a_time() -> None:
+    body = event_body("storage-trouble", since=1_795_399_011_683_496_354, error="no space")
+    assert "since 2026-11-23 01:56:51 UTC: no space" in render_event(body, "en")
+    assert "2026-11-23 01:56:51 UTC" in render_event(body, "zh")
