@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.journal import Journal, WrongPurposeError, verify
-from pipeline.journal.merkle import leaf_hash, verify_inclusion
+from pipeline.journal.merkle import leaf_hash
 from pipeline.journal.repair import repair
 from pipeline.records import Record
 from tests.crash.models import ManualClock
+from tests.support.leaf_tree import verify_inclusion
 from tests.unit.journal.journals import SMALL, Opener, fill, read_all
 
 DAY_NS = 86_400 * 10**9
