@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.journal.disk import Disk
+from pipeline.journal.disk import Disk, read_damaged
+from pipeline.journal.framing import parse
 from pipeline.journal.hashes import leaves_worth_keeping, write_leaves
 from pipeline.journal.sealing import copy_ledger, ledger_file_of
 from pipeline.journal.segments import Index, Segment, read_index
@@ -48,7 +49,7 @@ def retire_segment(
     if young or not _may_go(index, done, shed):
         return None
     ledger = ledger_file_of(disk, segment)
-    if read_index(disk, ledger) is None:
+    if not _reads_back(disk, ledger):  # it becomes the only one
         ledger = copy_ledger(disk, journal, segment, index, after.pack())
     for first, leaves in leaves_worth_keeping(index, segment.first_seq, after.next_seq, shed, promised()):
         write_leaves(disk, segment.path.parent, first, leaves)
@@ -64,3 +65,12 @@ def _may_go(index: Index, done: RangeSet, shed: RangeSet) -> bool:
         kind not in BULK_KINDS or entry.seq in done or entry.seq in shed
         for entry, kind in zip(index.entries, index.kinds, strict=True)
     )
+
+
+def _reads_back(disk: Disk, ledger: Segment) -> bool:
+    """Whether a ledger file is whole, every record of it."""
+    found = read_index(disk, ledger)
+    if found is None:
+        return False
+    data = memoryview(read_damaged(disk, ledger.path))
+    return all(parse(data, entry.offset) == entry for entry in found[0].entries)

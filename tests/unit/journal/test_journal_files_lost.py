@@ -180,3 +180,16 @@ async def test_a_journal_that_has_lost_both_descriptions_keeps_its_identity_and_
     again = await open_journal(purpose="rehearsal")
     assert again.id == journal.id
     assert again.recovery.meta_rebuilt
+
+
+async def test_a_ledger_file_that_has_rotted_is_copied_anew_before_its_segment_goes(
+    open_journal: Opener, clock: ManualClock, tmp_path: Path
+) -> None:
+    await written(open_journal, receipted=True)
+    ledger = min((tmp_path / "journal" / "ledger").glob("*.seg"))
+    before = ledger.read_bytes()
+    ledger.write_bytes(before[:200] + bytes([before[200] ^ 1]) + before[201:])
+    clock.advance(10 * DAY_NS)
+    journal = await open_journal(SMALL)
+    assert await journal.upkeep.retire() > 1
+    assert ledger.read_bytes() == before
