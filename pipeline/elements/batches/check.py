@@ -30,9 +30,13 @@ def check_controls(case: Case, finding: Finding) -> None:
         if outcome.status == "pass":
             continue
         status, code = _FINDINGS[outcome.status]
+        figure, name = outcome.figure, outcome.figure_name
+        if outcome.chart_version is not None and figure is not None:
+            # The limits are the chart's, in the quantity's unit: the value stands beside them, not its z.
+            figure, name = outcome.value, "value"
         about: dict[str, Any] = {
             "control": outcome.task, "kind": outcome.kind, "quantity": outcome.quantity,
-            "figure": outcome.figure, "figure_name": outcome.figure_name, "low": outcome.low,
+            "figure": figure, "figure_name": name, "low": outcome.low,
             "high": outcome.high, "why": outcome.why, "rules": ", ".join(one.rule for one in outcome.rules),
         }  # fmt: skip
         seqs = outcome.seqs if judged.seq is None else (judged.seq,)

@@ -130,7 +130,12 @@ def test_a_warning_marks_and_a_rejection_holds_the_work_after_it() -> None:
     rejected = qc_sample(bench, 50.035)
     assert outcome(bench, rejected)["status"] == "fail"
     assert {rule["rule"] for rule in outcome(bench, rejected)["rules"]} >= {"1-3s", "2-2s"}
-    assert "qc-failed" in bench.codes(rejected, "measurement")
+    (failed,) = [
+        one for one in bench.verdict(rejected, "measurement")["reasons"] if one["code"] == "qc-failed"
+    ]
+    assert [failed["args"][name] for name in ("figure_name", "figure", "low", "high")] == [
+        "value", 50.035, pytest.approx(49.97), pytest.approx(50.03),
+    ]  # fmt: skip
     held = measure(bench, 60.0)
     assert "qc-failed" in bench.codes(held, "measurement")
     assert bench.view(held)["overall"] == "held"
