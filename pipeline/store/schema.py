@@ -147,7 +147,7 @@ def is_channel(name: str) -> bool:
 def check_channels(names: Iterable[str]) -> None:
     """Refuse names that are not channel names. Raises Unstorable."""
     for name in names:
-        if not is_channel(name):
+        if type(name) is not str or not is_channel(name):  # a damaged record may list anything
             raise Unstorable(f"channel name {name!r} is not lower-case letters, digits and underscores")
 
 
