@@ -36,8 +36,8 @@ FORMLESS_KEPT = 4096
 _KNOWN_FLAGS = np.zeros(256, dtype=np.uint8)
 _KNOWN_FLAGS[list(schema.FLAG_VALUES)] = 1
 
-_Key = tuple[int, bytes, str]
-"""Records that are likely to have the same form: length, journal and instrument."""
+_Key = tuple[int, str, str]
+"""Records that are likely to have the same form: length, era and instrument."""
 
 
 @dataclass(slots=True)
@@ -105,6 +105,17 @@ def _group(form: Form) -> tuple[Any, ...]:
     return id(form.layout), form.rows, *form.corrected
 
 
+def _key_of(record: Record) -> _Key | None:
+    """Return what is remembered of a record that has no form; None: it need not be looked at."""
+    instrument = record.body.get("instrument")
+    if record.kind != "data" or type(instrument) is not str:
+        return None
+    # What is remembered must be short. No store takes a longer name.
+    if len(record.data) > FORM_BYTES_MAX or len(instrument) > schema.TAG_LENGTH_MAX:
+        return None
+    return len(record.data), record.era, instrument
+
+
 class Forms:
     """The forms of the records that a store gets; for one batch at a time."""
 
@@ -151,10 +162,9 @@ class Forms:
         """Look for the forms of records that have none that is known; tell whether there are new ones."""
         strange: dict[_Key, Record] = {}
         for record in records:
-            if record.kind == "data" and len(record.data) <= FORM_BYTES_MAX:
-                key = len(record.data), record.journal, str(record.body.get("instrument"))
-                if key not in self._formless:
-                    strange.setdefault(key, record)
+            key = _key_of(record)
+            if key is not None and key not in self._formless:
+                strange.setdefault(key, record)
         known = len(self._known)
         for key, record in list(strange.items())[:FORMS_A_BATCH]:
             try:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WHOLE = 8
+_TELLING = 24
+"""Bytes that are looked at first: names of instruments often differ at their ends."""
 _SIGN = 2**31
 _INT64_MAX = 2**63 - 1
 _GOOD, _PASS = 0, 1
@@ -71,7 +73,7 @@ GATHERER = types.void(
 def is_of_form(data: Slots, first: int, length: int, form: Any, place: int) -> Any:
     """Tell whether a record is the form's own where it must be."""
     patterns, masks, tell = form
-    for index in range(tell, min(tell + 8, length)):
+    for index in range(tell, min(tell + _TELLING, length)):
         if (data[first + index] ^ patterns[place + index]) & masks[place + index]:
             return False
     differing = np.uint8(0)

@@ -217,6 +217,18 @@ def test_a_large_record_is_decoded_and_drives_no_form_out(monkeypatch: pytest.Mo
     assert left_of([plain("a", 3)], forms) == 0
 
 
+@pytest.mark.parametrize("instrument", ["x" * 257, 7, ["ph"]])
+def test_what_can_be_no_instrument_is_not_looked_at_nor_remembered(
+    instrument: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[Record] = []
+    monkeypatch.setattr(forms_module, "form_of", looked_at.append)
+    body = {**plain("ph", 1).body, "instrument": instrument}
+    forms, records = Forms(), [record("data", body, SEQ)]
+    assert outcome_of(records, forms) == outcome_of(records)
+    assert looked_at == []
+
+
 def test_a_batch_brings_no_more_forms_than_it_may_and_the_rest_is_decoded() -> None:
     records = [plain(f"ph-{number:02}", number) for number in range(forms_module.FORMS_A_BATCH + 5)]
     forms = Forms()
