@@ -5,9 +5,11 @@ million readings a second), and a kernel that allocates does not compile. Divisi
 so that no division carries a check. No fast-math, no threads.
 """
 
+import hashlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
 from numba import njit, types
@@ -66,6 +68,17 @@ def _as_floats(_typing: Any, slots: Any) -> Any:
 as_floats = cast("Callable[[Slots], Slots]", intrinsic(_as_floats))
 
 
+def digest_of(files: Iterable[Path | str]) -> int:
+    """Return 60 bits of a hash over the files, and this one.
+
+    Numba's cache looks only at the file of the function that it caches, and at the values of its closure. A
+    kernel that takes code or constants from other files carries their digest there, by mentioning it. Else
+    one with the old constants would be loaded after those files have changed, and nothing would tell.
+    """
+    content = b"".join([Path(file).read_bytes() for file in (__file__, *files)])
+    return int(hashlib.sha256(content).hexdigest()[:15], 16)
+
+
 def kernel(function: Function) -> Function:
     """Have a function compiled into the kernels that call it."""
     return cast("Function", njit(**_INLINED)(function))
@@ -111,7 +124,7 @@ def _compile_into_cache(dispatcher: Any, signature: Any) -> None:
         dispatcher.compile(signature)
 
 
-def compiled(signature: Any, function: Function, maker: str = "") -> Function:
+def compiled(signature: Any, function: Function) -> Function:
     """Load a kernel from the cache on disk (NUMBA_CACHE_DIR, else beside the code), compiled where need be.
 
     What the cache does not have, a process of its own compiles into it (`pipeline.compiled.compiling`). Where
@@ -119,14 +132,13 @@ def compiled(signature: Any, function: Function, maker: str = "") -> Function:
 
     Args:
         signature: of the kernel.
-        function: the kernel.
-        maker: function of the same module, without arguments, that makes this call: the one the other process
-            calls. The default is the one in which `function` is defined.
+        function: the kernel. It is defined in the function of a module that makes this call; the other
+            process calls that one, without arguments.
 
     Raises:
         GivenUpError: the warm-up was given up.
     """
-    maker = f"{function.__module__}:{maker or function.__qualname__.partition('.')[0]}"
+    maker = f"{function.__module__}:{function.__qualname__.partition('.')[0]}"
     warm_up = current()
     try:
         dispatcher: Any = njit(**_CACHED)(function)

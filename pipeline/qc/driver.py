@@ -9,7 +9,6 @@ that goes into it: a changed kernel can never meet an old cached one.
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numba import types
 
-from pipeline.compiled.jit import Slots, as_floats, compiled, entry_of, kernel, pointer_to
+from pipeline.compiled.jit import Slots, as_floats, compiled, digest_of, entry_of, kernel, pointer_to
 from pipeline.qc import kernels, table
 from pipeline.qc.memory import (
     ABSENT,
@@ -282,12 +281,10 @@ def _judge_run(rows: Rows, run: int, f: Slots, i: Slots, out: Slots) -> None:
     _note_oldest(i, run, out)
 
 
-def _digest() -> int:
-    """Return 60 bits of a hash over every file whose code or constants the driver may contain."""
+def _files() -> list[Path]:
+    """List every file whose code or constants the driver may contain."""
     here = Path(__file__).parent
-    files = [*sorted(here.glob("*.py")), *sorted(here.glob("kernels/*.py")), Path(flags.__file__)]
-    content = b"".join(file.read_bytes() for file in files)
-    return int(hashlib.sha256(content).hexdigest()[:15], 16)
+    return [*sorted(here.glob("*.py")), *sorted(here.glob("kernels/*.py")), Path(flags.__file__)]
 
 
 @cache
@@ -296,7 +293,7 @@ def compile_driver() -> Callable[..., int]:
 
     The driver returns the number of decisions that it wrote to the scratch.
     """
-    digest = _digest()
+    digest = digest_of(_files())
 
     def drive(
         values: Slots,

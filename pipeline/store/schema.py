@@ -51,7 +51,7 @@ RESERVED = frozenset(
 _CHANNEL = re.compile(r"[a-z][a-z0-9_]*\Z")
 _RULE = re.compile(r"[a-z][a-z0-9_-]*\Z")
 _TAG_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
-_TAG_LENGTH_MAX = 256
+TAG_LENGTH_MAX = 256
 _UINT64_TEXT = re.compile(r"[1-9][0-9]{18,19}\Z")
 FLAG_VALUES = bytes(flag for flag, severity in enumerate(SEVERITY) if severity)
 _INT64_MAX = 2**63 - 1
@@ -98,7 +98,7 @@ def parse_field(name: str) -> Field | None:
 @lru_cache(maxsize=4096)
 def check_tag(what: str, value: str) -> str:
     """Return a tag value, or raise Unstorable for one that line protocol cannot carry."""
-    if not value or len(value) > _TAG_LENGTH_MAX or _TAG_FORBIDDEN.search(value):
+    if not value or len(value) > TAG_LENGTH_MAX or _TAG_FORBIDDEN.search(value):
         raise Unstorable(f"{what} {value!r} is empty, too long, or has a backslash or control character")
     return value
 
@@ -147,7 +147,7 @@ def is_channel(name: str) -> bool:
 def check_channels(names: Iterable[str]) -> None:
     """Refuse names that are not channel names. Raises Unstorable."""
     for name in names:
-        if not is_channel(name):
+        if type(name) is not str or not is_channel(name):  # a damaged record may list anything
             raise Unstorable(f"channel name {name!r} is not lower-case letters, digits and underscores")
 
 

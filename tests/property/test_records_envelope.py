@@ -74,6 +74,7 @@ ENVELOPE: list[Any] = [1, "tick", "live", bytes(16), 0, 1, 0, 0, 0, [1, -1], Non
         (0, 2), (1, 5), (2, None), (3, 10**12), (4, "0"), (6, 1.5), (7, None), (9, []), (9, 3), (10, [1]),
         (10, 4),
         (11, []),
+        *((position, False) for position in (4, 5, 6, 7, 8)),
     ],
 )  # fmt: skip
 def test_an_envelope_with_a_wrong_field_is_refused(position: int, value: Any) -> None:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from numba import types
 
-from pipeline.compiled.jit import Slots, compiled, kernel
+from pipeline.compiled.jit import Slots, compiled, digest_of, kernel
+from pipeline.qc.control import layout, table
 from pipeline.qc.control.layout import (
     ABOVE,
     ABOVE_1,
@@ -61,6 +62,7 @@ from pipeline.qc.control.layout import (
     WORDS,
 )
 from pipeline.qc.control.table import BY_NAME, MISSING_BIT
+from pipeline.records import flags
 from pipeline.records.flags import Flag
 
 if TYPE_CHECKING:
@@ -249,31 +251,6 @@ def judge_one(
     return verdict(all_fired, evaluated, options)
 
 
-def judge(
-    values: Slots, charts: Slots, runs: Slots, lines: Slots, words: Slots, numbers: Slots, options: Slots,
-    flag: Slots, masks: Slots, z_scores: Slots, missing_before: Slots,
-) -> None:  # fmt: skip
-    """Judge observations in order; see `SIGNATURE` for the arrays."""
-    run_stream = lines.shape[0]
-    for k in range(values.shape[0]):
-        x, c = values[k], charts[k]
-        begin_run(runs[k], run_stream, words)
-        missing_before[k] = words[c, MISSING_SINCE]
-        if math.isnan(x):
-            flag[k] = _NO_VALUE
-            z_scores[k] = x
-            words[c, MISSING_SINCE] += 1
-            words[c, MISSING_TOTAL] += 1
-            for scope in range(3):
-                masks[0, scope, k] = _MISSING if scope == 1 else 0
-                masks[1, scope, k] = options[ENABLED + scope]
-            continue
-        words[c, MISSING_SINCE] = 0
-        z = (x - lines[c, CENTRE]) / lines[c, SD]
-        z_scores[k] = z
-        flag[k] = judge_one(k, x, z, c, lines, words, numbers, options, masks)
-
-
 SIGNATURE = types.void(
     types.Array(types.float64, 1, "C", readonly=True),  # value of each observation [n], NaN: missing
     types.Array(types.int64, 1, "C", readonly=True),  # position of its chart [n]
@@ -294,7 +271,33 @@ SIGNATURE = types.void(
 def compiled_judge() -> Callable[..., Any]:
     """Return the kernel, compiled at the first call or loaded from the cache on disk.
 
-    The cache looks at this file alone. That suffices: what it takes from elsewhere, the bits of the table and
-    the flags, never changes.
+    It judges observations in order; see `SIGNATURE` for the arrays.
     """
-    return compiled(SIGNATURE, judge, "compiled_judge")
+    digest = digest_of([layout.__file__, table.__file__, flags.__file__])
+
+    def judge(
+        values: Slots, charts: Slots, runs: Slots, lines: Slots, words: Slots, numbers: Slots, options: Slots,
+        flag: Slots, masks: Slots, z_scores: Slots, missing_before: Slots,
+    ) -> None:  # fmt: skip
+        if digest == 0:  # never; see `digest_of`
+            return
+        run_stream = lines.shape[0]
+        for k in range(values.shape[0]):
+            x, c = values[k], charts[k]
+            begin_run(runs[k], run_stream, words)
+            missing_before[k] = words[c, MISSING_SINCE]
+            if math.isnan(x):
+                flag[k] = _NO_VALUE
+                z_scores[k] = x
+                words[c, MISSING_SINCE] += 1
+                words[c, MISSING_TOTAL] += 1
+                for scope in range(3):
+                    masks[0, scope, k] = _MISSING if scope == 1 else 0
+                    masks[1, scope, k] = options[ENABLED + scope]
+                continue
+            words[c, MISSING_SINCE] = 0
+            z = (x - lines[c, CENTRE]) / lines[c, SD]
+            z_scores[k] = z
+            flag[k] = judge_one(k, x, z, c, lines, words, numbers, options, masks)
+
+    return compiled(SIGNATURE, judge)

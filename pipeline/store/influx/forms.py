@@ -32,20 +32,32 @@ FORMS_A_BATCH = 16
 """Records that a batch may have looked at for their form; others without one are decoded one by one."""
 FORMLESS_KEPT = 4096
 """Records without a form that are remembered, so that the next ones of their kind are not looked at."""
+VAIN_MAX = 8
+"""Forms of an instrument that were found and have not come again, less those that have: from here on it is
+decoded. Where the instrument's own lines are kept, and differ in length, hardly a form comes twice."""
+VAIN_BATCHES = 1024
+"""After so many batches every instrument gets another chance: its configuration may have changed."""
 
 _KNOWN_FLAGS = np.zeros(256, dtype=np.uint8)
 _KNOWN_FLAGS[list(schema.FLAG_VALUES)] = 1
 
-_Key = tuple[int, bytes, str]
-"""Records that are likely to have the same form: length, journal and instrument."""
+_Owner = tuple[str, str]
+"""Era and instrument."""
+_Key = tuple[int, _Owner]
+"""Records that are likely to have the same form: their length, and whose they are."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """A form, and the batch that had a record of it last."""
+    """A form, the batch in which it was found, and the one that had a record of it last."""
 
     form: Form
+    found: int
     used: int
+
+    @property
+    def owner(self) -> _Owner:
+        return self.form.era, self.form.instrument
 
 
 def _ends_of(parts: Sequence[bytes]) -> NDArray[np.int64]:
@@ -105,12 +117,24 @@ def _group(form: Form) -> tuple[Any, ...]:
     return id(form.layout), form.rows, *form.corrected
 
 
+def _key_of(record: Record) -> _Key | None:
+    """Return what is remembered of a record that has no form; None: it need not be looked at."""
+    instrument = record.body.get("instrument")
+    if record.kind != "data" or type(instrument) is not str:
+        return None
+    # What is remembered must be short. No store takes a longer name.
+    if len(record.data) > FORM_BYTES_MAX or len(instrument) > schema.TAG_LENGTH_MAX:
+        return None
+    return len(record.data), (record.era, instrument)
+
+
 class Forms:
     """The forms of the records that a store gets; for one batch at a time."""
 
     def __init__(self) -> None:
         self._known: list[_Known] = []
         self._formless: dict[_Key, None] = {}
+        self._vain: dict[_Owner, int] = {}
         self._tables = _Tables([])
         self._batches = 0
 
@@ -151,16 +175,17 @@ class Forms:
         """Look for the forms of records that have none that is known; tell whether there are new ones."""
         strange: dict[_Key, Record] = {}
         for record in records:
-            if record.kind == "data" and len(record.data) <= FORM_BYTES_MAX:
-                key = len(record.data), record.journal, str(record.body.get("instrument"))
-                if key not in self._formless:
-                    strange.setdefault(key, record)
+            key = _key_of(record)
+            if key is not None and key not in self._formless and self._vain.get(key[1], 0) < VAIN_MAX:
+                strange.setdefault(key, record)
         known = len(self._known)
         for key, record in list(strange.items())[:FORMS_A_BATCH]:
             try:
-                self._known.append(_Known(form_of(record), self._batches))
+                self._known.append(_Known(form_of(record), self._batches, self._batches))
             except Formless:
                 self._formless[key] = None
+            else:
+                self._vain[key[1]] = self._vain.get(key[1], 0) + 1
         while len(self._formless) > FORMLESS_KEPT:
             self._formless.pop(next(iter(self._formless)))
         if len(self._known) == known:
@@ -168,6 +193,15 @@ class Forms:
         self._forget()
         self._tables = _Tables([each.form for each in self._known])
         return True
+
+    def _note_use(self, numbers: NDArray[np.int64]) -> None:
+        """Note of which forms this batch has records; one that has come again was not found in vain."""
+        for known in (self._known[number] for number in numbers.tolist()):
+            if known.found < self._batches and (vain := self._vain.get(known.owner, 0)):
+                self._vain[known.owner] = vain - 1
+            known.used = self._batches
+        if self._batches % VAIN_BATCHES == 0 or len(self._vain) > FORMLESS_KEPT:
+            self._vain.clear()
 
     def _forget(self) -> None:
         """Let go of the forms that were unused longest until there is room."""
@@ -182,8 +216,7 @@ class Forms:
     def _stacks(self, found: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Find the places of records that are taken apart together."""
         with_form = np.flatnonzero(found != NO_FORM)
-        for form in np.unique(found[with_form]).tolist():
-            self._known[form].used = self._batches
+        self._note_use(np.unique(found[with_form]))
         groups = self._tables.groups[found[with_form]]
         for group in np.unique(groups).tolist():
             yield with_form[groups == group]

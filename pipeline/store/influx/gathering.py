@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from pipeline.compiled.jit import Slots, compiled, entry_of, kernel, pointer_to
+from pipeline.compiled.jit import Slots, compiled, digest_of, entry_of, kernel, pointer_to
 from pipeline.store.influx import outline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WHOLE = 8
+_TELLING = 24
+"""Bytes that are looked at first: names of instruments often differ at their ends."""
 _SIGN = 2**31
 _INT64_MAX = 2**63 - 1
 _GOOD, _PASS = 0, 1
@@ -71,7 +73,7 @@ GATHERER = types.void(
 def is_of_form(data: Slots, first: int, length: int, form: Any, place: int) -> Any:
     """Tell whether a record is the form's own where it must be."""
     patterns, masks, tell = form
-    for index in range(tell, min(tell + 8, length)):
+    for index in range(tell, min(tell + _TELLING, length)):
         if (data[first + index] ^ patterns[place + index]) & masks[place + index]:
             return False
     differing = np.uint8(0)
@@ -87,11 +89,14 @@ def matcher() -> Callable[..., None]:
 
     Instruments come round and round: the form that followed the last time is tried first.
     """
+    digest = digest_of([outline.__file__])
 
     def match(
         found: Any, follower: Any, record_bytes: Any, ends: Any, pattern_bytes: Any, mask_bytes: Any,
         form_ends: Any, tells: Any,
     ) -> None:  # fmt: skip
+        if digest == 0:  # never; see `digest_of`
+            return
         data, patterns, masks = pointer_to(record_bytes), pointer_to(pattern_bytes), pointer_to(mask_bytes)
         forms, last = len(tells), 0
         for record in range(len(found)):
@@ -232,12 +237,15 @@ def gatherer() -> Callable[..., None]:
 
     All records have the same number of rows and the same channels; it takes what GATHERER says.
     """
+    digest = digest_of([outline.__file__])
 
     def gather(
         fine: Any, frames: Any, t_store_ns: Any, floats: Any, corrected: Any, i8: Any, u8: Any, status: Any,
         flag: Any, reason: Any, record_bytes: Any, starts: Any, forms: Any, heads: Any, places: Any,
         corrected_places: Any, latest_ns: int, latest_stored_ns: int, known: Any,
     ) -> None:  # fmt: skip
+        if digest == 0:  # never; see `digest_of`
+            return
         data, flags, rows = pointer_to(record_bytes), pointer_to(known), t_store_ns.shape[1]
         for record in range(len(starts)):
             start, form = starts[record], forms[record]

@@ -217,6 +217,56 @@ def test_a_large_record_is_decoded_and_drives_no_form_out(monkeypatch: pytest.Mo
     assert left_of([plain("a", 3)], forms) == 0
 
 
+@pytest.mark.parametrize("instrument", ["x" * 257, 7, ["ph"]])
+def test_what_can_be_no_instrument_is_not_looked_at_nor_remembered(
+    instrument: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[Record] = []
+    monkeypatch.setattr(forms_module, "form_of", looked_at.append)
+    body = {**plain("ph", 1).body, "instrument": instrument}
+    forms, records = Forms(), [record("data", body, SEQ)]
+    assert outcome_of(records, forms) == outcome_of(records)
+    assert looked_at == []
+
+
+def with_raw(number: int, lengths: Sequence[int]) -> Record:
+    """Make a record with the instrument's own lines of these lengths."""
+    body = {**plain("ph", number).body, "raw": [bytes(length) for length in lengths]}
+    return record("data", body, SEQ + number)
+
+
+def test_an_instrument_whose_forms_do_not_come_again_is_decoded_and_another_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at: list[str] = []
+
+    def look(one: Record) -> Any:
+        looked_at.append(one.body["instrument"])
+        return form_of(one)
+
+    monkeypatch.setattr(forms_module, "form_of", look)
+    monkeypatch.setattr(forms_module, "VAIN_BATCHES", 50)
+    forms = Forms()
+    for number in range(1, 49):
+        batch = [with_raw(number, [number, 0, 2]), plain("scale", number)]
+        assert outcome_of(batch, forms) == outcome_of(batch)
+    assert looked_at.count("ph") == forms_module.VAIN_MAX
+    assert looked_at.count("scale") == 1
+    left = [left_of([with_raw(number, [3, 60, 9])], forms) for number in range(50, 55)]
+    assert left[-1] == 0, "it gets another chance"
+
+
+def test_an_instrument_whose_forms_come_again_may_have_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms_module, "VAIN_MAX", 2)
+    forms = Forms()
+    for _ in range(2):
+        for kind in range(6):
+            for number in range(3):
+                left_of([with_raw(number, [kind, 0, 2])], forms)
+    monkeypatch.setattr(forms_module, "FORMS_A_BATCH", 0)
+    assert left_of([with_raw(9, [kind, 0, 2]) for kind in range(6)], forms) == 0
+
+
 def test_a_batch_brings_no_more_forms_than_it_may_and_the_rest_is_decoded() -> None:
     records = [plain(f"ph-{number:02}", number) for number in range(forms_module.FORMS_A_BATCH + 5)]
     forms = Forms()

@@ -29,6 +29,7 @@ GOOD_BODIES = {
     "event": {"code": "x", "instrument": "ph"},
     "task": {"task": "T-1"},
 }
+(_, *rest), *others = GOOD_BODIES["data"]["channels"]
 ANYTHING: st.SearchStrategy[Any] = st.recursive(
     st.one_of(
         st.none(),
@@ -99,6 +100,7 @@ def test_a_damaged_body_is_stored_whole_or_becomes_a_dead_letter(
         {"instrument": ""},
         {"instrument": "a\nb"},
         {"channels": [["a"]]},
+        *({"channels": [[name, *rest], *others]} for name in (1.5, 7, b"a", None)),
     ],
     ids=str,
 )
