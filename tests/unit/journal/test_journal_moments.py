@@ -1,0 +1,92 @@
+"""What fails for a moment only, and what is not known yet, costs no record."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from pipeline.journal import Journal
+from tests.crash.models import ManualClock
+from tests.unit.journal.journals import SMALL, Opener, read_all
+from tests.unit.journal.test_journal_files_lost import DAY_NS, verified, written
+from tests.unit.journal.test_journal_unreadable import RefusingDisk
+
+
+async def one_more(journal: Journal) -> None:
+    """Have an open segment behind the sealed ones."""
+    record = journal.append("tick", {}, source="live")
+    await journal.wait_durable(record.seq)
+
+
+async def test_a_record_that_a_bad_moment_hid_is_read_again_and_stored_before_its_segment_goes(
+    open_journal: Opener, clock: ManualClock, tmp_path: Path
+) -> None:
+    records = await written(open_journal)
+    disk = RefusingDisk()
+    journal = await open_journal(SMALL, disk=disk)
+    await one_more(journal)
+    segment = sorted((tmp_path / "journal").glob("*.seg"))[1]
+    disk.name = segment.name
+    found = await read_all(journal)
+    assert len(found) < len(records), "a line of the disk hangs while somebody reads"
+    disk.name = ""
+    journal.receipts.acknowledge([(record.seq, record.seq) for record in found])
+    await journal.receipts.settled()
+    clock.advance(10 * DAY_NS)
+    await journal.upkeep.retire()
+    assert segment.exists(), "nobody else has what it holds"
+    unsent = [one for one in records if one.kind == "data" and one not in found]
+    back = await read_all(journal)
+    assert [one for one in back if one in unsent] == unsent
+    journal.receipts.acknowledge([(0, journal.durable_seq)])
+    await journal.receipts.settled()
+    assert await journal.upkeep.retire() > 1
+    assert not segment.exists()
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EMFILE, errno.ENOMEM])
+async def test_verification_takes_no_record_for_damaged_that_it_may_not_read_now(
+    open_journal: Opener, tmp_path: Path, code: int
+) -> None:
+    records = await written(open_journal)
+    disk = RefusingDisk(code)
+    journal = await open_journal(SMALL, disk=disk)
+    disk.name = ".seg"
+    for _ in range(20):
+        await journal.upkeep.verify_some(0.1)
+    disk.name = ""
+    assert await verified(journal) == []
+    assert await read_all(journal) == records
+
+
+async def test_a_segment_that_is_taken_away_under_a_running_journal_is_named_by_its_verification(
+    open_journal: Opener, tmp_path: Path
+) -> None:
+    records = await written(open_journal)
+    journal = await open_journal(SMALL)
+    await one_more(journal)
+    segment = sorted((tmp_path / "journal").glob("*.seg"))[1]
+    segment.unlink()
+    assert await verified(journal) == ["records-missing"]
+    found = await read_all(journal)
+    assert found[:-1] == [record for record in records if record.seq not in journal.holes]
+
+
+async def test_an_index_is_not_made_anew_before_it_is_known_where_its_segment_ends(
+    open_journal: Opener, clock: ManualClock, tmp_path: Path
+) -> None:
+    records = await written(open_journal)
+    *_, last, opened = sorted((tmp_path / "journal").glob("*.seg"))
+    opened.unlink()  # the file that took the latest records is lost
+    journal = await open_journal(SMALL)
+    last.with_suffix(".idx").unlink()
+    journal.receipts.acknowledge([(0, int(last.stem))])
+    await journal.receipts.settled()
+    clock.advance(10 * DAY_NS)
+    await journal.upkeep.retire()
+    kept = records[int(last.stem) : int(opened.stem)]
+    assert await journal.read(kept[0].seq, bytes_max=10**6) == kept, "only the first one has a receipt"
+    await journal.close()
+    again = await open_journal(SMALL)
+    assert again.head_seq == int(opened.stem)
+    assert await again.read(kept[0].seq, bytes_max=10**6) == kept
