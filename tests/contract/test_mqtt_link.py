@@ -206,7 +206,7 @@ async def test_a_cancelled_publish_leaves_the_connection_usable(mosquitto: Mosqu
         await asyncio.gather(publishing, return_exceptions=True)
         assert publishing.cancelled()
         assert await link.publish("a/b", b"y") is False
-        assert link._acknowledged == {}
+        assert link._under_way == {}
 
 
 async def test_connecting_can_be_cancelled_at_any_turn(mosquitto: Mosquitto) -> None:
