@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,7 +20,6 @@ from pipeline.journal.writer import Written
 from pipeline.records import Record
 from pipeline.records.envelope import MalformedRecord, decode
 
-LOG = logging.getLogger(__name__)
 _INDICES_KEPT = 4
 
 
@@ -262,8 +260,7 @@ class Shelf:
                     if parse(data, moved.offset) != moved:
                         raise MalformedRecord("the frame does not read back")  # noqa: TRY301 - one handler for both
                     piece.records.append(decode(payload(data, moved)))
-                except MalformedRecord as error:
-                    LOG.error("seq %d in %s cannot be read: %s", entry.seq, segment.path.name, error)  # noqa: TRY400
+                except MalformedRecord:
                     bad = bytes(data[moved.offset : moved.end])
                     if bad:  # else the file ends before it
                         set_aside(self._disk, segment.path, entry.offset, bad)

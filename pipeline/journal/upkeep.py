@@ -121,8 +121,10 @@ class Upkeep:
         try:
             await self._run(space.prepare)
         except OSError as error:
-            if not short:
-                LOG.warning("no room is kept ready in the journal, what is receipted goes early: %s", error)
+            if not space.short:
+                LOG.warning("no room is kept ready in the journal: %s", error)
+        if space.short and not short:
+            LOG.warning("the disk has no room for the journal's next segment: what is receipted goes early")
         if full and space.reserve == "held":
             self._parts.report("disk-room")
 
@@ -229,7 +231,13 @@ class Upkeep:
             end = parts.shelf.last_seq(segment) + 1
             before = parts.shelf.before(segment)
             try:
-                segment = parts.shelf.cut(segment, await self._run(parts.disk.size, segment.path))
+                size = await self._run(parts.disk.size, segment.path)
+                if size < 0:
+                    gone = parts.holes.missing(segment.first_seq, end - 1)
+                    if gone:
+                        self._found_missing(gone)
+                    return False
+                segment = parts.shelf.cut(segment, size)
                 known = Fold() if before is None else await self._run(read_fold, parts.disk, before)
                 had = (await self._run(ledger_file_of, parts.disk, segment)).size
                 ledger = await self._run(remake_index, parts.disk, parts.journal, segment, known, end)
