@@ -76,6 +76,7 @@ class Link:
         self._broker = f"{settings.host}:{settings.port}"
         self._window, self._packet_bytes_max = settings.in_flight_max, 268_435_455
         self._taken_over = False
+        self._abandoned = False
         self._under_way: dict[int, _UnderWay] = {}
         """By packet identifier."""
         self._sent = 0
@@ -150,11 +151,19 @@ class Link:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            await self._client.__aexit__(kind, error, traceback)
+            if not self._abandoned:
+                await self._client.__aexit__(kind, error, traceback)
         except aiomqtt.MqttError as lost:
             raise LinkLostError(str(lost)) from lost
         finally:
             await self._drop()
+
+    def abandon(self) -> None:
+        """Have the connection end as if it were lost: the broker then publishes the last will.
+
+        A DISCONNECT would discard it (MQTT 5 section 3.14.4), and the retained status would stay what it was.
+        """
+        self._abandoned = True
 
     async def _drop(self) -> None:
         """Close the socket, whatever its state, and end the task beside it."""
