@@ -12,6 +12,36 @@ from tests.unit.journal.test_journal_files_lost import DAY_NS, verified, written
 from tests.unit.journal.test_journal_unreadable import RefusingDisk
 
 
+class RecoveringDisk(RefusingDisk):
+    """A disk that gives nothing of a file until it is read whole for the third time: the second counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wholes = 0
+
+    def read(self, path: Path, offset: int = 0, count: int | None = None) -> bytes:
+        if self.name and path.name.endswith(self.name) and (offset, count) == (0, None):
+            self._wholes += 1
+            if self._wholes == 3:
+                self.name = ""
+        return super().read(path, offset, count)
+
+
+@pytest.mark.parametrize("bad", [range(10**9), range(20_000, 20_010)], ids=["all of it", "its end"])
+async def test_a_start_cuts_and_removes_nothing_that_the_disk_did_not_give_for_a_moment(
+    open_journal: Opener, tmp_path: Path, bad: range
+) -> None:
+    journal = await open_journal(SMALL)
+    records = [journal.append("data", {"x": bytes(3000)}, source="live") for _ in range(8)]
+    await journal.wait_durable(7)
+    await journal.close()
+    disk = RecoveringDisk()
+    disk.name, disk.bad = ".seg", bad
+    with pytest.raises(OSError, match="other bytes than a moment ago"):
+        await open_journal(SMALL, disk=disk)
+    assert await read_all(await open_journal(SMALL, disk=disk)) == records
+
+
 async def one_more(journal: Journal) -> None:
     """Have an open segment behind the sealed ones."""
     record = journal.append("tick", {}, source="live")
