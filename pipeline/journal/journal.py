@@ -353,9 +353,9 @@ class Journal:
     def _found_unreadable(self, segment: Segment, entry: Entry) -> None:
         if entry.seq in self.holes:
             return  # told before
-        LOG.error("seq %d in %s cannot be read", entry.seq, segment.path.name)
         self.holes.add(entry.seq)
         if (told := Notice("quarantine", {"segment": segment.path.name})) not in self._notices:
+            LOG.error("seq %d in %s cannot be read", entry.seq, segment.path.name)
             self._notices.append(told)  # a bad stretch is one event, not one for each record
 
     def _committed(self, written: Written) -> None:

@@ -121,9 +121,13 @@ class Shelf:
                     self._executor, self._read_file, segment, index, seq, bytes_max
                 )
             except FileNotFoundError:
-                if segment in self.segments or segment in self.ledger:
+                if not self.has(segment):
+                    continue  # it was retired while we looked: the ledger has taken its place
+                if following is None or not await self._folder_is_there():
                     raise
-                continue  # it was retired while we looked: the ledger has taken its place
+                # Somebody took it away: whoever reads goes on behind it, as behind bytes that are damaged.
+                gone = [(Entry(one, -1, 0, 0), b"") for one in range(seq, following)]
+                piece, last = Piece([], gone), None
             for entry, _ in piece.unreadable:
                 self._unreadable(segment, entry)
             if piece.records:
@@ -134,6 +138,13 @@ class Shelf:
                 seq = following
             else:
                 return []
+
+    async def _folder_is_there(self) -> bool:
+        """Whether the file that takes records now is there: else more than one file is away, maybe a disk."""
+        if self.open is None:
+            return False
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._disk.size, self.open.path) >= 0
 
     def copied(self, ledger: Segment, before: int = 0) -> None:
         """Note a ledger file beside its segment, in place of one of `before` bytes."""

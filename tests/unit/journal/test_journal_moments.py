@@ -89,15 +89,18 @@ async def test_verification_takes_no_record_for_damaged_that_it_may_not_read_now
     assert await read_all(journal) == records
 
 
-async def test_a_segment_that_is_taken_away_under_a_running_journal_is_named_by_its_verification(
-    open_journal: Opener, tmp_path: Path
+@pytest.mark.parametrize("read_first", [False, True], ids=["verification", "a reader"])
+async def test_a_segment_that_is_taken_away_under_a_running_journal_is_named_and_passed_over(
+    open_journal: Opener, tmp_path: Path, *, read_first: bool
 ) -> None:
     records = await written(open_journal)
     journal = await open_journal(SMALL)
     await one_more(journal)
     segment = sorted((tmp_path / "journal").glob("*.seg"))[1]
     segment.unlink()
-    assert await verified(journal) == ["records-missing"]
+    if read_first:
+        assert len(await read_all(journal)) < len(records)
+    assert await verified(journal) == ["quarantine" if read_first else "records-missing"]
     found = await read_all(journal)
     assert found[:-1] == [record for record in records if record.seq not in journal.holes]
 
