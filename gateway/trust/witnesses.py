@@ -62,6 +62,12 @@ class TrustedWitnesses:
         known = {name: whose for name, (_, whose) in self.file.read().items()}
         operator = known.pop(text, None)
         if operator is None:
+            of_name = [one for one in known if one.partition("+")[0] == text.partition("+")[0]]
+            if of_name:
+                raise ValueError(
+                    "this key is not pinned; if that witness has changed its key, name the pinned one, and "
+                    f"all that follow it end with it: {of_name[0]}"
+                )
             raise ValueError("no such witness is pinned; see: yaosu keys show -c FILE")
         self.file.write(known)
         return operator

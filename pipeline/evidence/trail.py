@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from pipeline.evidence.findings import Checked, Cosigned, Refused
 from pipeline.evidence.notes import read_changes
 from pipeline.evidence.story import CHANGING
-from pipeline.evidence.verify import check_note, told
+from pipeline.evidence.verify import check_note, taken_over, told
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -59,6 +59,8 @@ def check_trail(ledger: Ledger, policy: Policy) -> Checked:
         checked.origin = one.origin or checked.origin
         latest.update({cosigned.witness: cosigned for cosigned in one.cosigned})
         checked.ignored = sorted({*checked.ignored, *one.ignored})
-    checked.cosigned = list(latest.values())
+    checked.cosigned = [
+        one for one in latest.values() if one.size > taken_over(policy.witnesses[one.witness], chains)
+    ]
     checked.changes = [text for name, chain in chains.items() for text in told(name, chain, checked.origin)]
     return checked

@@ -77,6 +77,12 @@ def _check(stream: IO[bytes], size: int, policy: Policy, checked: Checked) -> No
         raise Refused("no checkpoint of the file reaches this record", seqs[len(leaves)])
     checked.sealed_size = before[0]
     checked.changes = [text for name, chain in chains.items() for text in told(name, chain, checked.origin)]
+    furthest = {one.witness: one.size for one in sorted(checked.cosigned, key=lambda one: one.size)}
+    checked.cosigned = [
+        one
+        for one in checked.cosigned
+        if furthest[one.witness] > taken_over(policy.witnesses[one.witness], chains)
+    ]
     # A witness of a later checkpoint has seen what the earlier ones hold: they are linked.
     for reach in sorted({one.size for one in checked.cosigned}):
         if policy.satisfied({one.witness for one in checked.cosigned if one.size >= reach}):
@@ -87,6 +93,18 @@ def _check(stream: IO[bytes], size: int, policy: Policy, checked: Checked) -> No
         checked.unwitnessed = late[0], late[-1]
         checked.add(f"not witnessed yet as the policy asks, nor what follows up to seq {late[-1]}", late[0])
     _check_records(stream, header, seqs, leaves, checked)
+
+
+def taken_over(key: Key, chains: dict[str, Chain]) -> int:
+    """Seq at which a witness's key took over from an earlier one; -1 where it is the first.
+
+    The note in which the earlier one names it fits into any log, at any place. So that whoever has got hold
+    of the earlier one can date nothing before the change, the later one must itself have cosigned the change.
+    """
+    chain = chains.get(key.name)
+    if chain is None or key.public not in chain.keys[1:]:
+        return -1
+    return chain.ends[chain.keys.index(key.public) - 1]
 
 
 def read_exactly(stream: IO[bytes], count: int, what: str, seq: int | None = None) -> bytes:

@@ -98,9 +98,7 @@ class Journal:
         self._notices: deque[Notice] = deque(maxlen=_NOTICES_KEPT)
         self._tail = Tail(settings.tail_bytes)
         self._space = Space(disk, directory, settings)
-        self._shelf = Shelf(
-            disk, self._background, opened.found, settings.file_bytes, self._found_unreadable
-        )  # fmt: skip
+        self._shelf = Shelf(disk, self._background, opened.found, settings.file_bytes, self._found_unreadable)
         self.receipts = Receipts(disk, directory / RECEIPTS_NAME, self._background, lambda: self.durable_seq)
         self.receipts.done.update(opened.receipted)
         self._snapshots = SnapshotWriter(disk, directory, self._background, self._wait_through)
@@ -353,10 +351,12 @@ class Journal:
         self._notices.append(Notice(code, args))
 
     def _found_unreadable(self, segment: Segment, entry: Entry) -> None:
+        if entry.seq in self.holes:
+            return  # told before
         self.holes.add(entry.seq)
-        told = Notice("quarantine", {"segment": segment.path.name})
-        if told not in self._notices:  # a bad stretch is one event, not one for each record
-            self._notices.append(told)
+        if (told := Notice("quarantine", {"segment": segment.path.name})) not in self._notices:
+            LOG.error("seq %d in %s cannot be read", entry.seq, segment.path.name)
+            self._notices.append(told)  # a bad stretch is one event, not one for each record
 
     def _committed(self, written: Written) -> None:
         self._shelf.take(written)

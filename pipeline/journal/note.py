@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.records.signing import verify as verify_signature
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 _ED25519 = b"\x01"
 _DASH = "\u2014 "
 _KEY_HASH_BYTES = 4
+_SIZE = re.compile("0|[1-9][0-9]{0,18}")
+"""Below 10^19: a number of thousands of digits is none."""
 _SIGNATURES_MAX = 100
 """As many as the reference implementation takes (golang.org/x/mod/sumdb/note)."""
 
@@ -104,7 +107,7 @@ def checkpoint_text(checkpoint: Checkpoint) -> str:
 def read_checkpoint(text: str) -> Checkpoint:
     """Read a checkpoint's text; further lines are extensions. Raises MalformedNote."""
     lines = text.split("\n")
-    if len(lines) < 4 or not (lines[1].isascii() and lines[1].isdigit()) or str(int(lines[1])) != lines[1]:
+    if len(lines) < 4 or not _SIZE.fullmatch(lines[1]):
         raise MalformedNote("the note is not a checkpoint")
     try:
         root = _decoded(lines[2])

@@ -107,13 +107,17 @@ def verify(directory: Path, *, disk: Disk | None = None) -> Verification:
     result.keys = [public.hex() for public in chain.publics]
     signed = _signed_roots(disk, files, chain, result)
     tree = Tree()
-    explained = RangeSet(read_receipts(disk, directory / RECEIPTS_NAME))
+    receipted = read_receipts(disk, directory / RECEIPTS_NAME)
+    explained = RangeSet(receipted)
     explained.update(_given_up(disk, files))
     for file in files:
         tree = _verify_file(disk, file, meta[0].id, tree, signed, result)
         if file.retired:
             _check_gone(disk, file, explained, result)
     result.next_seq, result.root = tree.size, tree.root().hex()
+    last = max((last for _, last in receipted), default=-1)
+    if last >= tree.size:
+        result.problems.append(f"receipts name records up to seq {last}, but only {tree.size} are there")
     for size in signed:
         if size > tree.size:
             result.problems.append(f"a checkpoint signs {size} records, but only {tree.size} are there")
@@ -161,7 +165,7 @@ def _signed_roots(
     for record in (
         record for file in files for record in _records(disk, file) if record.kind == "checkpoint"
     ):
-        note = record.body["note"]
+        note = str(record.body.get("note"))
         try:
             size = read_checkpoint(split_note(note)[0]).size
             found = read_checkpoint(verify_note(note, note.split("\n", 1)[0], keys.at(size)))
@@ -267,7 +271,7 @@ def _sound_entries(file: _File, data: bytes, result: Verification) -> tuple[list
     damaged: set[int] = set()
     for damage in damages:
         if file.following is None and damage.seq > promised:
-            result.torn_bytes = len(data) - damage.offset
+            result.torn_bytes = len(data[damage.offset :].rstrip(b"\0"))  # zeros were allocated ahead
             return [entry for entry in entries if entry.offset < damage.offset], damaged
         damaged.add(damage.seq)
         result.problems.append(

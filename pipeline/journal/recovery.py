@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -145,10 +146,10 @@ def _remove(disk: Disk, path: Path) -> None:
         disk.remove(path)
 
 
-def _let_go(disk: Disk, segment: Segment, found: Recovery) -> None:
+def _let_go(disk: Disk, segment: Segment, data: bytes, found: Recovery) -> None:
     """Remove a segment file in which no record was found; one that the medium does not give is kept aside."""
     try:
-        disk.read(segment.path)
+        again = disk.read(segment.path)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -157,7 +158,21 @@ def _let_go(disk: Disk, segment: Segment, found: Recovery) -> None:
             found.quarantined.append(Quarantined(segment.path.name, 0, segment.size, segment.first_seq))
         disk.replace(segment.path, _quarantine_of(segment.path) / segment.path.name)
     else:
+        _check_same(segment, again, data)
         _remove(disk, segment.path)
+
+
+def _check_same(segment: Segment, again: bytes, data: bytes) -> None:
+    """Nothing is removed or cut on the word of a read that failed: the next one may find records there.
+
+    Raises:
+        OSError: the medium gives other bytes than a moment ago; a start after this one may have all of them.
+    """
+    if again[: len(data)] != data:
+        raise OSError(
+            errno.EIO, "the disk gives other bytes than a moment ago; start again, and look at its health",
+            str(segment.path),
+        )  # fmt: skip
 
 
 def _read_back(
@@ -187,7 +202,7 @@ def _read_back(
             write_index(disk, segment, index, found.fold.pack())
     elif following is not None:
         end = max([entry.end for entry in entries] + [damage.end for damage in damages], default=0)
-        _seal(disk, journal, segment, index, end, found)
+        _seal(disk, journal, segment, index, end, found, data)
     else:
         found.fold.skip_to(promised + 1 if damages else 0)
         end = max([FILE_HEADER_BYTES, *(one.end for one in entries), *(one.end for one in damages)])
@@ -231,12 +246,12 @@ def index_of(data: bytes, entries: list[Entry], fold: Fold) -> Index:
     return index
 
 
-def _seal(
-    disk: Disk, journal: bytes, segment: Segment, index: Index, end: int, found: Recovery
+def _seal(  # noqa: PLR0917 - what was read of one segment
+    disk: Disk, journal: bytes, segment: Segment, index: Index, end: int, found: Recovery, data: bytes
 ) -> None:  # fmt: skip
     """Give a segment its index; records after `end` were never promised here and lie in the next segment."""
     if not index.entries:
-        _let_go(disk, segment, found)
+        _let_go(disk, segment, data, found)
         return
     segment = Segment(segment.path, segment.first_seq, end)
     tiles, found.fold.tree.tiles = found.fold.tree.tiles or [], []
@@ -256,9 +271,10 @@ def _leave_open(
     end = len(data) if cut is None else cut
     found.torn_bytes = 0 if cut is None else len(data[cut:].rstrip(b"\0"))
     if cut is not None and found.torn_bytes:
+        _check_same(segment, read_damaged(disk, segment.path), data)
         _keep_torn(disk, segment, data, cut)
     if not index.entries:
-        _let_go(disk, segment, found)
+        _let_go(disk, segment, data, found)
         return
     try:
         if cut is not None and found.torn_bytes:

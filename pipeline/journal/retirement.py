@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
+    from pipeline.journal.framing import Entry
     from pipeline.records.ranges import RangeSet
 
 DAY_NS = 86_400 * 10**9
@@ -65,6 +66,27 @@ def _may_go(index: Index, done: RangeSet, shed: RangeSet) -> bool:
         kind not in BULK_KINDS or entry.seq in done or entry.seq in shed
         for entry, kind in zip(index.entries, index.kinds, strict=True)
     )
+
+
+def found_again(disk: Disk, segment: Segment, holes: RangeSet) -> list[int]:
+    """List the bulk among `holes` that does read back: a medium may fail for a moment only.
+
+    Raises:
+        OSError: the segment is not there, or may not be read.
+    """
+    found = read_index(disk, segment)
+    if found is None:
+        return []
+    return [
+        entry.seq
+        for entry, kind in zip(found[0].entries, found[0].kinds, strict=True)
+        if kind in BULK_KINDS and entry.seq in holes and _is_there(disk, segment, entry)
+    ]
+
+
+def _is_there(disk: Disk, segment: Segment, entry: Entry) -> bool:
+    read = parse(memoryview(read_damaged(disk, segment.path, entry.offset, entry.end - entry.offset)), 0)
+    return read is not None and read.seq == entry.seq
 
 
 def _reads_back(disk: Disk, ledger: Segment) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.journal.disk import read_damaged
 from pipeline.journal.framing import Entry, parse, payload
 from pipeline.journal.merkle import HASH_BYTES, leaf_hash
 from pipeline.journal.recovery import set_aside
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.records import Clock
     from pipeline.records.ranges import Range, RangeSet
 
+LOG = logging.getLogger(__name__)
 PASS_NS = 24 * 3600 * 10**9
 """A pass over all segments begins at most this often."""
 
@@ -64,6 +67,8 @@ class Scrub:
         self._next_first = 0
         self._began_ns: int | None = None
         self._missing: list[Range] = []
+        self._told = ""
+        """Why the file at hand cannot be read, as it was logged."""
 
     async def step(self, bytes_max: int) -> None:
         """Verify about so many bytes; nothing between two passes."""
@@ -86,14 +91,33 @@ class Scrub:
             self._place = None  # it was retired meanwhile
         if self._place is None:
             return
-        position, bad = await loop.run_in_executor(
-            self._executor, verify_piece, self._disk, *self._place, bytes_max
-        )
+        try:
+            position, bad = await loop.run_in_executor(
+                self._executor, verify_piece, self._disk, *self._place, bytes_max
+            )
+        except OSError as error:
+            self._cannot_read(error)
+            return
+        self._told = ""
         for entry in bad:
             self.damaged += 1
             self._findings.damaged(self._place.segment, entry)
         done = position == len(self._place.contents.entries)
         self._place = None if done else self._place._replace(position=position)
+
+    def _cannot_read(self, error: OSError) -> None:
+        """A file is gone, or may not be read: then it is tried again, and nothing is known of its records."""
+        assert self._place is not None  # noqa: S101 - it was read from
+        segment = self._place.segment
+        if not isinstance(error, FileNotFoundError):
+            if str(error) != self._told:
+                LOG.warning("%s is verified later: %s", segment.path.name, error)
+            self._told = str(error)
+            return
+        if self._shelf.has(segment):  # else it was retired meanwhile
+            last_seq = max(self._shelf.last_seq(segment), segment.first_seq)
+            self._missing += self._findings.explained(segment).missing(segment.first_seq, last_seq)
+        self._place = None
 
     def _end(self) -> None:
         """End a pass: tell once of all that it has missed."""
@@ -131,18 +155,16 @@ def verify_piece(
 ) -> tuple[int, list[Entry]]:
     """Read records again from a position in a segment on; return where to go on, and those that are damaged.
 
-    Damaged bytes are copied to the quarantine folder. A file that is gone has nothing to verify.
+    Damaged bytes are copied to the quarantine folder.
+
+    Raises:
+        OSError: the file is not there, or may not be read by this process: that is no damage.
     """
     bad: list[Entry] = []
     size = 0
     while position < len(index.entries) and (size == 0 or size < bytes_max):
         entry = index.entries[position]
-        try:
-            data = disk.read(segment.path, entry.offset, entry.end - entry.offset)
-        except FileNotFoundError:
-            return len(index.entries), bad
-        except OSError:
-            data = b""
+        data = read_damaged(disk, segment.path, entry.offset, entry.end - entry.offset)
         leaf = bytes(index.leaves[position * HASH_BYTES : (position + 1) * HASH_BYTES])
         if not _is_sound(data, entry, leaf):
             if data:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,7 +20,6 @@ from pipeline.journal.writer import Written
 from pipeline.records import Record
 from pipeline.records.envelope import MalformedRecord, decode
 
-LOG = logging.getLogger(__name__)
 _INDICES_KEPT = 4
 
 
@@ -123,9 +121,13 @@ class Shelf:
                     self._executor, self._read_file, segment, index, seq, bytes_max
                 )
             except FileNotFoundError:
-                if segment in self.segments or segment in self.ledger:
+                if not self.has(segment):
+                    continue  # it was retired while we looked: the ledger has taken its place
+                if following is None or not await self._folder_is_there():
                     raise
-                continue  # it was retired while we looked: the ledger has taken its place
+                # Somebody took it away: whoever reads goes on behind it, as behind bytes that are damaged.
+                gone = [(Entry(one, -1, 0, 0), b"") for one in range(seq, following)]
+                piece, last = Piece([], gone), None
             for entry, _ in piece.unreadable:
                 self._unreadable(segment, entry)
             if piece.records:
@@ -136,6 +138,13 @@ class Shelf:
                 seq = following
             else:
                 return []
+
+    async def _folder_is_there(self) -> bool:
+        """Whether the file that takes records now is there: else more than one file is away, maybe a disk."""
+        if self.open is None:
+            return False
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._disk.size, self.open.path) >= 0
 
     def copied(self, ledger: Segment, before: int = 0) -> None:
         """Note a ledger file beside its segment, in place of one of `before` bytes."""
@@ -262,8 +271,7 @@ class Shelf:
                     if parse(data, moved.offset) != moved:
                         raise MalformedRecord("the frame does not read back")  # noqa: TRY301 - one handler for both
                     piece.records.append(decode(payload(data, moved)))
-                except MalformedRecord as error:
-                    LOG.error("seq %d in %s cannot be read: %s", entry.seq, segment.path.name, error)  # noqa: TRY400
+                except MalformedRecord:
                     bad = bytes(data[moved.offset : moved.end])
                     if bad:  # else the file ends before it
                         set_aside(self._disk, segment.path, entry.offset, bad)

@@ -52,8 +52,11 @@ class Space:
 
     @property
     def room_bytes(self) -> int:
-        """What has to be free on a disk that was full before rows are taken again."""
-        return 2 * self._segment_bytes
+        """What has to be free on a disk that was full before rows are taken again.
+
+        As much for them as for the reserve, so that it is not full again at once.
+        """
+        return 2 * self._reserve_bytes
 
     def prepare(self) -> None:
         """Have the reserve and the next segment ready, as far as the disk has room. Raises OSError."""
@@ -71,6 +74,8 @@ class Space:
             self._make(RESERVE_NAME, self._reserve_bytes)
             self.reserve = "held"
         if not self.prepared_bytes:
+            if self._disk.free_bytes(self._directory) < self._segment_bytes:
+                return False  # to try takes, for a moment, the room in which rows are written
             self._make(PREPARED_NAME, self._segment_bytes)
             self.prepared_bytes = self._segment_bytes
         return True

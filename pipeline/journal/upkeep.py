@@ -14,7 +14,7 @@ from pipeline.journal.fold import SHED_EVENT, Fold
 from pipeline.journal.merging import FILES_MIN, files_to_merge, merge_ledger
 from pipeline.journal.promised import PROMISED_NAME, PromisedSizes
 from pipeline.journal.remaking import remake_index
-from pipeline.journal.retirement import DAY_NS, retire_segment
+from pipeline.journal.retirement import DAY_NS, found_again, retire_segment
 from pipeline.journal.scrub import Findings, Scrub
 from pipeline.journal.sealing import finish_segment, ledger_file_of
 from pipeline.journal.segments import Sealed, Segment, read_fold, read_index
@@ -121,8 +121,10 @@ class Upkeep:
         try:
             await self._run(space.prepare)
         except OSError as error:
-            if not short:
-                LOG.warning("no room is kept ready in the journal, what is receipted goes early: %s", error)
+            if not space.short:
+                LOG.warning("no room is kept ready in the journal: %s", error)
+        if space.short and not short:
+            LOG.warning("the disk has no room for the journal's next segment: what is receipted goes early")
         if full and space.reserve == "held":
             self._parts.report("disk-room")
 
@@ -224,10 +226,18 @@ class Upkeep:
                 return False
             if await self._run(read_index, parts.disk, segment) is not None:
                 return True
+            if parts.shelf.open is None and segment == parts.shelf.segments[-1]:
+                return False  # nothing says yet where it ends
             end = parts.shelf.last_seq(segment) + 1
             before = parts.shelf.before(segment)
             try:
-                segment = parts.shelf.cut(segment, await self._run(parts.disk.size, segment.path))
+                size = await self._run(parts.disk.size, segment.path)
+                if size < 0:
+                    gone = parts.holes.missing(segment.first_seq, end - 1)
+                    if gone:
+                        self._found_missing(gone)
+                    return False
+                segment = parts.shelf.cut(segment, size)
                 known = Fold() if before is None else await self._run(read_fold, parts.disk, before)
                 had = (await self._run(ledger_file_of, parts.disk, segment)).size
                 ledger = await self._run(remake_index, parts.disk, parts.journal, segment, known, end)
@@ -243,9 +253,11 @@ class Upkeep:
         if not await self._mend(segment):
             return False
         segment = parts.shelf.next_finished(segment.first_seq) or segment
-        given_up = RangeSet([*self.shed, *parts.holes])
         async with self._lock:
             try:
+                if await self._heals(segment, done):
+                    return False
+                given_up = RangeSet([*self.shed, *parts.holes])
                 call = partial(retire_segment, promised=self.promised.tiles)
                 ledger = await self._run(call, parts.disk, parts.journal, segment, done, given_up, limit_ns)
             except OSError as error:
@@ -255,6 +267,18 @@ class Upkeep:
             return False
         parts.shelf.retired(segment, ledger)
         return True
+
+    async def _heals(self, segment: Segment, done: RangeSet) -> bool:
+        """Read what could not be read once more before it goes; whether some is there: it is to be stored."""
+        holes = self._parts.holes
+        settled = RangeSet([*done, *self.shed])
+        lost = RangeSet(one for pair in holes for one in settled.missing(*pair))
+        again = await self._run(found_again, self._parts.disk, segment, lost) if len(lost) else []
+        for seq in again:
+            holes.remove(seq)
+        if again:
+            LOG.warning("%d records of %s can be read again", len(again), segment.path.name)
+        return bool(again)
 
     def _receipted(self, done: RangeSet, segments_max: int) -> list[Segment]:
         settled = RangeSet([*done, *self.shed, *self._parts.holes])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,17 @@ SLOW_BYTES_PER_S = 4096
 """A line as slow as this is not taken for a lost one."""
 _HEADER_BYTES = 16
 """Fixed header, topic length, packet identifier and empty properties of a PUBLISH, rounded up."""
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """A message that was sent and is not acknowledged."""
+
+    number: int
+    """In the order of sending."""
+    since_s: float
+    """When it was sent, or a message before it was acknowledged: the loop's clock."""
+    reason: asyncio.Future[int]
 
 
 class Link:
@@ -64,10 +76,11 @@ class Link:
         self._broker = f"{settings.host}:{settings.port}"
         self._window, self._packet_bytes_max = settings.in_flight_max, 268_435_455
         self._taken_over = False
-        self._acknowledged: dict[int, asyncio.Future[int]] = {}
+        self._abandoned = False
+        self._under_way: dict[int, _UnderWay] = {}
+        """By packet identifier."""
+        self._sent = 0
         self._turns = asyncio.Semaphore(self._window)
-        self._heard_s = 0.0
-        """When the broker acknowledged something last, on the loop's clock."""
         self._paho = self._client._client  # noqa: SLF001 - see the module's docstring
         self.held = Held(settings.held_bytes_max, lambda mid: self._paho.ack(mid, 1))
         """What was received and is not done."""
@@ -106,10 +119,17 @@ class Link:
             self._client._on_message(client, userdata, message)  # noqa: SLF001
 
     def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
-        waiting = self._acknowledged.pop(mid, None)
-        self._heard_s = asyncio.get_running_loop().time()
-        if waiting is not None and not waiting.done():
-            waiting.set_result(int(reason.value))
+        one = self._under_way.pop(mid, None)
+        if one is None:
+            return  # nobody waits any more
+        now_s = asyncio.get_running_loop().time()
+        for other in self._under_way.values():
+            # Acknowledgements keep the order of the messages (MQTT-4.6.0-2): one that was passed over is not
+            # brought nearer by what comes behind it, and must not be waited for as long as anything comes.
+            if other.number > one.number:
+                other.since_s = now_s
+        if not one.reason.done():
+            one.reason.set_result(int(reason.value))
 
     async def __aenter__(self) -> Self:
         connecting = asyncio.ensure_future(self._client.__aenter__())
@@ -131,11 +151,19 @@ class Link:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            await self._client.__aexit__(kind, error, traceback)
+            if not self._abandoned:
+                await self._client.__aexit__(kind, error, traceback)
         except aiomqtt.MqttError as lost:
             raise LinkLostError(str(lost)) from lost
         finally:
             await self._drop()
+
+    def abandon(self) -> None:
+        """Have the connection end as if it were lost: the broker then publishes the last will.
+
+        A DISCONNECT would discard it (MQTT 5 section 3.14.4), and the retained status would stay what it was.
+        """
+        self._abandoned = True
 
     async def _drop(self) -> None:
         """Close the socket, whatever its state, and end the task beside it."""
@@ -164,8 +192,8 @@ class Link:
         Raises:
             PublishTooLargeError: the broker has announced that it does not take messages of this size.
             PublishRefusedError: the broker acknowledged with a failure (MQTT 5 section 3.4.2.1).
-            LinkLostError: the connection ended, or nothing was acknowledged for longer than this message
-                takes on the slowest line; while it waits for its turn, no time counts.
+            LinkLostError: the connection ended, or neither this message nor one sent before it was
+                acknowledged for longer than it takes on the slowest line; no time counts before its turn.
         """
         size = len(topic.encode()) + len(payload) + _HEADER_BYTES
         size += len((response_topic or "").encode()) + len(correlation or b"")
@@ -182,21 +210,21 @@ class Link:
         return reason != NO_MATCHING_SUBSCRIBERS
 
     async def _reason(self, mid: int, timeout_s: float) -> int:
-        """Wait for an acknowledgement, for so long after the last one of any message; its reason code."""
+        """Wait for an acknowledgement, for so long after that of any message before; its reason code."""
         loop = asyncio.get_running_loop()
-        waiting, ended = loop.create_future(), self._client._disconnected  # noqa: SLF001
-        self._acknowledged[mid] = waiting
-        since_s = loop.time()
+        ended: asyncio.Future[Any] = self._client._disconnected  # noqa: SLF001
+        self._sent += 1
+        one = self._under_way[mid] = _UnderWay(self._sent, loop.time(), loop.create_future())
         try:
-            while (left_s := max(since_s, self._heard_s) + timeout_s - loop.time()) > 0:
-                await asyncio.wait({waiting, ended}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-                if waiting.done():
-                    return int(waiting.result())
+            while (left_s := one.since_s + timeout_s - loop.time()) > 0:
+                await asyncio.wait((one.reason, ended), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+                if one.reason.done():
+                    return one.reason.result()
                 if ended.done():
                     raise self._lost("the connection ended")
             raise self._lost(f"no acknowledgement within {timeout_s:g} s")
         finally:
-            self._acknowledged.pop(mid, None)
+            self._under_way.pop(mid, None)
 
     async def subscribe(self, *filters: str) -> None:
         """Subscribe at QoS 1. Raises PublishRefusedError for a filter that is denied, or LinkLostError."""

@@ -106,6 +106,8 @@ class Publisher:
         """What others may ask this gateway; set before `run`."""
         self._topic_of = _Topics(topics)
         self._wake = asyncio.Event()
+        self._sending: set[Message] = set()
+        """What the broker has not acknowledged yet."""
         self._refused_run_ns = self._told_run_ns = -REFUSING_NS
         self.health = PublisherHealth()
         self._start_over()
@@ -150,7 +152,8 @@ class Publisher:
             async with asyncio.timeout(GOODBYE_S):
                 await link.publish(self._topics.status, self._status_payload("offline"), retain=True)
         except (LinkLostError, PublishRefusedError, TimeoutError):
-            LOG.debug("nobody was told that this gateway goes offline")
+            LOG.debug("the last will tells that this gateway goes offline")
+            link.abandon()
 
     async def _take_receipts(self, link: Link) -> None:
         async for delivery in link.deliveries():
@@ -244,12 +247,16 @@ class Publisher:
         bytes_max = self._settings.message_bytes_max
         filler = Filler(self._source, self._outbox, self._topic_of, self._stored, bytes_max, self._clock)
         under_way = asyncio.Semaphore(self._settings.in_flight_max)
+        self._sending.clear()
         async with asyncio.TaskGroup() as sending:
             while True:
                 self._wake.clear()
                 if await filler.fill():
                     self._wake.set()
                 for message in self._outbox.due(self._clock.run_ns()):
+                    if message in self._sending:
+                        continue  # on a slow line the first time goes on still: a second would slow it more
+                    self._sending.add(message)
                     await under_way.acquire()
                     sending.create_task(self._send(link, message, under_way))
                 self._note_health()
@@ -277,6 +284,7 @@ class Publisher:
             else:
                 self._outbox.nobody_listens(message, self._clock.run_ns())
         finally:
+            self._sending.discard(message)
             under_way.release()
             self._wake.set()
 

@@ -35,6 +35,16 @@ class RangeSet:
         self._firsts[low:high] = [first]
         self._lasts[low:high] = [last]
 
+    def remove(self, number: int) -> None:
+        """Take one integer out; one that is no member changes nothing."""
+        position = bisect_right(self._firsts, number) - 1
+        if position < 0 or number > self._lasts[position]:
+            return
+        first, last = self._firsts[position], self._lasts[position]
+        left = [(low, high) for low, high in ((first, number - 1), (number + 1, last)) if low <= high]
+        self._firsts[position : position + 1] = [low for low, _ in left]
+        self._lasts[position : position + 1] = [high for _, high in left]
+
     def update(self, ranges: Iterable[Range]) -> None:
         """Add several ranges."""
         for first, last in ranges:

@@ -86,6 +86,17 @@ def test_a_damaged_file_of_witnesses_is_told_once_and_the_known_stay(tmp_path: P
     assert keys.witnesses() == {}
 
 
+def test_a_witness_that_is_let_go_by_a_later_key_is_told_which_one_is_pinned(config: Path) -> None:
+    first, later = (vkey(witness_key("w.example/1", signing_key(seed).public)) for seed in (9, 10))
+    other = vkey(witness_key("other.example/1", signing_key(9).public))
+    assert yaosu("keys", "trust", first, "--operator", "Institute", "-c", config).code == 0
+    refused = yaosu("keys", "distrust", later, "-c", config)
+    assert (refused.code, first in refused.err) == (2, True)
+    refused = yaosu("keys", "distrust", other, "-c", config)
+    assert (refused.code, first in refused.err) == (2, False)
+    assert yaosu("keys", "distrust", first, "-c", config).code == 0
+
+
 def test_without_an_archive_the_commands_say_so(config: Path) -> None:
     for words in (["archive", "stat"], ["archive", "verify"], ["evidence", "create", "--task", "t"]):
         assert yaosu(*words, "-c", config).code == 69

@@ -167,6 +167,17 @@ async def test_last_will_and_retained(mosquitto: Mosquitto) -> None:
         assert (await take(late.deliveries(), 1))[0].payload == b"offline"
 
 
+async def test_a_connection_that_is_abandoned_ends_with_its_last_will(mosquitto: Mosquitto) -> None:
+    settings = settings_of(mosquitto)
+    async with Link(settings, "watcher") as watcher:
+        await watcher.subscribe("a/status")
+        async with Link(settings, "gone", ("a/status", b"offline")) as link:
+            await link.publish("a/status", b"online", retain=True)
+            link.abandon()
+        payloads = [d.payload for d in await take(watcher.deliveries(), 2)]
+    assert payloads == [b"online", b"offline"]
+
+
 async def test_a_denied_subscription_raises(mosquitto_factory: MosquittoFactory) -> None:
     # Mosquitto 2.0 grants subscriptions whatever the list says and filters what it delivers; the code is
     # made up.
@@ -206,7 +217,7 @@ async def test_a_cancelled_publish_leaves_the_connection_usable(mosquitto: Mosqu
         await asyncio.gather(publishing, return_exceptions=True)
         assert publishing.cancelled()
         assert await link.publish("a/b", b"y") is False
-        assert link._acknowledged == {}
+        assert link._under_way == {}
 
 
 async def test_connecting_can_be_cancelled_at_any_turn(mosquitto: Mosquitto) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import random
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -178,6 +180,48 @@ async def test_a_backlog_drains_after_an_outage_while_live_data_flows(
                 await journal.all_receipted()
     assert collector.data == {r.seq: r.data for r in journal.records}
     assert list(collector.seen).index(live.seq) < 300, "the live record waited for the whole backlog"
+
+
+async def test_after_an_outage_what_has_waited_comes_in_its_order(
+    mosquitto: Mosquitto, journal: JournalInMemory, key: SigningKey
+) -> None:
+    settings = settings_of(mosquitto, window_bytes=65536, message_bytes_max=8192, republish_first_s=60.0)
+    async with running(make_publisher(settings, journal, {key.id: key.public})) as publisher:
+        await until(lambda: publisher.health.link.connected)
+        mosquitto.kill()
+        for _ in range(100):
+            await journal.grow("data", {"instrument": "ph", "fill": bytes(2000)})
+        await until(lambda: not publisher.health.link.connected)
+        mosquitto.start()
+        async with Link(settings, "collector") as link:
+            collector = HandCollector(link, key, journal)
+            await collector.subscribe()
+            async with serving(collector):
+                await journal.all_receipted()
+    assert list(collector.seen) == sorted(collector.seen), "each for the first time, in the order of its seqs"
+    assert collector.data == {r.seq: r.data for r in journal.records}
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+async def test_a_stop_while_the_broker_is_away_waits_for_nobody(
+    mosquitto: Mosquitto, journal: JournalInMemory, *, waiting: bool
+) -> None:
+    publisher = make_publisher(settings_of(mosquitto), journal, {})
+    task = asyncio.create_task(publisher.run())
+    await until(lambda: publisher.health.link.connected)
+    os.kill(mosquitto.pid, signal.SIGSTOP)  # it keeps its connections, and says nothing any more
+    try:
+        await journal.grow("data", {"instrument": "ph"})
+        await until(lambda: publisher.health.window_messages > 0)
+        if not waiting:
+            os.kill(mosquitto.pid, signal.SIGKILL)
+            await until(lambda: not publisher.health.link.connected)
+        task.cancel()
+        async with asyncio.timeout(5):
+            await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+    finally:
+        mosquitto.kill()
 
 
 async def test_a_full_backlog_lane_does_not_hold_up_live_records(

@@ -20,8 +20,10 @@ class SlowBroker:
     (3.3) and PUBACK (3.4) of the OASIS specification.
     """
 
-    def __init__(self, receive_maximum: int, silent_after: int = 10**6) -> None:
+    def __init__(self, receive_maximum: int, silent_after: int = 10**6, forgets: int = -1) -> None:
         self._receive_maximum = receive_maximum
+        self._forgets = forgets
+        """The one that it never acknowledges, in the order in which they came."""
         self._silent_after = silent_after
         self.taken = 0
         self.most_under_way = 0
@@ -57,7 +59,8 @@ class SlowBroker:
             await asyncio.sleep(LAG_S)
             self.taken += 1
             self._under_way -= 1
-            writer.write(bytes([0x40, 2]) + identifier)
+            if self.taken - 1 != self._forgets:
+                writer.write(bytes([0x40, 2]) + identifier)
 
 
 async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
@@ -102,3 +105,28 @@ async def test_a_broker_that_falls_silent_is_lost_for_all_that_wait(monkeypatch:
                 *(link.publish(f"a/{number}", b"x") for number in range(3)), return_exceptions=True
             )
     assert [type(end) for end in ends] == [bool, LinkLostError, LinkLostError]
+
+
+async def test_a_message_that_the_broker_passes_over_is_not_waited_for_as_long_as_others_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.mqtt.link.TIMEOUT_S", 4 * LAG_S)
+    broker = SlowBroker(receive_maximum=20, forgets=1)
+    async with broker.serving() as port, Link(MqttSettings(port=port), "one") as link:
+
+        async def go_on() -> None:
+            for number in range(1000):
+                await link.publish(f"b/{number}", b"x")
+
+        first = asyncio.create_task(link.publish("a/0", b"x"))
+        forgotten = asyncio.create_task(link.publish("a/1", b"x"))
+        others = asyncio.create_task(go_on())
+        try:
+            async with asyncio.timeout(20 * LAG_S):
+                with pytest.raises(LinkLostError, match="no acknowledgement"):
+                    await forgotten
+            assert await first
+            assert not others.done()
+        finally:
+            others.cancel()
+            await asyncio.gather(others, return_exceptions=True)

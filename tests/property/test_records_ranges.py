@@ -29,6 +29,8 @@ def test_a_range_set_is_a_set(ranges: list[tuple[int, int]], low: int, high: int
         assert members(made.missing(low, high)) == span - model
     pairs = list(made)
     assert all(after > last + 1 for (_, last), (after, _) in pairwise(pairs))
+    made.remove(low)
+    assert made == RangeSet((number, number) for number in model - {low})
 
 
 @given(RANGES, st.randoms())

@@ -220,6 +220,9 @@ class VirtualLink:
         else:
             asyncio.get_running_loop().call_later(KEEP_ALIVE_S, self._look)
 
+    def abandon(self) -> None:
+        """See `Link.abandon`; here every connection ends with its will."""
+
     def lose(self, why: str) -> None:
         if not self._lost.done():
             self._lost.set_result(why)

@@ -80,6 +80,24 @@ def test_what_the_old_key_cosigned_before_it_went_goes_on_counting(tmp_path: Pat
     assert len(checked.changes) == 2
 
 
+@pytest.mark.parametrize("cosigned", [False, True])
+def test_a_stolen_old_key_dates_nothing_before_a_change_that_the_key_of_the_policy_has_not_cosigned(
+    tmp_path: Path, *, cosigned: bool
+) -> None:
+    log = paper_log()
+    log.seal(None, ["institute"])  # by whoever has the old key, of a history that was never seen
+    log.change_witness_key("institute", NEW)  # both have signed this note: it is known, and fits anywhere
+    log.seal(None, ["institute"] if cosigned else [])
+    checked = check(made(log, tmp_path), NEW)
+    assert [one for one in checked.problems if "not witnessed yet" in one] == checked.problems
+    assert (checked.problems == []) == cosigned
+    assert (checked.witnessed_size > 0) == cosigned
+    text = policy_text("institute").replace(
+        vkey(witness_key(NAME, OLD.public)), vkey(witness_key(NAME, NEW.public))
+    )
+    assert len(check_trail(log, read_policy(text)).cosigned) == cosigned
+
+
 def test_a_chain_of_three_keys_is_followed_from_the_first(tmp_path: Path) -> None:
     log = paper_log()
     log.change_witness_key("institute", NEW)

@@ -103,7 +103,7 @@ def test_who_knows_only_the_newest_key_can_verify_a_task_of_long_ago(
     log.add("tick")
     log.change_key(THIRD)
     log.change_witness_key("institute", STRANGER)
-    log.seal(None, ["university"])
+    log.seal(None, ["university", "institute"])
     last = log.change_key(signing_key(79)).seq  # not sealed yet
     path = tmp_path / "task.evidence"
     made = create(log, TASK, path)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.journal import CommitFailedError, Journal, JournalFullError
+from pipeline.journal import CommitFailedError, Journal, JournalFullError, JournalSettings
 from pipeline.journal.disk import RealDisk
+from pipeline.journal.settings import MIB
+from pipeline.journal.space import Space
 from tests.unit.journal.journals import SMALL, Opener, read_all
 from tests.unit.journal.test_journal_unreadable import RefusingDisk
 from tests.unit.journal.test_upkeep import TIGHT, appender, rows_of
@@ -19,7 +21,7 @@ class SmallDisk(RealDisk):
     def __init__(self, folder: Path, room: int) -> None:
         super().__init__()
         self._folder = folder
-        self._room = room
+        self.room = room
 
     def _claim(self, grown: int) -> None:
         if grown > 0 and self.free_bytes(self._folder) < grown:
@@ -34,7 +36,7 @@ class SmallDisk(RealDisk):
         super().write_pieces_at(path, offset, pieces)
 
     def free_bytes(self, directory: Path) -> int:
-        return self._room - sum(one.stat().st_size for one in directory.rglob("*") if one.is_file())
+        return self.room - sum(one.stat().st_size for one in directory.rglob("*") if one.is_file())
 
 
 async def append_rows(journal: Journal, count: int, *, receipted: bool) -> int:
@@ -83,3 +85,18 @@ async def test_a_bad_sector_does_not_stop_that_room_is_made(open_journal: Opener
     for _ in range(20):
         await journal.upkeep.maintain(appender(journal))
     assert not journal.stats().over_limit
+
+
+@pytest.mark.parametrize(("room_mib", "reserve"), [(31, "used"), (33, "held"), (79, "held"), (100, "held")])
+def test_rows_are_taken_again_once_there_is_twice_the_reserve_and_not_only_for_whole_segments(
+    tmp_path: Path, room_mib: int, reserve: str
+) -> None:
+    disk = SmallDisk(tmp_path, 100 * MIB)
+    space = Space(disk, tmp_path, JournalSettings(segment_bytes=64 * MIB))
+    space.prepare()
+    assert space.use_reserve()
+    disk.room = room_mib * MIB
+    space.prepare()
+    assert space.reserve == reserve
+    assert space.short == (room_mib < 80)
+    assert space.claim(tmp_path / "next.seg") == (room_mib >= 80)

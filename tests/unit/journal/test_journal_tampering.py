@@ -127,3 +127,23 @@ async def test_two_swapped_records_are_named(at_rest: Path) -> None:
         text = " ".join(result.problems)
         assert f"seq {one.seq} " in text
         assert f"seq {two.seq} " in text
+
+
+async def test_a_last_segment_that_is_gone_is_told_by_the_receipts_for_what_was_in_it(
+    open_journal: Opener, tmp_path: Path
+) -> None:
+    journal = await open_journal(SMALL)
+    await fill(journal, 45)
+    journal.receipts.acknowledge([(0, 44)])
+    await journal.close()
+    max((tmp_path / "journal").glob("*.seg")).unlink()
+    assert [told for told in verify(tmp_path / "journal").problems if "receipts name" in told]
+
+
+async def test_zeros_that_were_allocated_ahead_are_no_torn_tail(open_journal: Opener, tmp_path: Path) -> None:
+    journal = await open_journal(SMALL)
+    await fill(journal, 5)
+    segment = max((tmp_path / "journal").glob("*.seg"))
+    result = verify(tmp_path / "journal")
+    assert segment.read_bytes().endswith(bytes(1000))
+    assert (result.torn_bytes, result.problems) == (0, [])

@@ -26,7 +26,7 @@ class RefusingDisk(RealDisk):
 
 
 async def test_a_bad_sector_under_a_running_journal_costs_whoever_reads_it_only_what_is_in_it(
-    open_journal: Opener, tmp_path: Path
+    open_journal: Opener, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     disk = RefusingDisk()
     journal = await open_journal(SMALL, disk=disk)
@@ -36,6 +36,10 @@ async def test_a_bad_sector_under_a_running_journal_costs_whoever_reads_it_only_
     assert len(found) == 89
     assert [record for record in records if record.seq not in journal.holes] == found
     assert [notice.code for notice in journal.take_notices()] == ["quarantine"]
+    caplog.clear()
+    assert await read_all(journal) == found
+    assert journal.take_notices() == [], "it is known by now"
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EMFILE, errno.ENOMEM])

@@ -111,7 +111,8 @@ def test_no_changed_character_verifies(key: SigningKey) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "o\n1\n", "o\n01\nAAAA\n", "o\n-1\nAAAA\n", "o\n1\n!\n", "o\n1\nAAAA\n"]
+    "text",
+    ["", "o\n1\n", "o\n01\nAAAA\n", "o\n-1\nAAAA\n", "o\n1\n!\n", "o\n1\nAAAA\n", f"o\n{'9' * 5000}\nAAAA\n"],
 )
 def test_text_that_is_no_checkpoint_is_refused(text: str) -> None:
     with pytest.raises(MalformedNote):
