@@ -121,7 +121,7 @@ class Shelf:
                     self._executor, self._read_file, segment, index, seq, bytes_max
                 )
             except FileNotFoundError:
-                if not self.has(segment):
+                if not self.has(segment) and following is not None:
                     continue  # it was retired while we looked: the ledger has taken its place
                 if following is None or not await self._folder_is_there():
                     raise

@@ -58,6 +58,7 @@ async def test_bytes_that_rot_under_a_running_journal_become_a_reported_hole(
 ) -> None:
     journal = await open_journal(SMALL)
     records = await fill(journal, 60)
+    await journal.upkeep.finish()
     segment = min((tmp_path / "journal").glob("*.seg"))
     data = bytearray(segment.read_bytes())
     data[5000] ^= 1
