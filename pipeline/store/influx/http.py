@@ -51,6 +51,8 @@ class Table(NamedTuple):
     """A piece of an answer: the rows of one series, or some of them."""
 
     statement: int
+    name: str
+    """Of the measurement, or table."""
     tags: Mapping[str, str]
     columns: list[str]
     values: list[list[Any]]
@@ -233,6 +235,7 @@ class InfluxHttp:
             for series in result.get("series", ()):
                 yield Table(
                     result.get("statement_id", 0),
+                    series.get("name", ""),
                     series.get("tags", {}),
                     series["columns"],
                     series.get("values", []),
