@@ -111,6 +111,8 @@ class Influx3Server(ScriptedServer):
         (statement,) = parse_qs(seen.body.decode())["q"]
         self.statements.append(statement)
         bare = _STRINGS.sub("''", statement)
+        if not self.tables:  # the first line makes the database
+            return _refusal(404, f"query error: database not found: {self.behind.database}")
         if ";" in bare:
             return _refusal(400, "must provide only one InfluxQl statement per query")
         known = r"SELECT |SHOW (TAG VALUES|FIELD KEYS|TAG KEYS|MEASUREMENTS|DATABASES|RETENTION POLICIES)\b"

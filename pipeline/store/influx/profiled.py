@@ -76,16 +76,17 @@ class ProfileTables:
             for table in self._http.query(select("*", name, condition(origin), tail=tail)):
                 found.setdefault(table.tags["instrument"], []).append(table)
         rows = [_newest_of(make_rows(instrument, found[instrument])) for instrument in sorted(found)]
-        verdicts = self._newest_verdicts(origin)
-        for row in rows:
-            fold_rows([row], verdicts.get(row.instrument, {}))
+        if rows:
+            verdicts = self._newest_verdicts(origin, f"time >= {min(row.t_utc_ns for row in rows)}")
+            for row in rows:
+                fold_rows([row], verdicts.get(row.instrument, {}))
         return rows
 
-    def _newest_verdicts(self, origin: Origin) -> dict[str, Verdicts]:
+    def _newest_verdicts(self, origin: Origin, since: str) -> dict[str, Verdicts]:
         """Return of each instrument the verdicts about its last rows: there is no later ordinal."""
         verdicts: dict[str, Verdicts] = {}
         tail = 'GROUP BY "instrument", "channel", "rule", "source", "era"'
-        for table in self._http.query(select('max("n"), "f"', FLAGS, condition(origin), tail=tail)):
+        for table in self._http.query(select('max("n"), "f"', FLAGS, condition(origin), since, tail=tail)):
             tags = table.tags
             of_instrument = verdicts.setdefault(tags["instrument"], {})
             for _, n, flag in table.values:
