@@ -3,6 +3,7 @@
 import math
 import struct
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +13,28 @@ from pipeline.records import Flag
 from pipeline.records.events import event_body
 from pipeline.records.ranges import RangeSet
 from pipeline.store import EmbeddedStoreSettings, InfluxStoreSettings, Origin, Store, open_store
+from tests.support.scripted_influx import influx_3
+from tests.support.services import InfluxDatabase
 from tests.support.stored import JOURNAL, ORIGIN, S_NS, T0_NS, data, frame, ledger_records, record, verdicts
 
 ALL_NS = (0, 2**62)
 OTHER_JOURNAL = bytes(range(100, 116))
 
 
-@pytest.fixture(params=["embedded", "influxdb"])
+@pytest.fixture(params=["embedded", "influxdb", "influxdb 3"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     settings: EmbeddedStoreSettings | InfluxStoreSettings
-    if request.param == "embedded":
-        settings = EmbeddedStoreSettings(kind="embedded", path=tmp_path / "store" / "yaosu.db")
-    else:
-        server = request.getfixturevalue("influxdb")
-        settings = InfluxStoreSettings(kind="influxdb", url=server.url, database=server.database)
-    async with open_store(settings) as opened:
-        yield opened
+    with ExitStack() as servers:
+        if request.param == "embedded":
+            settings = EmbeddedStoreSettings(kind="embedded", path=tmp_path / "store" / "yaosu.db")
+        else:
+            server: InfluxDatabase = request.getfixturevalue("influxdb")
+            settings = InfluxStoreSettings(kind="influxdb", url=server.url, database=server.database)
+            if request.param == "influxdb 3":
+                front = servers.enter_context(influx_3(server))
+                settings = settings.model_copy(update={"generation": "3", "url": front.url})
+        async with open_store(settings) as opened:
+            yield opened
 
 
 def bits(value: object) -> object:

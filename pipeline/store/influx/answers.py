@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pipeline.store.door import Value
+    from pipeline.store.door import Counts, Value
     from pipeline.store.influx.http import Table
 
 
@@ -37,6 +37,29 @@ def select(fields: str, measurement: str, *conditions: str, tail: str = "") -> s
     """Write a SELECT; strings inside it come from `text_literal` or from our own tables of names."""
     return f'SELECT {fields} FROM "{measurement}" WHERE {" AND ".join(conditions)} {tail}'.rstrip()  # noqa: S608
 
+
+def show_values(key: str, *conditions: str, source: str = "") -> str:
+    """Write a SHOW TAG VALUES; `source` is a measurement in quotes or a regular expression."""
+    begin = f"SHOW TAG VALUES FROM {source}" if source else "SHOW TAG VALUES"
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f'{begin} WITH KEY = "{key}"{where}'
+
+
+def tag_values(tables: Iterable[Table]) -> list[str]:
+    """Return the values that `show_values` asked for, each once, sorted."""
+    return sorted({values[1] for table in tables for values in table.values})
+
+
+def value_fields(channel: str) -> str:
+    """Name what `make_parts` takes of a channel."""
+    names = [schema.field_name(channel, kind) for kind in ("f8", "i8", "text")]
+    return ", ".join(f'"{name}"' for name in ["n", *names, *(f"{channel}.{part}" for part in "qrc")])
+
+
+BY_SERIES = 'GROUP BY "source", "era"'
+
+VERDICT_FIELDS = '"n", "f", "channel", "rule"'
+"""Of what `make_verdicts` takes."""
 
 TIME_MAX_NS = 2**63 - 2
 """The last time that InfluxDB keeps (and, negated, the first)."""
@@ -119,10 +142,23 @@ def _row(instrument: str, table: Table, stored: Sequence[Any], columns: _Columns
     )
 
 
-def make_rows(instrument: str, tables: Iterable[Table]) -> list[Row]:
-    """Make rows with final flags of `SELECT *`, grouped by source and era; sorted by ordinal, then time."""
-    rows: list[Row] = []
+def make_verdicts(tables: Iterable[Table]) -> Verdicts:
+    """Make verdicts of `VERDICT_FIELDS`, grouped by source and era."""
     verdicts: Verdicts = {}
+    for table in tables:
+        journal = schema.journal_of(table.tags["era"])
+        for _, n, flag, channel, rule in table.values:
+            verdicts.setdefault((journal, int(n)), []).append(Verdict(channel, rule, int(flag)))
+    return verdicts
+
+
+def make_rows(instrument: str, tables: Iterable[Table], later: Verdicts | None = None) -> list[Row]:
+    """Make rows with final flags of `SELECT *`, grouped by source and era; sorted by ordinal, then time.
+
+    Verdicts are those of the tables and the `later` ones. What several tables have of one row is one row.
+    """
+    rows: dict[tuple[str, str, int], Row] = {}
+    verdicts: Verdicts = {} if later is None else later
     for table in tables:
         columns = _Columns.of(table.columns)
         journal = schema.journal_of(table.tags["era"])
@@ -132,9 +168,19 @@ def make_rows(instrument: str, tables: Iterable[Table]) -> list[Row]:
                 verdicts.setdefault((journal, int(stored[columns.own["n"]])), []).extend(said)
             # Verdicts that came before their row, or from another epoch, are points without a seq.
             if "seq" in columns.own and stored[columns.own["seq"]] is not None:
-                rows.append(_row(instrument, table, stored, columns))
-    fold_rows(rows, verdicts)
-    return sorted(rows, key=lambda row: (row.n, row.t_utc_ns, row.seq))
+                row = _row(instrument, table, stored, columns)
+                whole = rows.setdefault((row.era, row.source, row.t_utc_ns), row)
+                if whole is not row:
+                    _join(whole, row)
+    fold_rows(rows.values(), verdicts)
+    return sorted(rows.values(), key=lambda row: (row.n, row.t_utc_ns, row.seq))
+
+
+def _join(whole: Row, part: Row) -> None:
+    whole.values.update(part.values)
+    whole.flags.update(part.flags)
+    whole.reasons.update(part.reasons)
+    whole.corrected.update(part.corrected)
 
 
 def _column(values: Sequence[Any], dtype: type, default: int) -> NDArray[Any]:
@@ -142,7 +188,7 @@ def _column(values: Sequence[Any], dtype: type, default: int) -> NDArray[Any]:
 
 
 def make_parts(tables: Iterable[Table]) -> tuple[list[Part], Verdicts]:
-    """Make a channel's rows and verdicts of a selection grouped by source and era."""
+    """Make a channel's rows, and the verdicts beside them, of a selection grouped by source and era."""
     parts: list[Part] = []
     verdicts: Verdicts = {}
     for table in tables:
@@ -184,49 +230,65 @@ def _numbers(cells: Sequence[Sequence[Any]], by_part: dict[Any, int]) -> NDArray
 
 
 class _SeriesRows(NamedTuple):
+    """Points of one era and source."""
+
     t_ns: NDArray[np.int64]
     n: NDArray[np.int64]
     is_row: NDArray[np.bool_]
+    readings: int
+
+
+_RowsOfSeries: TypeAlias = "dict[tuple[str, str], tuple[NDArray[np.int64], NDArray[np.int64]]]"
+"""(Era, source) to times and ordinals."""
 
 
 class Counter:
     """Counts one instrument from two selections: all ordinals, and the sparse fields."""
 
     def __init__(self) -> None:
-        self.tally = Tally()
-        self._rows: dict[tuple[str, str], list[_SeriesRows]] = {}
+        self._tally = Tally()
+        self._points: dict[tuple[str, str], list[_SeriesRows]] = {}
 
     def add_ordinals(self, table: Table) -> None:
-        """Take rows of `SELECT n, seq, channels`."""
+        """Take points of `SELECT n, seq, channels`; what several tables have of one time is one row."""
         cells = dict(zip(table.columns, zip(*table.values, strict=True), strict=True))
         is_row = np.array([seq is not None for seq in cells["seq"]])
-        n = np.array(cells["n"], dtype=np.int64)
-        self.tally.add_rows(table.tags["era"], n[is_row], sum(count or 0 for count in cells["channels"]))
-        key = (table.tags["era"], table.tags["source"])
-        self._rows.setdefault(key, []).append(_SeriesRows(np.array(cells["time"], dtype=np.int64), n, is_row))
+        times, n = np.array(cells["time"], dtype=np.int64), np.array(cells["n"], dtype=np.int64)
+        readings = sum(count or 0 for count in cells["channels"])
+        points = self._points.setdefault((table.tags["era"], table.tags["source"]), [])
+        points.append(_SeriesRows(times, n, is_row, readings))
 
-    def add_sparse(self, tables: Sequence[Table]) -> None:
-        """Take all rows of the fields q, r and f."""
-        verdicts: Verdicts = {}
-        for table in tables:
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is a row so far."""
+        return any(some.is_row.any() for points in self._points.values() for some in points)
+
+    def counts(self, sparse: Sequence[Table], later: Verdicts | None = None) -> Counts:
+        """Count, with all points of the fields q, r and f, and the `later` verdicts."""
+        verdicts: Verdicts = {} if later is None else later
+        for table in sparse:
             columns = _Columns.of(table.columns)
             cells = list(zip(*table.values, strict=True))
             for index, field in columns.fields:
                 said = [value for value in cells[index] if value is not None]
                 if field.part == "q":
-                    self.tally.add_flags(np.array(said, dtype=np.uint8))
+                    self._tally.add_flags(np.array(said, dtype=np.uint8))
                 elif field.part == "r":
-                    self.tally.add_reasons(np.array(said, dtype=np.int64))
+                    self._tally.add_reasons(np.array(said, dtype=np.int64))
             if columns.verdicts:
                 self._gather(table, columns, verdicts)
+        rows = {key: _rows_among(points) for key, points in self._points.items()}
+        for key, (_, n) in rows.items():
+            self._tally.add_rows(key[0], n, sum(some.readings for some in self._points[key]))
         if verdicts:
-            self._judge(tables, verdicts)
+            self._judge(sparse, verdicts, rows)
+        return self._tally.counts()
 
     def _gather(self, table: Table, columns: _Columns, verdicts: Verdicts) -> None:
         ordinals = {
             t_ns: n
-            for part in self._parts(table)
-            for t_ns, n in zip(part.t_ns.tolist(), part.n.tolist(), strict=True)
+            for points in self._points.get((table.tags["era"], table.tags["source"]), ())
+            for t_ns, n in zip(points.t_ns.tolist(), points.n.tolist(), strict=True)
         }
         journal = schema.journal_of(table.tags["era"])
         for stored in table.values:
@@ -235,12 +297,9 @@ class Counter:
                 n = ordinals[int(stored[columns.own["time"]])]
                 verdicts.setdefault((journal, n), []).extend(said)
 
-    def _parts(self, table: Table) -> list[_SeriesRows]:
-        return self._rows.get((table.tags["era"], table.tags["source"]), [])
-
-    def _judge(self, tables: Sequence[Table], verdicts: Verdicts) -> None:
+    def _judge(self, sparse: Sequence[Table], verdicts: Verdicts, rows: _RowsOfSeries) -> None:
         own: dict[tuple[str, str, int, str], int] = {}
-        for table in tables:
+        for table in sparse:
             columns = _Columns.of(table.columns)
             flags = [(index, field.channel) for index, field in columns.fields if field.part == "q"]
             for stored in table.values:
@@ -249,10 +308,14 @@ class Counter:
                         own[table.tags["era"], table.tags["source"], stored[columns.own["time"]], channel] = (
                             stored[index]
                         )
-        for (era, source), parts in self._rows.items():
-            for part in parts:
-                for t_ns, n in zip(
-                    part.t_ns[part.is_row].tolist(), part.n[part.is_row].tolist(), strict=True
-                ):
-                    for channel, said in by_channel(verdicts.get((schema.journal_of(era), n), ())).items():
-                        self.tally.add_verdicts(own.get((era, source, t_ns, channel), 1), said)
+        for (era, source), (times, ordinals) in rows.items():
+            for t_ns, n in zip(times.tolist(), ordinals.tolist(), strict=True):
+                for channel, said in by_channel(verdicts.get((schema.journal_of(era), n), ())).items():
+                    self._tally.add_verdicts(own.get((era, source, t_ns, channel), 1), said)
+
+
+def _rows_among(points: Sequence[_SeriesRows]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return times and ordinals of the rows, each time once."""
+    is_row = np.concatenate([some.is_row for some in points])
+    times, first = np.unique(np.concatenate([some.t_ns for some in points])[is_row], return_index=True)
+    return times, np.concatenate([some.n for some in points])[is_row][first]

@@ -6,20 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.store import schema
 from pipeline.store.door import DeadLetter, LatestRow, LedgerRow, Origin
-from pipeline.store.folding import Newest, make_series
-from pipeline.store.influx.answers import (
-    Counter,
-    condition,
-    make_parts,
-    make_rows,
-    select,
-    span,
-    text_literal,
-)
+from pipeline.store.folding import make_series
+from pipeline.store.influx.answers import condition, select, show_values, span, tag_values, text_literal
 from pipeline.store.influx.batches import write_lines
 from pipeline.store.influx.forms import Forms, load_kernels
 from pipeline.store.influx.http import InfluxHttp
 from pipeline.store.influx.lines import encode_lines, load_writer
+from pipeline.store.influx.profiled import ProfileTables
+from pipeline.store.influx.profiles import Profiles
+from pipeline.store.influx.readings import OneTable
 from pipeline.store.influx.text import Memory
 from pipeline.store.prepare import prepare, report
 
@@ -30,14 +25,9 @@ if TYPE_CHECKING:
     from pipeline.records import Record
     from pipeline.store.door import Counts, Row, Series, WriteReport
     from pipeline.store.influx.batches import Poster
-    from pipeline.store.influx.http import Table
+    from pipeline.store.influx.readings import Readings
     from pipeline.store.influx.settings import InfluxStoreSettings
     from pipeline.store.influx.text import Lines
-
-STATEMENTS_MAX = 50
-"""In one request for the newest rows."""
-
-_BY_SERIES = 'GROUP BY "source", "era"'
 
 
 class Encoded(NamedTuple):
@@ -57,6 +47,10 @@ class InfluxCore:
         self._http = InfluxHttp(settings, credentials)
         self._memory = Memory()
         self._forms = Forms()
+        self._profiles: Profiles | None = None
+        self._readings: Readings = OneTable(self._http)
+        if settings.generation == "3":
+            self._profiles, self._readings = Profiles(), ProfileTables(self._http)
         self._poster: Poster = self._http
         if settings.generation != "1":
             # Only here: it brings 16 MiB along, which a gateway has no use for.
@@ -82,7 +76,8 @@ class InfluxCore:
         """See `Core.encode`: records as lines; only what has no form that is known is decoded."""
         gathered, rest = self._forms.gather(origin, records)
         ready, dead = prepare(origin, rest)
-        return Encoded(records, encode_lines(origin, ready, self._memory, gathered), dead)
+        lines = encode_lines(origin, ready, self._memory, gathered, self._profiles)
+        return Encoded(records, lines, dead)
 
     def send(self, encoded: Encoded) -> WriteReport:
         """See `Core.send`."""
@@ -97,69 +92,32 @@ class InfluxCore:
         """Use the memory of a batch again, whose lines nobody reads any more."""
         self._memory.give(encoded.lines.data)
 
-    def _tag_values(self, statement: str) -> list[str]:
-        return sorted({values[1] for table in self._http.query(statement) for values in table.values})
+    def _values(self, key: str, *conditions: str) -> list[str]:
+        return tag_values(self._http.query(show_values(key, *conditions, *self._readings.ever)))
 
     def sites(self) -> list[Origin]:
         """See `Store.sites`."""
         return [
             Origin(lab, gateway)
-            for lab in self._tag_values('SHOW TAG VALUES WITH KEY = "lab"')
-            for gateway in self._tag_values(
-                f'SHOW TAG VALUES WITH KEY = "gateway" WHERE "lab" = {text_literal(lab)}'
-            )
+            for lab in self._values("lab")
+            for gateway in self._values("gateway", f'"lab" = {text_literal(lab)}')
         ]
 
     def instruments(self, origin: Origin) -> list[str]:
         """See `Store.instruments`."""
-        return self._tag_values(
-            f'SHOW TAG VALUES FROM "{schema.READING}" WITH KEY = "instrument" WHERE {condition(origin)}'
-        )
+        return self._readings.instruments(origin)
 
     def latest(self, origin: Origin) -> dict[str, LatestRow]:
         """See `Store.latest`."""
-        newest: dict[str, Newest] = {}
-        statement = select(
-            'last("seq"), "n"',
-            schema.READING,
-            condition(origin),
-            tail='GROUP BY "instrument", "source", "era"',
-        )
-        for table in self._http.query(statement):
-            for t_ns, _, n in table.values:
-                newest.setdefault(table.tags["instrument"], Newest()).offer(table.tags["era"], n, t_ns)
+        rows = self._readings.newest(origin)
         config = self.ledger(origin, "config", key=None, limit=1, newest_first=True, seq_from=None)
         return {
             row.instrument: LatestRow(
                 **{name: getattr(row, name) for name in row.__slots__},
                 units=schema.units_of(config[0].body if config else None, row.instrument),
             )
-            for row in self._rows_at(origin, newest)
+            for row in rows
         }
-
-    def _rows_at(self, origin: Origin, newest: dict[str, Newest]) -> list[Row]:
-        names = sorted(newest)
-        rows: list[Row] = []
-        for start in range(0, len(names), STATEMENTS_MAX):
-            some = names[start : start + STATEMENTS_MAX]
-            tables: dict[int, list[Table]] = {}
-            statements = "; ".join(
-                select(
-                    "*",
-                    schema.READING,
-                    condition(origin, instrument=name),
-                    f"time = {newest[name].best.t_ns}",
-                    tail=_BY_SERIES,
-                )
-                for name in some
-            )
-            for table in self._http.query(statements):
-                tables.setdefault(table.statement, []).append(table)
-            for index, name in enumerate(some):
-                found = make_rows(name, tables.get(index, ()))
-                best = newest[name].best
-                rows.extend([row for row in found if (row.era, row.n) == (best.era, best.n)][:1])
-        return rows
 
     def window(
         self, origin: Origin, instrument: str, channel: str, t_from_ns: int, t_to_ns: int, points_max: int
@@ -167,43 +125,18 @@ class InfluxCore:
         """See `Store.window`."""
         if not schema.is_channel(channel):
             return make_series([], channel, {}, points_max)
-        names = [schema.field_name(channel, kind) for kind in ("f8", "i8", "text")]
-        fields = ", ".join(f'"{name}"' for name in ["n", *names, *(f"{channel}.{part}" for part in "qrc")])
-        tables = self._http.query(
-            select(
-                rf"{fields}, /^{channel}\.f\./",
-                schema.READING,
-                condition(origin, instrument=instrument),
-                span(t_from_ns, t_to_ns),
-                tail=_BY_SERIES,
-            )
-        )
-        parts, verdicts = make_parts(tables)
+        parts, verdicts = self._readings.series(origin, instrument, channel, span(t_from_ns, t_to_ns))
         return make_series(parts, channel, verdicts, points_max)
 
     def rows(self, origin: Origin, instrument: str, *, n_from: int, n_to: int, era: str | None) -> list[Row]:
         """See `Store.rows`."""
         ordinals = f'"n" >= {max(n_from, 0)} AND "n" < {min(n_to, 2**63 - 1)}'
-        where = condition(origin, instrument=instrument)
-        found = make_rows(
-            instrument, self._http.query(select("*", schema.READING, where, ordinals, tail=_BY_SERIES))
-        )
+        found = self._readings.rows(origin, instrument, ordinals)
         return [row for row in found if era is None or row.era == era]
 
     def counts(self, origin: Origin, t_from_ns: int, t_to_ns: int) -> dict[str, Counts]:
         """See `Store.counts`."""
-        result: dict[str, Counts] = {}
-        for instrument in self.instruments(origin):
-            where = (condition(origin, instrument=instrument), span(t_from_ns, t_to_ns))
-            ordinals = select('"n", "seq", "channels"', schema.READING, *where, tail=_BY_SERIES)
-            sparse = select(r"/\.[qr]$|\.f\./", schema.READING, *where, tail=_BY_SERIES)
-            counter = Counter()
-            for table in self._http.query(ordinals):
-                counter.add_ordinals(table)
-            if counter.tally.rows:
-                counter.add_sparse(list(self._http.query(sparse)))
-                result[instrument] = counter.tally.counts()
-        return result
+        return self._readings.counts(origin, span(t_from_ns, t_to_ns))
 
     def _ledger_condition(self, origin: Origin, kind: str, key: str | None) -> str:
         if kind in schema.TAG_KEYED:

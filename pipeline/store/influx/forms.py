@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pipeline.store import schema
-from pipeline.store.influx.lines import Columns, RowTags, head_of_rows
+from pipeline.store.influx.lines import Columns, RowTags
 from pipeline.store.influx.outline import ABSENT, FLAG, NO_FORM, PLACES, REASON, STATUS, Formless, form_of
 from pipeline.store.plans import measured, plan_of
 
@@ -156,7 +156,7 @@ class Forms:
             found = self._match(pile)
         columns = list[Columns]()
         for places in self._stacks(found):
-            fine = self._take(origin, pile, places, found[places], columns)
+            fine = self._take(pile, places, found[places], columns)
             found[places[~fine]] = NO_FORM
         return columns, [records[place] for place in np.flatnonzero(found == NO_FORM).tolist()]
 
@@ -222,18 +222,18 @@ class Forms:
             yield with_form[groups == group]
 
     def _take(
-        self, origin: Origin, pile: _Pile, places: NDArray[np.int64], found: NDArray[np.int64],
-        columns: list[Columns],
-    ) -> NDArray[np.bool_]:  # fmt: skip
+        self, pile: _Pile, places: NDArray[np.int64], found: NDArray[np.int64], columns: list[Columns]
+    ) -> NDArray[np.bool_]:
         """Take records of one layout and length apart; bool[k]: all but those that no store takes."""
         tables, some = self._tables, np.unique(found).tolist()
         forms = [self._known[number].form for number in some]
         room = _Room(len(places), forms[0], tables.places[some])
-        heads: dict[str, int] = {}
+        heads: dict[RowTags, int] = {}
         numbers = np.zeros(len(tables.tells), dtype=np.int64)
         corrected = np.zeros((len(tables.tells), len(forms[0].corrected)), dtype=np.int64)
         for number, form in zip(some, forms, strict=True):
-            numbers[number] = heads.setdefault(_head(origin, form), len(heads))
+            tags = RowTags(form.era, form.source, form.instrument, form.service)
+            numbers[number] = heads.setdefault(tags, len(heads))
             corrected[number] = list(form.corrected.values())
         load_kernels().gather(
             room.fine, room.frames, room.t_store_ns, room.f8, room.corrected, room.i8, room.u8, room.status,
@@ -244,13 +244,8 @@ class Forms:
         if fine.all():
             columns.append(room.columns(pile.pick(places), forms[0], list(heads)))
         elif fine.any():
-            self._take(origin, pile, places[fine], found[fine], columns)
+            self._take(pile, places[fine], found[fine], columns)
         return fine
-
-
-def _head(origin: Origin, form: Form) -> str:
-    tags = RowTags(form.era, form.source, form.instrument, form.service)
-    return head_of_rows(origin, tags, len(form.layout.channels))
 
 
 class _Room:
@@ -274,7 +269,7 @@ class _Room:
         self.status, self.flag = sparse(STATUS, "u1"), sparse(FLAG, "u1")
         self.reason = sparse(REASON, "u8")
 
-    def columns(self, records: Sequence[Record], form: Form, heads: Sequence[str]) -> Columns:
+    def columns(self, records: Sequence[Record], form: Form, heads: Sequence[RowTags]) -> Columns:
         """Hand over what was copied."""
         plan, f8 = plan_of(form.layout), self.f8.view(np.float64)
         status = self.status if len(self.status) else None

@@ -51,6 +51,8 @@ class Table(NamedTuple):
     """A piece of an answer: the rows of one series, or some of them."""
 
     statement: int
+    name: str
+    """Of the measurement, or table."""
     tags: Mapping[str, str]
     columns: list[str]
     values: list[list[Any]]
@@ -205,7 +207,10 @@ class InfluxHttp:
                 stream=True,
             ) as response:  # fmt: skip
                 if response.status != 200:
-                    self._refuse(response.status, response.data.decode(errors="replace"), response.headers)
+                    text = response.data.decode(errors="replace")
+                    if response.status == 404 and "database not found" in text:  # as generation 3 says it
+                        return
+                    self._refuse(response.status, text, response.headers)
                 for document in _documents(response.stream(PIECE_BYTES)):
                     yield from self._tables(parse_json(document))
         except HTTPError as error:
@@ -233,6 +238,7 @@ class InfluxHttp:
             for series in result.get("series", ()):
                 yield Table(
                     result.get("statement_id", 0),
+                    series.get("name", ""),
                     series.get("tags", {}),
                     series["columns"],
                     series.get("values", []),

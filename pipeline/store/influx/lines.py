@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 
 from pipeline.store import schema
+from pipeline.store.influx.profiles import FLAGS
 from pipeline.store.influx.text import Lines, Run, join
 from pipeline.store.plans import join_words, plan_of, present
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.records import FlagSet, Record
     from pipeline.records.stack import Stack
     from pipeline.store.door import Origin
+    from pipeline.store.influx.profiles import Profiles
     from pipeline.store.influx.text import Memory
     from pipeline.store.plans import Plan
     from pipeline.store.prepare import Prepared
@@ -62,8 +64,8 @@ class Columns(NamedTuple):
 
     plan: Plan
     records: Sequence[Record]
-    heads: Sequence[str]
-    """What lines begin with, up to their seq."""
+    heads: Sequence[RowTags]
+    """What lines begin with; see `head_of_rows`."""
     frames: NDArray[np.int64]
     """int64[k, 3]: which head, seq, first ordinal."""
     t_store_ns: NDArray[np.int64]
@@ -83,6 +85,7 @@ class Columns(NamedTuple):
     flag: NDArray[np.uint8] | None
     reason: NDArray[np.int64] | None
     """[k, c, n]; None: as in `stack.Stack`."""
+    measurement: str = schema.READING
 
 
 class _Table(NamedTuple):
@@ -121,19 +124,24 @@ class _Table(NamedTuple):
         return self.t_store_ns.size * a_row + sum(column.nbytes for column in values)
 
 
-def encode_lines(origin: Origin, ready: Prepared, memory: Memory, gathered: Sequence[Columns] = ()) -> Lines:
+def encode_lines(
+    origin: Origin, ready: Prepared, memory: Memory, gathered: Sequence[Columns] = (),
+    profiles: Profiles | None = None,
+) -> Lines:  # fmt: skip
     """Write records as lines: one a row, one a judged row, one a ledger record.
 
-    The lines lie in a piece of `memory`, which the caller gives back.
+    With `profiles`, for InfluxDB 3: one for each table that a row is in, one a judged reading. The lines lie
+    in a piece of `memory`, which the caller gives back.
     """
     tables, runs, count = list[_Table](), list[Run](), 0
-    stacked = [_columns(origin, *each) for each in ready.frames if each.stack.rows]
-    for columns in [*gathered, *stacked]:
-        tables.append(_table(columns))
+    stacked = [_columns(*each) for each in ready.frames if each.stack.rows]
+    whole = [*gathered, *stacked]
+    for columns in whole if profiles is None else profiles.split(whole):
+        tables.append(_table(origin, columns))
         runs.append(Run(count, columns.t_store_ns.shape[1], columns.records))
         count += columns.t_store_ns.size
     rest: list[str] = []
-    for record, some in _other_lines(origin, ready):
+    for record, some in _other_lines(origin, ready, _flags_lines if profiles is None else _verdict_lines):
         if some:
             runs.append(Run(count + len(rest), len(some), [record]))
             rest += some
@@ -172,8 +180,8 @@ def _head(measurement: str, origin: Origin, era: str, source: str, instrument: s
     return measurement + "".join(f",{key}={escape_tag(value)}" for key, value in tags.items() if value) + " "
 
 
-def _columns(origin: Origin, records: Sequence[Record], stack: Stack) -> Columns:
-    heads, numbers = _heads(origin, records, stack)
+def _columns(records: Sequence[Record], stack: Stack) -> Columns:
+    heads, numbers = _heads(records, stack)
     corrected, values = _corrected(stack)
     return Columns(
         plan=plan_of(stack.layout), records=records, heads=heads,
@@ -184,11 +192,13 @@ def _columns(origin: Origin, records: Sequence[Record], stack: Stack) -> Columns
     )  # fmt: skip
 
 
-def _table(columns: Columns) -> _Table:
+def _table(origin: Origin, columns: Columns) -> _Table:
     plan, there = columns.plan, columns.there
+    channels = len(plan.positions)
+    heads = [head_of_rows(origin, columns.measurement, tags, channels) for tags in columns.heads]
     nothing: tuple[int, ...] = (0, len(plan.positions), columns.t_store_ns.shape[1])
     return _Table(
-        *join_words(columns.heads), np.ascontiguousarray(columns.frames),
+        *join_words(heads), np.ascontiguousarray(columns.frames),
         np.ascontiguousarray(columns.t_store_ns), plan.words, plan.word_ends, plan.positions, plan.counts,
         _print(columns.f8), columns.i8, columns.u8, *join_words(columns.texts),
         np.array([plan.layout.index[name] for name in columns.corrected], dtype=np.int64),
@@ -200,24 +210,23 @@ def _table(columns: Columns) -> _Table:
 
 
 @lru_cache(maxsize=HEADS_KEPT)
-def head_of_rows(origin: Origin, tags: RowTags, channels: int) -> str:
+def head_of_rows(origin: Origin, measurement: str, tags: RowTags, channels: int) -> str:
     """Return what a row's line begins with, up to its seq."""
     state = "" if tags.service == schema.SERVICE_DEFAULT else f"service={quote(tags.service)},"
-    head = _head(schema.READING, origin, tags.era, tags.source, tags.instrument)
+    head = _head(measurement, origin, tags.era, tags.source, tags.instrument)
     return f"{head}{state}channels={channels}i,seq="
 
 
-def _heads(origin: Origin, records: Sequence[Record], stack: Stack) -> tuple[list[str], list[int]]:
+def _heads(records: Sequence[Record], stack: Stack) -> tuple[list[RowTags], list[int]]:
     """Return the heads of rows, and of each record which one it is."""
     places: dict[tuple[Any, ...], int] = {}
-    heads, numbers = list[str](), list[int]()
+    heads, numbers = list[RowTags](), list[int]()
     for record, instrument, service in zip(records, stack.instrument, stack.service, strict=True):
         key = (record.journal, record.epoch, record.source, instrument, service)
         number = places.get(key)
         if number is None:
             number = places[key] = len(heads)
-            tags = RowTags(record.era, record.source, instrument, service)
-            heads.append(head_of_rows(origin, tags, len(stack.layout.channels)))
+            heads.append(RowTags(record.era, record.source, instrument, service))
         numbers.append(number)
     return heads, numbers
 
@@ -251,23 +260,33 @@ def _corrected(stack: Stack) -> tuple[list[str], NDArray[np.float64]]:
     return names, values
 
 
-def _other_lines(origin: Origin, ready: Prepared) -> Iterator[tuple[Record, list[str]]]:
+def _other_lines(
+    origin: Origin, ready: Prepared, flags_lines: Callable[[Origin, Record, FlagSet], list[str]]
+) -> Iterator[tuple[Record, list[str]]]:
     for record, flags in ready.flags:
-        yield (
-            record,
-            _flags_lines(_head(schema.READING, origin, record.era, record.source, flags.instrument), flags),
-        )
+        yield record, flags_lines(origin, record, flags)
     for record, point in ready.ledger:
         yield record, [_ledger_line(origin, record, point)]
 
 
-def _flags_lines(head: str, flags: FlagSet) -> list[str]:
+def _flags_lines(origin: Origin, record: Record, flags: FlagSet) -> list[str]:
+    head = _head(schema.READING, origin, record.era, record.source, flags.instrument)
     rows: dict[tuple[int, int], list[str]] = {}
     columns = (flags.t_store_ns.tolist(), flags.n.tolist(), flags.channel, flags.flag.tolist())
     for t_ns, n, channel, flag in zip(*columns, strict=True):
         rows.setdefault((t_ns, n), []).append(f"{channel}.f.{flags.rule}={flag}i")
     # No seq: it is the data record's, and marks the point as a row.
     return [f"{head}{','.join(fields)},n={n}i {t_ns}" for (t_ns, n), fields in rows.items()]
+
+
+def _verdict_lines(origin: Origin, record: Record, flags: FlagSet) -> list[str]:
+    """Write verdicts for InfluxDB 3: a record of them does not say in which tables the rows are."""
+    head = _head(FLAGS, origin, record.era, record.source, flags.instrument)[:-1]
+    columns = (flags.t_store_ns.tolist(), flags.n.tolist(), flags.channel, flags.flag.tolist())
+    return [
+        f"{head},channel={channel},rule={flags.rule} n={n}i,f={flag}i {t_ns}"
+        for t_ns, n, channel, flag in zip(*columns, strict=True)
+    ]
 
 
 def _ledger_line(origin: Origin, record: Record, point: LedgerPoint) -> str:

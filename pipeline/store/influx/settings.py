@@ -25,7 +25,8 @@ class InfluxStoreSettings(Settings):
     """Which store."""
 
     generation: Literal["1", "2", "3"] = "1"
-    """Major version of the server: 1 is written through /write, 2 and 3 through /api/v2/write."""
+    """Major version of the server: 1 is written through /write, 2 and 3 through /api/v2/write. 3 has other
+    tables than 1 and 2: what one wrote the other does not find."""
 
     url: Annotated[str, StringConstraints(min_length=1)] = "http://127.0.0.1:8086"
     """Address of the server."""
