@@ -35,7 +35,7 @@ from drivers.transport.recording import (
 from pipeline.records import DeviceEvent, Gap
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
 
     from drivers.transport import Wire
@@ -126,10 +126,13 @@ class Replay:
     async def _hear(self, track: Track, entry: Entry) -> None:
         """Gather what one line says; play a poll when the next one begins."""
         if entry.kind == KEPT:
-            await self._play(track)
+            if not _is_new(track.entries):
+                await self._play(track)
+            # What a connection has brought since its opening is among what is kept.
+            track.entries.clear()
             track.restore(entry)
         elif track.known:
-            if entry.kind == OPENED or (entry.kind == LEASED and not _only_opened(track.entries)):
+            if entry.kind == OPENED or (entry.kind == LEASED and not _is_new(track.entries)):
                 await self._play(track)
             track.entries.append(entry)
 
@@ -174,8 +177,9 @@ class Replay:
         return self._made[name].popleft() if self._made[name] else None
 
 
-def _only_opened(entries: Iterable[Entry]) -> bool:
-    return [entry.kind for entry in entries] == [OPENED]
+def _is_new(entries: Sequence[Entry]) -> bool:
+    """Tell whether a connection was opened and not used yet; it may have brought something by itself."""
+    return bool(entries) and entries[0].kind == OPENED and all(entry.kind != LEASED for entry in entries)
 
 
 class _Least(random.Random):

@@ -26,17 +26,16 @@ class ReplayClock:
         self._at = Stamp(0, 0)
 
     def set(self, at: Stamp) -> None:
-        """Go to an instant of the recording; never back."""
-        if at.run_ns >= self._at.run_ns:
-            self._at = at
+        """Go to an instant of the recording.
 
-    def jump(self, at: Stamp) -> None:
-        """Go to an instant of another line, which may be an earlier one: lines are played poll by poll."""
+        On another line it may be an earlier one: lines are played poll by poll.
+        """
         self._at = at
 
     def pass_to(self, run_ns: int) -> None:
         """Let time pass to an instant of which the recording says nothing."""
-        self.set(Stamp(self._at.utc_ns + run_ns - self._at.run_ns, run_ns))
+        if run_ns > self._at.run_ns:
+            self._at = Stamp(self._at.utc_ns + run_ns - self._at.run_ns, run_ns)
 
     def run_ns(self) -> int:
         """Return gateway time."""
@@ -66,7 +65,7 @@ class _ReplayInbox(Inbox):
             self._time.set(_stamp(self._entries[0]))
         elif self._entries and self._entries[0].kind == LEASED:
             self._time.set(_stamp(self._entries.popleft()))
-        return Stamp(self._time.utc_ns(), self._time.run_ns())
+        return super().now()
 
     def clear(self) -> int:
         """Throw away all bytes that had come before the next request."""
@@ -79,8 +78,10 @@ class _ReplayInbox(Inbox):
             self._hear(self._entries.popleft())
             return True
         if self._entries and self._entries[0].kind == WAITED:
-            self._entries.popleft()
-        self._time.pass_to(until_run_ns)
+            self._hear(self._entries.popleft())
+        else:
+            self._time.pass_to(until_run_ns)
+            super().now()
         return False
 
     def hear_all(self) -> None:
@@ -93,13 +94,14 @@ class _ReplayInbox(Inbox):
             self._hear(self._entries.popleft())
 
     def _hear(self, entry: Entry) -> None:
-        if entry.kind not in {CAME, LOST}:
+        if entry.kind not in {CAME, LOST, WAITED}:
             return
         self._time.set(_stamp(entry))
+        at = super().now()
         if entry.kind == CAME:
-            self._add(entry.data, _stamp(entry))
-        elif self.lost is None:
-            self.lost, self.lost_run_ns = LinkDown(str(entry.data)), entry.run_ns
+            self._add(entry.data, at)
+        elif entry.kind == LOST and self.lost is None:
+            self.lost, self.lost_at = LinkDown(str(entry.data)), at
 
 
 class _ReplayWire:
@@ -152,7 +154,7 @@ class Track:
 
     def restore(self, entry: Entry) -> None:
         """Go on from what was known then. Raises Fatal when this version cannot know it."""
-        self._clock.jump(_stamp(entry))
+        self._clock.set(_stamp(entry))
         try:
             for one in self.instruments:
                 one.restore(entry.data["instruments"][one.describe().instrument])
@@ -182,7 +184,7 @@ class Track:
         """Repeat the poll that was gathered; return what came of it."""
         items: list[Item] = []
         if self.entries:
-            self._clock.jump(_stamp(self.entries[0]))
+            self._clock.set(_stamp(self.entries[0]))
         leased = next((entry for entry in self.entries if entry.kind == LEASED), None)
         sent = next((entry for entry in self.entries if entry.kind == SENT), None)
         if leased is not None and leased.data == NO_POLL:

@@ -104,7 +104,7 @@ class ModbusBus:
                 endpoint=line.endpoint,
                 hint="is there another master on the line?",
             )
-            return Exchange(None, line.clock.run_ns(), error=error)
+            return Exchange(None, wire.inbox.known_run_ns, error=error)
         wire.inbox.clear()
         self._transaction = self._transaction % 65535 + 1
         # Noted before sending and not after failing: the caller may be cancelled in between.
@@ -115,7 +115,7 @@ class ModbusBus:
         data = self._framing.encode(request, self._transaction)
         line_s = len(data) * self._character_s
         asked: Stamp | None = None
-        until_ns = line.clock.run_ns()
+        until_ns = wire.inbox.known_run_ns
         try:
             asked = line.begin(wire, data, line_s)
             answer_bytes = _ANSWER_OVERHEAD_BYTES + (request.byte_count or 0)
@@ -205,10 +205,10 @@ class ModbusBus:
                 self.line.drop()
 
     def _owed_until(self) -> int:
-        return self.line.clock.run_ns() + int(OWED_MAX_S * NS_PER_S)
+        return self.line.leased_run_ns + int(OWED_MAX_S * NS_PER_S)
 
     def _owed_by(self, unit: int) -> dict[Signature, int]:
-        now_ns = self.line.clock.run_ns()
+        now_ns = self.line.leased_run_ns
         owed = {signature: until for signature, until in self._owed.get(unit, {}).items() if until > now_ns}
         self._owed[unit] = owed
         return owed
@@ -234,5 +234,5 @@ class ModbusBus:
 def _ended_ns(inbox: Inbox, failure: DriverError, until_ns: int) -> int:
     """Return when an exchange was over that failed: by what happened, not by when it was noticed."""
     if isinstance(failure, LinkDown):
-        return inbox.lost_run_ns or until_ns
+        return inbox.lost_at.run_ns or until_ns
     return until_ns if isinstance(failure, NoAnswer) else inbox.last_run_ns

@@ -165,7 +165,7 @@ class MtsicsInstrument:
         """Return when waiting was over: by what happened, not by when it was noticed."""
         run_ns = request.run_ns + self._timeout_ns
         if isinstance(failure, LinkDown):
-            run_ns = inbox.lost_run_ns or run_ns
+            run_ns = inbox.lost_at.run_ns or run_ns
         return Stamp(request.utc_ns + run_ns - request.run_ns, run_ns)
 
     def _send(self, wire: Wire, command: str) -> Stamp:

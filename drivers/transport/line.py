@@ -151,10 +151,10 @@ class Line:
 
     async def settle(self, wire: Wire) -> bool:
         """Wait for the quiet time due before a request; False: the line does not become quiet."""
-        give_up_ns = self.clock.run_ns() + int(SETTLE_MAX_S * NS_PER_S)
+        give_up_ns = wire.inbox.known_run_ns + int(SETTLE_MAX_S * NS_PER_S)
         quiet_ns = max(self._silence_ns, self._quarantine_ns if self._dirty else 0)
         while True:
-            now_ns = self.clock.run_ns()
+            now_ns = wire.inbox.known_run_ns
             ready_ns = max(self._active_until_ns, wire.inbox.last_run_ns) + quiet_ns
             if now_ns >= ready_ns:
                 return True
@@ -179,7 +179,8 @@ class Line:
 
     def abandon(self) -> None:
         """Note that an exchange ended badly just now: quiet time counts from here."""
-        self._active_until_ns = max(self._active_until_ns, self.clock.run_ns())
+        if self._wire is not None:
+            self._active_until_ns = max(self._active_until_ns, self._wire.inbox.known_run_ns)
 
     def done(self) -> None:
         """Note that an exchange ended with an undamaged, expected answer."""

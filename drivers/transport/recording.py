@@ -180,9 +180,7 @@ class WireRecorder:
 
         async def recorded() -> Wire:
             wire = await connect()
-            tap = _LineTap(self, line)
-            tap.opened(wire.inbox.now())
-            wire.inbox.tap = tap
+            wire.inbox.tell(_LineTap(self, line))
             return wire
 
         self._lines.append(recorded)

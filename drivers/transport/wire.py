@@ -27,6 +27,10 @@ class Stamp(NamedTuple):
 class Tap(Protocol):
     """Hears what goes over a wire."""
 
+    def opened(self, at: Stamp) -> None:
+        """Hear that the connection was opened."""
+        ...
+
     def leased(self, at: Stamp, until_run_ns: int) -> None:
         """Hear that an instrument begins a poll, for which it has the line until then."""
         ...
@@ -63,22 +67,40 @@ class Inbox:
         self._news = 0
         self.data = bytearray()
         self.dropped_bytes = 0
-        self.last_run_ns = clock.run_ns()
+        self._opened = Stamp(clock.utc_ns(), clock.run_ns())
+        self.last_run_ns = self._opened.run_ns
         """Gateway time of the newest byte; of the opening while none has come."""
+        self.known_run_ns = self._opened.run_ns
+        """Gateway time of the latest opening, lease, request, chunk, loss or end of a waiting. What is
+        decided within a poll goes by it and never by the clock: a replay knows no other times."""
         self.lost: LinkDown | None = None
         """Why no more bytes will come."""
-        self.lost_run_ns = 0
-        """Gateway time of the loss."""
+        self.lost_at = Stamp(0, 0)
+        """When it was lost."""
         self.on_data: Callable[[], None] | None = None
         """Called after each chunk."""
         self.pseudo_terminal = False
         """Whether the connection is to a program behind a pseudo-terminal and to no serial line."""
         self.tap: Tap | None = None
-        """Hears everything, where the wire is recorded."""
+        """Hears everything, where the wire is recorded; set by `tell`."""
 
     def now(self) -> Stamp:
-        """Return the present instant; what is sent and what comes is stamped with it."""
-        return Stamp(self._clock.utc_ns(), self._clock.run_ns())
+        """Return the present instant, for something that a recording shows and stamps with it."""
+        at = Stamp(self._clock.utc_ns(), self._clock.run_ns())
+        self.known_run_ns = at.run_ns
+        return at
+
+    def tell(self, tap: Tap) -> None:
+        """Tell `tap` everything from now on, and first what has happened since the opening.
+
+        Whoever opens a connection may get hold of it late, in a busy loop.
+        """
+        self.tap = tap
+        tap.opened(self._opened)
+        for data, utc_ns, run_ns in self.kept()[1]:
+            tap.came(Stamp(utc_ns, run_ns), data)
+        if self.lost is not None:
+            tap.lost(self.lost_at, self.lost.message)
 
     def feed(self, data: bytes) -> None:
         """Add bytes that have just come."""
@@ -100,10 +122,9 @@ class Inbox:
     def fail(self, lost: LinkDown) -> None:
         """Note that the connection is gone; the first reason stands."""
         if self.lost is None:
-            at = self.now()
-            self.lost, self.lost_run_ns = lost, at.run_ns
+            self.lost, self.lost_at = lost, self.now()
             if self.tap is not None:
-                self.tap.lost(at, lost.message)
+                self.tap.lost(self.lost_at, lost.message)
         self._notify()
 
     def take(self, count: int) -> bytes:
@@ -148,9 +169,11 @@ class Inbox:
         heard: it may well have come in time.
         """
         heard = await self._heard(until_run_ns)
-        if not heard and self.tap is not None:
-            # By the times alone a replay could not tell which of the two was first.
-            self.tap.waited(self.now(), until_run_ns)
+        if not heard:
+            at = self.now()
+            if self.tap is not None:
+                # By the times alone a replay could not tell which of the two was first.
+                self.tap.waited(at, until_run_ns)
         return heard
 
     async def _heard(self, until_run_ns: int) -> bool:

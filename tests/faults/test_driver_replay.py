@@ -5,17 +5,17 @@ import gzip
 import itertools
 import random
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from drivers import DRIVERS, InstrumentSettings, open_drivers
+from drivers import InstrumentSettings
 from drivers.compose import writers_of
 from drivers.door import Driver
 from drivers.errors import Fatal
-from drivers.recorded import keepers_of, note_of
+from drivers.recorded import note_of
 from drivers.replay import Replay
 from drivers.transport.recording import (
     BEGUN,
@@ -26,9 +26,18 @@ from drivers.transport.recording import (
     read_recording,
 )
 from drivers.transport.wire import Stamp
-from pipeline.records import Block, DeviceEvent, Gap, Item
+from pipeline.records import DeviceEvent, Item
+from tests.support.recordings import (
+    assert_played_from_every_part,
+    essence,
+    in_parts,
+    of,
+    parts_in,
+    record,
+    replayed,
+    settings,
+)  # fmt: skip
 from tests.support.scripted import (
-    RealClock,
     mbap,
     pty_instrument,
     registers_pdu,
@@ -41,66 +50,9 @@ from tests.support.scripted import (
 Answers = Callable[[bytes], list[tuple[float, bytes]]]
 
 
-def settings(driver: str, **other: Any) -> InstrumentSettings:
-    return DRIVERS[driver].settings.model_validate({"id": "device", "driver": driver, **other})
-
-
 def modbus(driver: str = "modbus-tcp", **other: Any) -> InstrumentSettings:
     channels = [{"name": f"r{at}", "address": at} for at in (*range(6), *range(40, 44))]
     return settings(driver, **{"poll_interval_s": 0.03, "timeout_s": 0.06, "channels": channels, **other})
-
-
-async def record(
-    path: Path, instruments: list[InstrumentSettings], seconds: float, parts: Parts | None = None,
-    meanwhile: Callable[[list[Driver]], Coroutine[None, None, None]] | None = None,
-) -> list[Item]:  # fmt: skip
-    """Run drivers on the real thing and record; return what they yielded."""
-    clock = RealClock()
-    head = Head([one.model_dump(mode="json") for one in instruments], "test")
-    recorder = WireRecorder(path, head, parts=parts)
-    drivers = open_drivers(instruments, clock, random.Random(), wires=recorder.connect)
-    recorder.keep(keepers_of(drivers))
-    gathered: list[Item] = []
-
-    async def run(driver: Any) -> None:
-        async with driver:
-            async for item in driver.stream():
-                gathered.append(item)
-                recorder.note(Stamp(clock.utc_ns(), clock.run_ns()), note_of(item))
-
-    async with asyncio.TaskGroup() as group:
-        for driver in drivers:
-            group.create_task(run(driver))
-        if meanwhile is not None:
-            group.create_task(meanwhile(drivers))
-        await asyncio.sleep(seconds)
-        for driver in drivers:
-            driver.stop()
-    recorder.close()
-    return gathered
-
-
-def essence(items: list[Item]) -> list[Any]:
-    """Make items comparable, bit for bit."""
-    shown: list[Any] = []
-    for item in items:
-        if isinstance(item, Block):
-            columns = (item.t_utc_ns, item.t_run_ns, item.t_request_ns, item.t_response_ns, item.status,
-                       item.f8, item.i8, item.u8)  # fmt: skip
-            shown.append((item.instrument, [column.tobytes() for column in columns], item.text, item.raw))
-        elif isinstance(item, Gap):
-            shown.append(item)
-        elif isinstance(item, DeviceEvent):
-            shown.append((item.instrument, item.code, item.args))
-    return shown
-
-
-def of(items: list[Item], instrument: str) -> list[Item]:
-    return [item for item in items if getattr(item, "instrument", "") == instrument]
-
-
-async def replayed(path: Path) -> list[Item]:
-    return [item async for item in Replay(path).items()]
 
 
 class Troubled:
@@ -143,11 +95,13 @@ class Troubled:
 
 async def test_a_troubled_tcp_device_gives_the_same_rows_events_and_gaps_again(tmp_path: Path) -> None:
     path = tmp_path / "wire"
+
+    def varied(items: list[Item]) -> bool:
+        found = {status(block, name) for block in rows(items) for name in ("r0", "r3", "r40")}
+        return len(found) >= 3 and len(rows(items)) > 8
+
     async with tcp_instrument(Troubled().over_tcp) as device:
-        lived = await record(path, [modbus(host="127.0.0.1", port=device.port)], 2.5)
-    found = {status(block, name) for block in rows(lived) for name in ("r0", "r3", "r40")}
-    assert len(found) >= 3, found
-    assert len(rows(lived)) > 8
+        lived = await record(path, [modbus(host="127.0.0.1", port=device.port)], 2.5, enough=varied)
     assert essence(await replayed(path)) == essence(lived)
 
 
@@ -156,6 +110,10 @@ async def test_an_answer_that_was_heard_late_in_a_busy_loop_is_heard_in_the_repl
 ) -> None:
     path, stalls = tmp_path / "wire", itertools.count()
 
+    def heard_after_the_time(items: list[Item]) -> bool:
+        late = [row for row in rows(items) if row.t_response_ns[0] - row.t_request_ns[0] > 60_000_000]
+        return any(status(row, "r40") == 0 for row in late)
+
     def answers(data: bytes) -> list[tuple[float, bytes]]:
         # The answer is in the socket while the loop is held up for longer than the time-out.
         if next(stalls) % 5 == 3:
@@ -163,9 +121,8 @@ async def test_an_answer_that_was_heard_late_in_a_busy_loop_is_heard_in_the_repl
         return [(0.0, answer) for _, answer in Troubled().over_tcp(data)]
 
     async with tcp_instrument(answers) as device:
-        lived = await record(path, [modbus(host="127.0.0.1", port=device.port)], 1.5)
-    late = [row for row in rows(lived) if row.t_response_ns[0] - row.t_request_ns[0] > 60_000_000]
-    assert any(status(row, "r40") == 0 for row in late), "heard after the time, and yet heard"
+        instruments = [modbus(host="127.0.0.1", port=device.port)]
+        lived = await record(path, instruments, 1.5, enough=heard_after_the_time)
     assert essence(await replayed(path)) == essence(lived)
 
 
@@ -177,10 +134,12 @@ async def test_units_of_one_rs485_line_give_the_same_rows_again(tmp_path: Path) 
                    poll_interval_s=0.1, gap_registers_max=0)
             for unit in (1, 2)
         ]  # fmt: skip
-        lived = await record(path, units, 2.5)
+        names = ("unit-1", "unit-2")
+        lived = await record(
+            path, units, 2.5, enough=lambda items: all(len(rows(of(items, name))) >= 3 for name in names)
+        )
     again = await replayed(path)
-    for name in ("unit-1", "unit-2"):
-        assert len(rows(of(lived, name))) >= 3
+    for name in names:
         assert essence(of(again, name)) == essence(of(lived, name))
 
 
@@ -201,33 +160,8 @@ async def test_a_balance_and_its_print_key_give_the_same_rows_again(tmp_path: Pa
             channels=[{"name": "weight"}],
         )  # fmt: skip
         asyncio.get_running_loop().call_later(0.52, device.say, b"S S      55.55 g\r\n")
-        lived = await record(path, [one], 1.5)
-    assert len(rows(lived)) > 10
+        lived = await record(path, [one], 1.5, enough=lambda items: len(rows(items)) > 10)
     assert essence(await replayed(path)) == essence(lived)
-
-
-def in_parts(folder: Path, age_s_max: float) -> Parts:
-    return Parts(lambda number: folder / f"{number:03d}.wire", 2**20, age_s_max)
-
-
-def parts_in(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.wire"))
-
-
-async def assert_played_from_every_part(folder: Path, lived: list[Item], names: Sequence[str]) -> None:
-    """From whichever part a replay begins, its first row and all that followed are there again."""
-    parts = parts_in(folder)
-    assert len(parts) > 3, parts
-    for first in range(len(parts)):
-        file = folder / f"from-{first}"
-        join_parts(parts[first:], file)
-        again = await replayed(file)
-        for name in names:
-            mine, wanted = of(again, name), of(lived, name)
-            begin = next((at for at, item in enumerate(mine) if isinstance(item, Block)), len(mine))
-            assert begin < len(mine) or len(parts) - first <= 2, (name, first)
-            assert essence(mine[begin:]) == essence(wanted)[len(wanted) - len(mine) + begin :], (name, first)
-        assert first or essence(again) == essence(lived)
 
 
 async def test_a_troubled_device_is_played_from_every_part_that_is_left(tmp_path: Path) -> None:
@@ -281,9 +215,10 @@ async def test_polls_after_a_point_was_set_are_played_as_they_were(tmp_path: Pat
 
     async with tcp_instrument(answers) as device:
         one = modbus(host="127.0.0.1", port=device.port, writes=[point])
-        lived = await record(tmp_path / "wire", [one], 1.0, meanwhile=look)
-    assert len(read) == 3
-    assert len(rows(lived)) > 20
+        lived = await record(
+            tmp_path / "wire", [one], 1.0, meanwhile=look,
+            enough=lambda items: len(read) == 3 and len(rows(items)) > 20,
+        )  # fmt: skip
     assert essence(await replayed(tmp_path / "wire")) == essence(lived)
 
 
