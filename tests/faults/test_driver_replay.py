@@ -214,7 +214,7 @@ async def test_polls_after_a_point_was_set_are_played_as_they_were(tmp_path: Pat
         return [(0.001, mbap(int.from_bytes(data[:2], "big"), data[6], Troubled().registers(data[7:])))]
 
     async with tcp_instrument(answers) as device:
-        one = modbus(host="127.0.0.1", port=device.port, writes=[point])
+        one = modbus(host="127.0.0.1", port=device.port, timeout_s=2.0, writes=[point])
         lived = await record(
             tmp_path / "wire", [one], 1.0, meanwhile=look,
             enough=lambda items: len(read) == 3 and len(rows(items)) > 20,
@@ -225,7 +225,11 @@ async def test_polls_after_a_point_was_set_are_played_as_they_were(tmp_path: Pat
 async def test_a_missing_part_is_told_and_what_is_behind_it_is_played(tmp_path: Path) -> None:
     async with tcp_instrument(Troubled().over_tcp) as device:
         one = modbus(host="127.0.0.1", port=device.port)
-        lived = await record(tmp_path / "000.wire", [one], 2.0, in_parts(tmp_path, 0.4))
+        # The first poll, with all its splits and silences, has to end in the first part.
+        lived = await record(
+            tmp_path / "000.wire", [one], 2.0, in_parts(tmp_path, 0.8),
+            enough=lambda _: len(parts_in(tmp_path)) > 3,
+        )  # fmt: skip
     parts = parts_in(tmp_path)
     join_parts([*parts[:1], *parts[2:]], tmp_path / "holed")
     played = Replay(tmp_path / "holed")
