@@ -108,9 +108,14 @@ def profile_text(imported: Imported) -> str:
         lines += ["notes = [", *(f"    {value(note)}," for note in imported.notes), "]"]
     lines += ["", "[line]", *(f"{key} = {value(each)}" for key, each in imported.line.items())]
     for channel, comment in zip(imported.channels, imported.comments, strict=True):
-        lines += ["", "[[channels]]" + (f"  # {comment}" if comment else "")]
+        lines += ["", "[[channels]]" + (f"  # {_printable(comment)}" if comment else "")]
         lines += [f"{key} = {value(each)}" for key, each in channel.items()]
     return "\n".join(lines) + "\n"
+
+
+def _printable(comment: str) -> str:
+    """Escape what TOML allows in no comment: a name of the list may hold control characters."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in comment)
 
 
 def value(each: Any) -> str:

@@ -6,7 +6,7 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from config.errors import ConfigInvalid
@@ -267,6 +267,7 @@ CELLS = st.sampled_from([
 ])  # fmt: skip
 
 
+@example(rows=[["0", "a\0\x7f", "INT16", "V", "1", "3"]], delimiter=",")
 @given(rows=st.lists(st.lists(CELLS, min_size=1, max_size=8), max_size=6), delimiter=st.sampled_from(",;\t"))
 def test_any_list_gives_a_profile_of_the_right_shape_or_says_why_not(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], delimiter: str
