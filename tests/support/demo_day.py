@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,18 +117,14 @@ class Live:
 
 def evidence_of(folder: Path, task: str) -> dict[str, Any]:
     """Make and check an evidence file, once all of it is sealed and the witness has seen it."""
-    until_s = time.monotonic() + WITNESS_S
-    while True:
-        path = folder / f"{time.monotonic_ns()}.evidence"
-        site = str(folder / "gateway.toml")
-        made = yaosu("evidence", "create", "--task", task, "--out", str(path), "-c", site)
-        if "not sealed yet" in made.stderr and time.monotonic() < until_s:
-            continue
-        assert made.returncode == 0, made.stderr
-        checked = yaosu("verify", str(path), "--policy", str(folder / "policy.txt"), "--json")
-        if checked.returncode == 0 or time.monotonic() > until_s:
-            content: dict[str, Any] = orjson.loads(checked.stdout)
-            return content
+    path, site = folder / "task.evidence", str(folder / "gateway.toml")
+    made = yaosu(
+        "evidence", "create", "--task", task, "--out", str(path), "-c", site, "--wait", str(WITNESS_S)
+    )
+    assert made.returncode == 0, made.stderr
+    checked = yaosu("verify", str(path), "--policy", str(folder / "policy.txt"), "--json")
+    content: dict[str, Any] = orjson.loads(checked.stdout)
+    return content
 
 
 def views_of(folder: Path) -> tuple[dict[str, str], dict[str, Any]]:

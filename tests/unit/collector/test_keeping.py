@@ -16,6 +16,7 @@ from pipeline.records import Record, SystemClock
 from pipeline.records.ranges import RangeSet
 from pipeline.store import Origin, Store, StoreUnavailable, WriteReport
 from tests.support.journal_fake import T0_NS, make_record
+from tests.support.waiting import until
 
 ORIGIN = Origin("lab", "one")
 RETRY_AFTER_S = 7.0
@@ -101,7 +102,7 @@ async def test_the_lag_grows_while_the_store_takes_nothing(tmp_path: Path) -> No
     keeper = keeper_of(store, tmp_path, health)
     assert health.lag_now_s(T0_NS) is None
     under_way = [asyncio.create_task(keeper.store(batch(seq))) for seq in (1, 0)]
-    await asyncio.sleep(1.0)
+    await until(lambda: len(health.under_way_utc_ns) == 2)
     for waited_s in (60, 3600):
         assert health.lag_now_s(T0_NS + waited_s * 10**9) == waited_s
     store.ill = False

@@ -12,6 +12,7 @@ import pytest
 from pipeline.mqtt import MqttSettings, Publisher, Topics
 from tests.crash.models import ManualClock
 from tests.support.journal_fake import JournalInMemory
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,13 +35,13 @@ class SlowLink:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.sleep(0)
+        """Nothing is left open."""
 
     def abandon(self) -> None:
         self.abandoned = True
 
     async def subscribe(self, *_: str) -> None:
-        await asyncio.sleep(0)
+        """Nothing is ever heard."""
 
     async def deliveries(self) -> AsyncIterator[Any]:
         await asyncio.Event().wait()
@@ -92,8 +93,9 @@ async def test_what_is_still_on_its_way_is_not_sent_a_second_time_beside_it() ->
 @pytest.mark.parametrize("farewell", [True, False])
 async def test_a_farewell_that_does_not_get_through_is_left_to_the_last_will(*, farewell: bool) -> None:
     link = SlowLink(farewell=farewell)
-    running = asyncio.create_task(publisher_over(link, JournalInMemory()).run())
-    await asyncio.sleep(5)
+    publisher = publisher_over(link, JournalInMemory())
+    running = asyncio.create_task(publisher.run())
+    await until(lambda: publisher.health.link.connected)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert link.abandoned != farewell
